@@ -1,0 +1,9 @@
+//! The contract between training software and simulated hardware.
+//!
+//! What the hardware *is* ([`design::Design`]), what it is *told* ([`program::Program`]),
+//! and what it *answers* ([`device::Record`]). This crate depends on nothing else of systole.
+#![forbid(unsafe_code)]
+
+pub mod exact;
+pub mod format;
+pub mod round;

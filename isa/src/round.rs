@@ -1,0 +1,498 @@
+//! Rounding: from an exact value to a code, once, in integers.
+//!
+//! [`encode`] is the one definition of conversion in systole. It rounds with unbounded
+//! exponent to the format's precision (or to the subnormal quantum) and only then tests for
+//! overflow, as IEEE 754-2019 section 7.4 and OCP OFP8 section 5.2 ask.
+
+use crate::exact::{Exact, shift_right_jam};
+use crate::format::{Decoded, FixedFormat, FloatFormat, Format, Specials, Subnormals};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use std::str::FromStr;
+
+/// Rounding mode, named as RISC-V names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Rounding {
+    /// Nearest, ties to the even code.
+    Rne,
+    /// Nearest, ties away from zero.
+    Rmm,
+    /// Toward zero.
+    Rtz,
+    /// Toward minus infinity.
+    Rdn,
+    /// Toward plus infinity.
+    Rup,
+    /// To odd: an inexact result takes the neighbour whose code is odd.
+    Rod,
+    /// Stochastic with this many random bits N, 1..=32: away from zero iff
+    /// floor(nu 2^N) + R >= 2^N, nu the discarded fraction of the final quantum
+    /// (StochasticA of the IEEE P3109 interim report).
+    Sr(u32),
+}
+
+impl Rounding {
+    /// The deterministic modes.
+    pub const DETERMINISTIC: [Self; 6] = [Self::Rne, Self::Rmm, Self::Rtz, Self::Rdn, Self::Rup, Self::Rod];
+
+    /// Random bits one rounding consumes.
+    pub const fn random_bits(self) -> u32 {
+        match self {
+            Self::Sr(bits) => bits,
+            _ => 0,
+        }
+    }
+
+    /// True if an exact zero sum of opposite signs is -0 in this mode.
+    pub const fn cancels_to_negative_zero(self) -> bool {
+        matches!(self, Self::Rdn)
+    }
+}
+
+impl fmt::Display for Rounding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rne => f.write_str("rne"),
+            Self::Rmm => f.write_str("rmm"),
+            Self::Rtz => f.write_str("rtz"),
+            Self::Rdn => f.write_str("rdn"),
+            Self::Rup => f.write_str("rup"),
+            Self::Rod => f.write_str("rod"),
+            Self::Sr(bits) => write!(f, "sr{bits}"),
+        }
+    }
+}
+
+/// A rounding mode's name was not understood.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no rounding mode; use rne, rmm, rtz, rdn, rup, rod, or sr<N> with N random bits, 1 to 32 (sr8)")]
+pub struct RoundingNameError(pub String);
+
+impl FromStr for Rounding {
+    type Err = RoundingNameError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Ok(match s {
+            "rne" => Self::Rne,
+            "rmm" => Self::Rmm,
+            "rtz" => Self::Rtz,
+            "rdn" => Self::Rdn,
+            "rup" => Self::Rup,
+            "rod" => Self::Rod,
+            _ => match s.strip_prefix("sr").and_then(|n| n.parse().ok()) {
+                Some(bits @ 1..=32) if !s[2..].starts_with(['0', '+']) => Self::Sr(bits),
+                _ => return Err(RoundingNameError(s.to_owned())),
+            },
+        })
+    }
+}
+
+impl Serialize for Rounding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Rounding {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// What a result beyond the largest finite value becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Overflow {
+    /// By the rounding direction, as IEEE 754 says: infinity or the largest finite value.
+    /// Where there is no infinity, [`NoInfinity`] decides. Two's-complement formats wrap.
+    #[default]
+    Ieee,
+    /// The largest finite value, infinite inputs included. NaN stays NaN.
+    Saturate,
+}
+
+/// What stands for infinity in a format that has none, under [`Overflow::Ieee`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoInfinity {
+    /// NaN, as OCP OFP8 and the fnuz formats have it (the largest value if there is no NaN either).
+    #[default]
+    Nan,
+    /// The largest finite value.
+    Max,
+}
+
+/// What is done with subnormal inputs and results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SubnormalPolicy {
+    /// Kept: gradual underflow.
+    #[default]
+    Gradual,
+    /// Subnormal inputs are read as zeros of their sign.
+    Daz,
+    /// Tiny results become zeros of their sign.
+    Ftz,
+    /// Both.
+    DazFtz,
+}
+
+impl SubnormalPolicy {
+    /// True if subnormal inputs are zeros.
+    pub const fn flushes_inputs(self) -> bool {
+        matches!(self, Self::Daz | Self::DazFtz)
+    }
+
+    /// True if tiny results are zeros.
+    pub const fn flushes_results(self) -> bool {
+        matches!(self, Self::Ftz | Self::DazFtz)
+    }
+}
+
+/// When a result counts as tiny (IEEE 754-2019 section 7.5 leaves the choice).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tininess {
+    /// By the result rounded as if the exponent were unbounded (x86, RISC-V).
+    #[default]
+    After,
+    /// By the exact value (Arm).
+    Before,
+}
+
+/// Every choice a conversion makes, named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Policy {
+    /// Rounding mode.
+    pub rounding: Rounding,
+    /// Overflow policy.
+    pub overflow: Overflow,
+    /// Stand-in for infinity in formats without one.
+    pub no_infinity: NoInfinity,
+    /// Subnormal policy.
+    pub subnormals: SubnormalPolicy,
+    /// Detection of tininess.
+    pub tininess: Tininess,
+}
+
+impl Policy {
+    /// Nearest-even with IEEE defaults everywhere.
+    pub const RNE: Self = Self::new(Rounding::Rne);
+
+    /// The given mode with IEEE defaults everywhere else.
+    pub const fn new(rounding: Rounding) -> Self {
+        Self {
+            rounding,
+            overflow: Overflow::Ieee,
+            no_infinity: NoInfinity::Nan,
+            subnormals: SubnormalPolicy::Gradual,
+            tininess: Tininess::After,
+        }
+    }
+
+    /// The same with another overflow policy.
+    pub const fn overflow(self, overflow: Overflow) -> Self {
+        Self { overflow, ..self }
+    }
+
+    /// The same with another subnormal policy.
+    pub const fn subnormals(self, subnormals: SubnormalPolicy) -> Self {
+        Self { subnormals, ..self }
+    }
+}
+
+/// IEEE exception flags, in SoftFloat's bit positions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Flags(pub u8);
+
+impl Flags {
+    /// No exception.
+    pub const NONE: Self = Self(0);
+    /// The rounded result differs from the exact one.
+    pub const INEXACT: Self = Self(0x01);
+    /// Tiny and inexact.
+    pub const UNDERFLOW: Self = Self(0x02);
+    /// Rounded beyond the largest finite value.
+    pub const OVERFLOW: Self = Self(0x04);
+    /// A finite operand divided by zero.
+    pub const DIVIDE_BY_ZERO: Self = Self(0x08);
+    /// No usefully definable result.
+    pub const INVALID: Self = Self(0x10);
+
+    /// True if every flag of `other` is raised.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+impl std::ops::BitOr for Flags {
+    type Output = Self;
+    fn bitor(self, other: Self) -> Self {
+        self.union(other)
+    }
+}
+
+impl std::ops::BitOrAssign for Flags {
+    fn bitor_assign(&mut self, other: Self) {
+        *self = self.union(other);
+    }
+}
+
+/// Whether to step one code away from zero, given the discarded part.
+///
+/// `kept_is_odd` is the parity of the lower candidate's code; the discarded fraction nu is
+/// `discarded / 2^width`, nonzero.
+#[inline]
+const fn rounds_away(rounding: Rounding, negative: bool, kept_is_odd: bool, discarded: u128, width: u32, random: u64) -> bool {
+    let half = 1u128 << (width - 1);
+    match rounding {
+        Rounding::Rne => discarded > half || (discarded == half && kept_is_odd),
+        Rounding::Rmm => discarded >= half,
+        Rounding::Rtz => false,
+        Rounding::Rdn => negative,
+        Rounding::Rup => !negative,
+        Rounding::Rod => !kept_is_odd,
+        Rounding::Sr(bits) => {
+            let head = if width >= bits { discarded >> (width - bits) } else { discarded << (bits - width) };
+            head + (random & (u64::MAX >> (64 - bits))) as u128 >= 1 << bits
+        }
+    }
+}
+
+/// Splits `value` at 2^quantum: the integer above, the discarded part, and its width in bits.
+#[inline]
+const fn split(value: Exact, quantum: i32) -> (u128, u128, u32) {
+    let shift = quantum - value.exponent;
+    if shift <= 0 {
+        (value.significand << -shift as u32, 0, 1)
+    } else if shift <= 120 {
+        (value.significand >> shift as u32, value.significand & ((1 << shift as u32) - 1), shift as u32)
+    } else {
+        // Far below the quantum: keep 120 bits of the discarded part and jam the rest.
+        (0, shift_right_jam(value.significand, shift - 120), 120)
+    }
+}
+
+#[inline]
+const fn overflow_code(format: FloatFormat, negative: bool, policy: Policy) -> u64 {
+    let sign = if negative { format.sign_code() } else { 0 };
+    let max = format.max_finite_magnitude() | sign;
+    let to_infinity = match policy.overflow {
+        Overflow::Saturate => false,
+        Overflow::Ieee => match policy.rounding {
+            Rounding::Rne | Rounding::Rmm | Rounding::Sr(_) => true,
+            Rounding::Rtz | Rounding::Rod => false,
+            Rounding::Rdn => negative,
+            Rounding::Rup => !negative,
+        },
+    };
+    if to_infinity { infinity_code(format, negative, policy) } else { max }
+}
+
+/// The code written for an infinity under `policy`.
+#[inline]
+const fn infinity_code(format: FloatFormat, negative: bool, policy: Policy) -> u64 {
+    let sign = if negative { format.sign_code() } else { 0 };
+    match (policy.overflow, format.infinity_magnitude()) {
+        (Overflow::Saturate, _) => format.max_finite_magnitude() | sign,
+        (Overflow::Ieee, Some(infinity)) => infinity | sign,
+        (Overflow::Ieee, None) => match (policy.no_infinity, format.canonical_nan()) {
+            (NoInfinity::Nan, Some(nan)) => nan,
+            _ => format.max_finite_magnitude() | sign,
+        },
+    }
+}
+
+const fn encode_float(format: FloatFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    let negative = value.negative;
+    if negative && !format.signed && value.significand != 0 {
+        let code = match format.canonical_nan() {
+            Some(nan) => nan,
+            None => 0,
+        };
+        return (code, Flags::INVALID);
+    }
+    let sign = if negative { format.sign_code() } else { 0 };
+    let zero = if format.has_negative_zero() { sign } else { 0 };
+    if value.significand == 0 {
+        return (zero, Flags::NONE);
+    }
+    let mantissa_bits = format.mantissa_bits as i32;
+    let exponent = value.magnitude_exponent();
+    let floor_exponent = if exponent > format.min_exponent() { exponent } else { format.min_exponent() };
+    let quantum = floor_exponent - mantissa_bits;
+    let (kept, discarded, width) = split(value, quantum);
+
+    // In magnitude-code space one step away from zero is +1, carries included.
+    let binade = ((quantum - format.min_quantum_exponent()) as u64) << format.mantissa_bits;
+    let magnitude = match format.subnormals {
+        Subnormals::Gradual => binade + kept as u64,
+        Subnormals::None if exponent >= format.min_exponent() => binade + kept as u64 - (1 << format.mantissa_bits),
+        Subnormals::None => return encode_below_smallest(format, value, policy, random),
+    };
+    if matches!(format.subnormals, Subnormals::None) && magnitude == 0 && !matches!(format.specials, Specials::E8m0) {
+        return encode_below_smallest(format, value, policy, random);
+    }
+    let inexact = discarded != 0;
+    let away = inexact && rounds_away(policy.rounding, negative, magnitude & 1 == 1, discarded, width, random);
+    let rounded = magnitude + away as u64;
+    if rounded > format.max_finite_magnitude() {
+        return (overflow_code(format, negative, policy), Flags(Flags::OVERFLOW.0 | Flags::INEXACT.0));
+    }
+    let mut flags = if inexact { Flags::INEXACT } else { Flags::NONE };
+    if matches!(format.subnormals, Subnormals::Gradual) && exponent < format.min_exponent() {
+        let tiny = match policy.tininess {
+            Tininess::Before => true,
+            Tininess::After => {
+                // Tiny unless rounding to full precision would already reach the smallest normal.
+                let (kept, discarded, width) = split(value, exponent - mantissa_bits);
+                let odd = if format.mantissa_bits == 0 { (exponent - format.min_exponent()) & 1 == 0 } else { kept & 1 == 1 };
+                let carries = discarded != 0
+                    && kept + 1 == 1 << format.precision()
+                    && rounds_away(policy.rounding, negative, odd, discarded, width, random);
+                !(carries && exponent + 1 == format.min_exponent())
+            }
+        };
+        if tiny && policy.subnormals.flushes_results() {
+            return (zero, Flags(Flags::UNDERFLOW.0 | Flags::INEXACT.0));
+        }
+        if tiny && inexact {
+            flags = flags.union(Flags::UNDERFLOW);
+        }
+    }
+    if rounded == 0 && !matches!(format.specials, Specials::E8m0) {
+        return (zero, flags);
+    }
+    (rounded | sign, flags)
+}
+
+/// Formats without subnormals, below their smallest value: the candidates are 0 and that
+/// value, so the quantum is the smallest value itself.
+const fn encode_below_smallest(format: FloatFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    if matches!(format.specials, Specials::E8m0) {
+        return (0, Flags(Flags::UNDERFLOW.0 | Flags::INEXACT.0));
+    }
+    let negative = value.negative;
+    let sign = if negative { format.sign_code() } else { 0 };
+    // The smallest value is (2^m + 1) 2^quantum; nu = value / smallest, to 60 bits and a jam.
+    let smallest = (1u128 << format.mantissa_bits) + 1;
+    let (whole, rest, width) = split(value, format.min_quantum_exponent());
+    let value_in_quanta = (whole << 60) | if width >= 60 { shift_right_jam(rest, width as i32 - 60) } else { rest << (60 - width) };
+    let quotient = value_in_quanta / smallest;
+    let jammed = quotient << 1 | (value_in_quanta % smallest != 0) as u128;
+    let away = rounds_away(policy.rounding, negative, false, jammed, 61, random) && !policy.subnormals.flushes_results();
+    let code = if away { 1 | sign } else if format.has_negative_zero() { sign } else { 0 };
+    (code, Flags(Flags::UNDERFLOW.0 | Flags::INEXACT.0))
+}
+
+const fn encode_fixed(format: FixedFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    let quantum = -format.fraction_bits;
+    let limit = format.max_integer() as u128 + value.negative as u128;
+    let shift = value.exponent - quantum;
+    let beyond = value.significand != 0 && value.magnitude_exponent() - quantum >= 64;
+    if beyond {
+        let code = match policy.overflow {
+            Overflow::Saturate => Format::Fixed(format).max_finite(value.negative),
+            Overflow::Ieee => {
+                let low = if shift >= 64 {
+                    0
+                } else if shift >= 0 {
+                    (value.significand << shift as u32) as u64
+                } else {
+                    let (kept, discarded, width) = split(value, quantum);
+                    let away = discarded != 0 && rounds_away(policy.rounding, value.negative, kept & 1 == 1, discarded, width, random);
+                    (kept + away as u128) as u64
+                };
+                format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 })
+            }
+        };
+        return (code, Flags::OVERFLOW);
+    }
+    let (kept, discarded, width) = split(value, quantum);
+    let inexact = discarded != 0;
+    let away = inexact && rounds_away(policy.rounding, value.negative, kept & 1 == 1, discarded, width, random);
+    let magnitude = kept + away as u128;
+    let flags = if inexact { Flags::INEXACT } else { Flags::NONE };
+    if magnitude > limit {
+        let code = match policy.overflow {
+            Overflow::Saturate => Format::Fixed(format).max_finite(value.negative),
+            Overflow::Ieee => {
+                let low = magnitude as u64;
+                format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 })
+            }
+        };
+        return (code, flags.union(Flags::OVERFLOW));
+    }
+    let low = magnitude as u64;
+    (format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 }), flags)
+}
+
+/// Rounds an exact finite value to `format`: its code and the exceptions raised.
+///
+/// `random` supplies the low `random_bits()` bits that stochastic rounding consumes; other
+/// modes ignore it.
+#[inline]
+pub const fn encode(format: Format, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    match format {
+        Format::Float(f) => encode_float(f, value, policy, random),
+        Format::Fixed(f) => encode_fixed(f, value, policy, random),
+    }
+}
+
+/// Rounds any decoded value, NaN and infinities included, to `format`.
+///
+/// NaN becomes the canonical NaN; where the format has none it becomes the largest positive
+/// value (two's complement: 0) and raises invalid. An infinity keeps its sign where the
+/// format has infinities; elsewhere [`Policy::no_infinity`] decides, and two's complement
+/// takes its extreme value and raises invalid.
+pub const fn encode_decoded(format: Format, value: Decoded, policy: Policy, random: u64) -> (u64, Flags) {
+    match (value, format) {
+        (Decoded::Finite(x), _) => encode(format, x, policy, random),
+        (Decoded::Nan, Format::Float(f)) => match f.canonical_nan() {
+            Some(nan) => (nan, Flags::NONE),
+            None => (f.max_finite_magnitude(), Flags::INVALID),
+        },
+        (Decoded::Nan, Format::Fixed(_)) => (0, Flags::INVALID),
+        (Decoded::Infinite { negative }, Format::Float(f)) => {
+            if negative && !f.signed {
+                let code = match f.canonical_nan() {
+                    Some(nan) => nan,
+                    None => 0,
+                };
+                return (code, Flags::INVALID);
+            }
+            (infinity_code(f, negative, policy), Flags::NONE)
+        }
+        (Decoded::Infinite { negative }, Format::Fixed(_)) => (format.max_finite(negative), Flags::INVALID),
+    }
+}
+
+/// Reads `code` under a subnormal policy: with denormals-are-zero, subnormals decode as zeros.
+#[inline]
+pub const fn decode_with(format: Format, code: u64, subnormals: SubnormalPolicy) -> Decoded {
+    let value = format.decode(code);
+    if subnormals.flushes_inputs() {
+        if let (Format::Float(f), Decoded::Finite(x)) = (format, value) {
+            if matches!(f.subnormals, Subnormals::Gradual) && x.significand >> f.mantissa_bits == 0 {
+                return Decoded::Finite(Exact::zero(x.negative));
+            }
+        }
+    }
+    value
+}
+
+/// Converts a code of one format to another with one rounding.
+pub const fn convert(from: Format, to: Format, code: u64, policy: Policy, random: u64) -> (u64, Flags) {
+    encode_decoded(to, decode_with(from, code, policy.subnormals), policy, random)
+}
+
+/// The code nearest a host binary64, ties to even, saturating: how host data enters.
+pub fn encode_f64(format: Format, value: f64) -> u64 {
+    encode_decoded(format, Decoded::from_f64(value), Policy::RNE.overflow(Overflow::Saturate), 0).0
+}
