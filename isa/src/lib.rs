@@ -4,6 +4,15 @@
 //! and what it *answers* ([`device::Record`]). This crate depends on nothing else of systole.
 #![forbid(unsafe_code)]
 
+pub mod codes;
+pub mod design;
+pub mod device;
+pub mod entropy;
 pub mod exact;
+pub mod field;
 pub mod format;
+pub mod instruction;
+pub mod overrides;
+pub mod program;
 pub mod round;
+pub mod view;

@@ -1,0 +1,43 @@
+//! Designs that come with the tool: one RON file each.
+
+use super::Design;
+
+/// A built-in design: its name and RON text.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Name `--design` takes.
+    pub name: &'static str,
+    /// RON source, as a user would write it.
+    pub ron: &'static str,
+}
+
+macro_rules! designs {
+    ($($name:literal),* $(,)?) => {
+        /// Every built-in design.
+        pub const DESIGNS: &[BuiltIn] =
+            &[$(BuiltIn { name: $name, ron: include_str!(concat!("../../designs/", $name, ".ron")) }),*];
+    };
+}
+
+designs!["fp8-16x16", "e6m9-16x16", "bf16-16x16", "fp16-16x16", "fp32-16x16", "int8-16x16", "gemmini-16x16", "tpu-v1", "tpu-v3", "tpu-v4", "h100-sxm-fp8", "rapid-hfp8"];
+
+/// The built-in design of that name.
+pub fn find(name: &str) -> Option<Design> {
+    let built_in = DESIGNS.iter().find(|d| d.name == name)?;
+    Some(Design::from_ron(built_in.name, built_in.ron).unwrap_or_else(|e| unreachable!("built-in design: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_is_sound_and_named_as_its_file() {
+        for built_in in DESIGNS {
+            let design = Design::from_ron(built_in.name, built_in.ron).unwrap_or_else(|e| panic!("{e}"));
+            assert_eq!(design.name, built_in.name);
+            assert!(!design.summary.is_empty());
+            design.validated().unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! A design: what the silicon has.
+//!
+//! Immutable data, read from RON or built in, overridden by path, validated as a whole.
+//! Nothing here computes; state lives in the engines.
+
+mod builtin;
+mod mode;
+mod validate;
+
+pub use builtin::{BuiltIn, DESIGNS, find};
+pub use mode::{MacMode, ModeOverride, Product};
+pub use validate::Problem;
+
+use crate::format::Format;
+use crate::overrides;
+use crate::round::{NoInfinity, Overflow, Policy, Rounding};
+use serde::{Deserialize, Serialize};
+
+/// A complete hardware design.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Design {
+    /// Short name, used in reports.
+    pub name: String,
+    /// One line on what it is and where it comes from.
+    #[serde(default)]
+    pub summary: String,
+    /// Whether this project knows the bits the unit computes.
+    #[serde(default)]
+    pub arithmetic: Arithmetic,
+    /// The systolic arrays.
+    pub array: ArraySpec,
+    /// MAC mode 0.
+    pub mac: MacMode,
+    /// Further MAC modes: what they leave out they take from mode 0.
+    #[serde(default)]
+    pub modes: Vec<ModeOverride>,
+    /// Requantisation of results leaving the array.
+    #[serde(default)]
+    pub output: OutputSpec,
+    /// The vector unit.
+    #[serde(default)]
+    pub vector: VectorSpec,
+    /// Scratchpad, accumulator memory and DRAM.
+    #[serde(default)]
+    pub memory: MemorySpec,
+    /// How energy and area are priced.
+    #[serde(default)]
+    pub energy: EnergySpec,
+    /// Seed of every stochastic rounding on the hardware.
+    #[serde(default)]
+    pub seed: u64,
+}
+
+/// Whether the values a unit computes are known to the bit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arithmetic {
+    /// Values, cycles and costs.
+    #[default]
+    Modelled,
+    /// Cycles and costs only, for this reason.
+    CostOnly(String),
+}
+
+/// Which operand stays in the processing elements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dataflow {
+    /// Output-stationary: each PE accumulates one output.
+    Os,
+    /// Weight-stationary: B is preloaded, A streams, partial sums move down the columns.
+    Ws,
+    /// Input-stationary: A is preloaded, B streams, partial sums move down the columns.
+    Is,
+}
+
+/// What the compute cycle count charges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Convention {
+    /// Fill, skew and drain, as registers in hardware pay them.
+    #[default]
+    Rtl,
+    /// SCALE-Sim's closed form, for comparison: accounting only, the registers still move as under `rtl`.
+    Scalesim,
+}
+
+/// Whether results drain before the next fold starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Drain {
+    /// The next fold starts when the last result has left.
+    Serial,
+    /// Results leave while the next fold computes.
+    #[default]
+    Overlap,
+}
+
+/// How the stationary operand enters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Preload {
+    /// One register per PE: loading waits for the streaming fold to pass.
+    Serial,
+    /// A shadow register per PE: the next tile loads while the present one is used.
+    #[default]
+    Double,
+}
+
+/// Where partial sums of successive folds along k meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartialSums {
+    /// They re-enter the array: one chain over ascending k.
+    #[default]
+    Feedback,
+    /// Each fold starts at +0 and the accumulator memory adds the folds.
+    Outside,
+}
+
+/// The systolic arrays of a design.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ArraySpec {
+    /// PE rows R of one array.
+    pub rows: u32,
+    /// PE columns C of one array.
+    pub cols: u32,
+    /// Identical arrays sharing the memory system.
+    #[serde(default = "one")]
+    pub count: u32,
+    /// Clock in MHz.
+    pub clock_mhz: f64,
+    /// Dataflow.
+    pub dataflow: Dataflow,
+    /// Cycle accounting.
+    #[serde(default)]
+    pub convention: Convention,
+    /// Drain option.
+    #[serde(default)]
+    pub drain: Drain,
+    /// Preload option (weight- and input-stationary).
+    #[serde(default)]
+    pub preload: Preload,
+    /// Partial-sum option (weight- and input-stationary).
+    #[serde(default)]
+    pub partial_sums: PartialSums,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// How results are rounded when they leave the array.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutputSpec {
+    /// Output format; absent means the outermost accumulator's format.
+    pub format: Option<Format>,
+    /// Rounding of the conversion.
+    pub rounding: Rounding,
+    /// Overflow of the conversion.
+    pub overflow: Overflow,
+    /// Stand-in for infinity where the output format has none.
+    pub no_infinity: NoInfinity,
+}
+
+impl Default for OutputSpec {
+    fn default() -> Self {
+        Self { format: None, rounding: Rounding::Rne, overflow: Overflow::Ieee, no_infinity: NoInfinity::Nan }
+    }
+}
+
+impl OutputSpec {
+    /// The conversion policy at the drain.
+    pub const fn policy(&self) -> Policy {
+        Policy { no_infinity: self.no_infinity, ..Policy::new(self.rounding).overflow(self.overflow) }
+    }
+}
+
+/// The vector unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct VectorSpec {
+    /// Widest format of its lanes: prices them, and bounds what programs may ask.
+    pub format: Format,
+    /// Lanes, each one result per cycle.
+    pub lanes: u32,
+    /// Cycles a lane is busy with one elementary function (exp, log, tanh, reciprocal, ...).
+    pub function_cycles: u32,
+    /// Pipeline latency from first operand to first result, cycles.
+    pub latency_cycles: u32,
+}
+
+impl Default for VectorSpec {
+    fn default() -> Self {
+        Self { format: Format::FP32, lanes: 16, function_cycles: 4, latency_cycles: 8 }
+    }
+}
+
+/// The memory system.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MemorySpec {
+    /// Scratchpad capacity, KiB.
+    pub scratchpad_kib: u32,
+    /// Scratchpad banks, each one access per cycle.
+    pub scratchpad_banks: u32,
+    /// Bytes one bank delivers per access.
+    pub scratchpad_bank_bytes: u32,
+    /// Accumulator memory beside the array, KiB (weight- and input-stationary partial sums).
+    pub accumulator_kib: u32,
+    /// DRAM capacity, MiB.
+    pub dram_mib: u32,
+    /// DRAM bytes per array clock, reads and writes together.
+    pub dram_bytes_per_cycle: f64,
+    /// Cycles from a DRAM request to its first byte.
+    pub dram_latency_cycles: u32,
+    /// DRAM energy, pJ per bit.
+    pub dram_pj_per_bit: f64,
+}
+
+impl Default for MemorySpec {
+    fn default() -> Self {
+        Self {
+            scratchpad_kib: 256,
+            scratchpad_banks: 32,
+            scratchpad_bank_bytes: 8,
+            accumulator_kib: 64,
+            dram_mib: 1024,
+            dram_bytes_per_cycle: 64.0,
+            dram_latency_cycles: 100,
+            dram_pj_per_bit: 20.0,
+        }
+    }
+}
+
+/// How energy and area are priced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnergySpec {
+    /// Technology table by name (`horowitz-45nm`).
+    pub table: String,
+    /// How floating-point adders are priced.
+    pub calibration: Calibration,
+    /// Die temperature for leakage, degrees Celsius.
+    pub temperature_c: f64,
+}
+
+impl Default for EnergySpec {
+    fn default() -> Self {
+        Self { table: "horowitz-45nm".to_owned(), calibration: Calibration::Table, temperature_c: 25.0 }
+    }
+}
+
+/// Source of the floating-point adder's cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibration {
+    /// Exact at the table's anchors.
+    #[default]
+    Table,
+    /// From gate counts alone (matches gate-count papers, 3 to 4 times below the table's FP adders).
+    Structural,
+}
+
+/// A design could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DesignError {
+    /// The text is not a design.
+    #[error("{file}:{line}:{column}: {message}")]
+    Syntax {
+        /// File or built-in name.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// An override does not fit.
+    #[error(transparent)]
+    Override(#[from] overrides::OverrideError),
+    /// The design contradicts itself.
+    #[error("design `{name}` is not usable:{}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>())]
+    Invalid {
+        /// Name of the design.
+        name: String,
+        /// Every problem found.
+        problems: Vec<Problem>,
+    },
+}
+
+impl Design {
+    /// Reads RON text; `file` is named in errors. Not yet validated: apply overrides first.
+    ///
+    /// # Errors
+    /// [`DesignError::Syntax`] with line and column.
+    pub fn from_ron(file: &str, text: &str) -> Result<Self, DesignError> {
+        overrides::ron_options().from_str(text).map_err(|e| DesignError::Syntax {
+            file: file.to_owned(),
+            line: e.span.start.line,
+            column: e.span.start.col,
+            message: e.code.to_string(),
+        })
+    }
+
+    /// Applies `PATH=VALUE` overrides in order and validates the result.
+    ///
+    /// # Errors
+    /// An unknown path, a value of the wrong kind, or a design that contradicts itself.
+    pub fn with_overrides(&self, settings: &[(String, String)]) -> Result<Self, DesignError> {
+        let design: Self = overrides::apply("design", self, settings)?;
+        design.validated()
+    }
+
+    /// The design itself if it is consistent.
+    ///
+    /// # Errors
+    /// [`DesignError::Invalid`] with every problem.
+    pub fn validated(self) -> Result<Self, DesignError> {
+        let problems = self.problems();
+        if problems.is_empty() { Ok(self) } else { Err(DesignError::Invalid { name: self.name, problems }) }
+    }
+
+    /// All MAC modes, mode 0 first, inherited fields filled in.
+    pub fn mac_modes(&self) -> Vec<MacMode> {
+        std::iter::once(self.mac.clone()).chain(self.modes.iter().map(|m| m.resolve(&self.mac))).collect()
+    }
+
+    /// Index of the mode that takes operands of these formats, if any.
+    pub fn mode_for(&self, a: Format, b: Format) -> Option<usize> {
+        self.mac_modes().iter().position(|m| m.a == a && m.b == b)
+    }
+
+    /// Format in which results of `mode` leave the array.
+    pub fn output_format(&self, mode: &MacMode) -> Format {
+        self.output.format.unwrap_or(mode.outermost())
+    }
+
+    /// PEs over all arrays.
+    pub fn processing_elements(&self) -> u64 {
+        u64::from(self.array.rows) * u64::from(self.array.cols) * u64::from(self.array.count)
+    }
+
+    /// MACs per cycle at full use.
+    pub fn peak_macs_per_cycle(&self) -> u64 {
+        self.processing_elements() * u64::from(self.mac.lanes)
+    }
+}

@@ -1,0 +1,167 @@
+//! MAC modes: operand formats, product, accumulators, and how each result is rounded.
+
+use crate::format::Format;
+use crate::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Whether the product is rounded before it is added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Product {
+    /// Exact: one rounding per MAC, as a fused multiply-add.
+    #[default]
+    Exact,
+    /// Rounded to this format first.
+    Rounded(Format),
+}
+
+impl Serialize for Product {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Exact => serializer.serialize_str("exact"),
+            Self::Rounded(format) => format.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Product {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "exact" {
+            return Ok(Self::Exact);
+        }
+        text.parse().map(Self::Rounded).map_err(|e| serde::de::Error::custom(format!("a product is `exact` or a format: {e}")))
+    }
+}
+
+/// One mode of the MAC.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MacMode {
+    /// Format of the left operand (A, M x K).
+    pub a: Format,
+    /// Format of the right operand (B, K x N).
+    pub b: Format,
+    /// Product: exact, or rounded to a format.
+    #[serde(default)]
+    pub product: Product,
+    /// Accumulator, rounded after every addition.
+    pub accumulator: Format,
+    /// Rounding of the product and of every addition.
+    #[serde(default = "rne")]
+    pub rounding: Rounding,
+    /// Overflow of the product and of every accumulator write.
+    #[serde(default)]
+    pub overflow: Overflow,
+    /// Stand-in for infinity where the written format has none.
+    #[serde(default)]
+    pub no_infinity: NoInfinity,
+    /// Subnormals of operands, products and accumulator writes.
+    #[serde(default)]
+    pub subnormals: SubnormalPolicy,
+    /// When a result counts as tiny.
+    #[serde(default)]
+    pub tininess: Tininess,
+    /// Products per chunk; absent (`none`) means one chain.
+    #[serde(default)]
+    pub chunk: Option<u32>,
+    /// Outer accumulator that takes the chunk sums; absent means the accumulator's format.
+    /// Without chunks it is not there.
+    #[serde(default)]
+    pub outer: Option<Format>,
+    /// Reset value of A's shared exponent bias: +b divides the values by 2^b.
+    #[serde(default)]
+    pub bias_a: i32,
+    /// Reset value of B's shared exponent bias.
+    #[serde(default)]
+    pub bias_b: i32,
+    /// Products one PE forms per cycle.
+    #[serde(default = "one")]
+    pub lanes: u32,
+}
+
+const fn rne() -> Rounding {
+    Rounding::Rne
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl MacMode {
+    /// A fused multiply-add chain with nearest-even rounding.
+    pub const fn fused(a: Format, b: Format, accumulator: Format) -> Self {
+        Self {
+            a,
+            b,
+            product: Product::Exact,
+            accumulator,
+            rounding: Rounding::Rne,
+            overflow: Overflow::Ieee,
+            no_infinity: NoInfinity::Nan,
+            subnormals: SubnormalPolicy::Gradual,
+            tininess: Tininess::After,
+            chunk: None,
+            outer: None,
+            bias_a: 0,
+            bias_b: 0,
+            lanes: 1,
+        }
+    }
+
+    /// Format of the outermost accumulator: the one C initialises.
+    pub fn outermost(&self) -> Format {
+        match self.chunk {
+            None => self.accumulator,
+            Some(_) => self.outer.unwrap_or(self.accumulator),
+        }
+    }
+
+    /// Policy of the product and of every accumulator write.
+    pub const fn policy(&self) -> Policy {
+        Policy {
+            rounding: self.rounding,
+            overflow: self.overflow,
+            no_infinity: self.no_infinity,
+            subnormals: self.subnormals,
+            tininess: self.tininess,
+        }
+    }
+}
+
+/// A further mode: fields left out are mode 0's.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs, reason = "the fields are those of MacMode")]
+pub struct ModeOverride {
+    pub a: Format,
+    pub b: Format,
+    #[serde(default)]
+    pub product: Option<Product>,
+    #[serde(default)]
+    pub accumulator: Option<Format>,
+    #[serde(default)]
+    pub rounding: Option<Rounding>,
+    #[serde(default)]
+    pub overflow: Option<Overflow>,
+    #[serde(default)]
+    pub chunk: Option<u32>,
+    #[serde(default)]
+    pub outer: Option<Format>,
+}
+
+impl ModeOverride {
+    /// The complete mode.
+    pub fn resolve(&self, base: &MacMode) -> MacMode {
+        MacMode {
+            a: self.a,
+            b: self.b,
+            product: self.product.unwrap_or(base.product),
+            accumulator: self.accumulator.unwrap_or(base.accumulator),
+            rounding: self.rounding.unwrap_or(base.rounding),
+            overflow: self.overflow.unwrap_or(base.overflow),
+            chunk: self.chunk.or(base.chunk),
+            outer: self.outer.or(base.outer),
+            ..base.clone()
+        }
+    }
+}
