@@ -271,7 +271,7 @@ const fn split(value: Exact, quantum: i32) -> (u128, u128, u32) {
     let shift = quantum - value.exponent;
     if shift <= 0 {
         (value.significand << -shift as u32, 0, 1)
-    } else if shift <= 120 {
+    } else if shift <= 127 {
         (value.significand >> shift as u32, value.significand & ((1 << shift as u32) - 1), shift as u32)
     } else {
         // Far below the quantum: keep 120 bits of the discarded part and jam the rest.
@@ -321,7 +321,8 @@ const fn encode_float(format: FloatFormat, value: Exact, policy: Policy, random:
     let sign = if negative { format.sign_code() } else { 0 };
     let zero = if format.has_negative_zero() { sign } else { 0 };
     if value.significand == 0 {
-        return (zero, Flags::NONE);
+        // Without a zero the smallest number stands in for it.
+        return (zero, if matches!(format.specials, Specials::E8m0) { Flags::INEXACT } else { Flags::NONE });
     }
     let mantissa_bits = format.mantissa_bits as i32;
     let exponent = value.magnitude_exponent();
@@ -397,22 +398,20 @@ const fn encode_fixed(format: FixedFormat, value: Exact, policy: Policy, random:
     let shift = value.exponent - quantum;
     let beyond = value.significand != 0 && value.magnitude_exponent() - quantum >= 64;
     if beyond {
+        let (low, inexact) = if shift >= 64 {
+            (0, false)
+        } else if shift >= 0 {
+            ((value.significand << shift as u32) as u64, false)
+        } else {
+            let (kept, discarded, width) = split(value, quantum);
+            let away = discarded != 0 && rounds_away(policy.rounding, value.negative, kept & 1 == 1, discarded, width, random);
+            ((kept + away as u128) as u64, discarded != 0)
+        };
         let code = match policy.overflow {
             Overflow::Saturate => Format::Fixed(format).max_finite(value.negative),
-            Overflow::Ieee => {
-                let low = if shift >= 64 {
-                    0
-                } else if shift >= 0 {
-                    (value.significand << shift as u32) as u64
-                } else {
-                    let (kept, discarded, width) = split(value, quantum);
-                    let away = discarded != 0 && rounds_away(policy.rounding, value.negative, kept & 1 == 1, discarded, width, random);
-                    (kept + away as u128) as u64
-                };
-                format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 })
-            }
+            Overflow::Ieee => format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 }),
         };
-        return (code, Flags::OVERFLOW);
+        return (code, if inexact { Flags(Flags::OVERFLOW.0 | Flags::INEXACT.0) } else { Flags::OVERFLOW });
     }
     let (kept, discarded, width) = split(value, quantum);
     let inexact = discarded != 0;
@@ -477,19 +476,20 @@ pub const fn encode_decoded(format: Format, value: Decoded, policy: Policy, rand
 #[inline]
 pub const fn decode_with(format: Format, code: u64, subnormals: SubnormalPolicy) -> Decoded {
     let value = format.decode(code);
-    if subnormals.flushes_inputs() {
-        if let (Format::Float(f), Decoded::Finite(x)) = (format, value) {
-            if matches!(f.subnormals, Subnormals::Gradual) && x.significand >> f.mantissa_bits == 0 {
-                return Decoded::Finite(Exact::zero(x.negative));
-            }
-        }
+    if subnormals.flushes_inputs()
+        && let (Format::Float(f), Decoded::Finite(x)) = (format, value)
+        && matches!(f.subnormals, Subnormals::Gradual)
+        && x.significand >> f.mantissa_bits == 0
+    {
+        return Decoded::Finite(Exact::zero(x.negative));
     }
     value
 }
 
-/// Converts a code of one format to another with one rounding.
+/// Converts a code of one format to another with one rounding. A signalling NaN raises invalid.
 pub const fn convert(from: Format, to: Format, code: u64, policy: Policy, random: u64) -> (u64, Flags) {
-    encode_decoded(to, decode_with(from, code, policy.subnormals), policy, random)
+    let (code_out, flags) = encode_decoded(to, decode_with(from, code, policy.subnormals), policy, random);
+    (code_out, if from.is_signalling(code) { flags.union(Flags::INVALID) } else { flags })
 }
 
 /// The code nearest a host binary64, ties to even, saturating: how host data enters.

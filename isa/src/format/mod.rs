@@ -335,6 +335,17 @@ impl Format {
         matches!(self.decode(code), Decoded::Nan)
     }
 
+    /// True for signalling NaNs: IEEE 754 NaNs whose first fraction bit is 0. As operands
+    /// they raise invalid; conventions with a single NaN hold it quiet.
+    pub const fn is_signalling(self, code: u64) -> bool {
+        match self {
+            Self::Float(f) if matches!(f.specials, Specials::Ieee) => {
+                self.is_nan(code) && code >> (f.mantissa_bits - 1) & 1 == 0
+            }
+            _ => false,
+        }
+    }
+
     /// Significand precision in bits, hidden bit included (fixed point: the width).
     pub const fn precision(self) -> u32 {
         match self {
