@@ -4,6 +4,7 @@
 //! and what it *answers* ([`device::Record`]). This crate depends on nothing else of systole.
 #![forbid(unsafe_code)]
 
+pub mod asm;
 pub mod codes;
 pub mod design;
 pub mod device;
