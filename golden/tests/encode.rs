@@ -156,7 +156,7 @@ fn corners_of_every_format() {
     corners(6_000);
 }
 
-/// 10 minutes on one core.
+/// 3 minutes on one core in release.
 #[test]
 #[ignore = "long"]
 fn corners_of_every_format_long() {

@@ -1,0 +1,166 @@
+//! isa's exact multiply and add, rounded once, against golden's fused multiply-add.
+//!
+//! The long version: `cargo test --release -p systole-golden --test fma -- --ignored`.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this test compares the two")]
+
+mod support;
+
+use support::{Random, formats};
+use systole_golden::Value;
+use systole_golden::oracle::{self, Operand};
+use systole_golden::round::{Placed, round};
+use systole_isa::exact::Exact;
+use systole_isa::format::{Decoded, Format};
+use systole_isa::round::{Flags, Overflow, Policy, Rounding, SubnormalPolicy, decode_with, encode};
+
+fn finite(x: Operand, subnormals: SubnormalPolicy) -> Option<Exact> {
+    match decode_with(x.format, x.code, subnormals) {
+        Decoded::Finite(x) => Some(x),
+        _ => None,
+    }
+}
+
+/// All triples of codes of one format, in every mode. Specials are golden's alone.
+fn every_triple(format: Format) {
+    let codes = 1u64 << format.bits();
+    let operand = |code| Operand::new(format, code);
+    let modes: Vec<(Rounding, u64)> = Rounding::DETERMINISTIC.into_iter().map(|r| (r, 0)).chain((0..16).step_by(3).map(|r| (Rounding::Sr(4), r))).collect();
+    let mut checked = 0u64;
+    for (a, b) in (0..codes).flat_map(|a| (0..codes).map(move |b| (a, b))) {
+        let (Some(x), Some(y)) = (finite(operand(a), SubnormalPolicy::Gradual), finite(operand(b), SubnormalPolicy::Gradual)) else { continue };
+        let product = x.multiply(y);
+        for c in 0..codes {
+            let Some(z) = finite(operand(c), SubnormalPolicy::Gradual) else { continue };
+            let (Value::Finite { negative, magnitude }, Flags::NONE) = oracle::exact_fma(operand(a), operand(b), operand(c), Policy::RNE) else {
+                panic!("{format} {a:#x} * {b:#x} + {c:#x} is finite")
+            };
+            let placed = Placed::new(format, &magnitude);
+            for &(rounding, r) in &modes {
+                let policy = Policy::new(rounding);
+                let sum = product.add(z, rounding.cancels_to_negative_zero());
+                let ours = if magnitude.is_zero() {
+                    oracle::fma(operand(a), operand(b), operand(c), format, policy, r)
+                } else {
+                    placed.round(negative, policy, r)
+                };
+                let theirs = encode(format, sum, policy, r);
+                assert!(ours == theirs, "{format} {a:#x} * {b:#x} + {c:#x} {rounding} R={r}: golden {ours:x?}, isa {theirs:x?}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 1_000_000, "{checked}");
+}
+
+#[test]
+fn every_triple_of_six_bits() {
+    for format in formats("e3m2 e3m2fnuz e2m3f p3109_k6p3se") {
+        every_triple(format);
+    }
+}
+
+/// 2 minutes on one core in release.
+#[test]
+#[ignore = "long"]
+fn every_triple_of_seven_bits() {
+    for format in formats("e4m2 e3m3 e3m3fn e5m1 e2m4fnuz e6m0f p3109_k7p2sf p3109_k7p4se int7 fx7.3") {
+        every_triple(format);
+    }
+}
+
+/// An addend for the product `a * b`: any, near cancellation, or so much larger that the
+/// product decides a rounding.
+fn addend(a: Operand, b: Operand, format: Format, to: Format, random: &mut Random) -> Operand {
+    let any = random.code(format);
+    let (product, _) = Value::of(a.format, a.code).product(&Value::of(b.format, b.code));
+    let kind = random.below(4);
+    if kind == 0 {
+        return Operand::new(format, any);
+    }
+    let shift = match kind {
+        1 => 0,
+        2 => i64::from(to.precision()) + random.below(5) as i64 - 2,
+        _ => -(i64::from(to.precision()) + random.below(40) as i64 - 20),
+    };
+    let (code, _) = round(format, &product.scaled(shift).negated(), Policy::new(Rounding::Rtz), 0);
+    let sign = if random.below(3) == 0 { 1 << (format.bits() - 1) } else { 0 };
+    Operand::new(format, ((code ^ sign).wrapping_add(random.below(5)).wrapping_sub(random.pick(&[0, 0, 2]))) & format.mask())
+}
+
+/// Bits from the first of the larger to the last of the smaller.
+fn span(x: Exact, y: Exact) -> i32 {
+    if x.is_zero() || y.is_zero() { 0 } else { x.magnitude_exponent().max(y.magnitude_exponent()) - x.exponent.min(y.exponent) }
+}
+
+fn mixed(cases: u32) {
+    let mut random = Random(5);
+    let mut checked = 0;
+    let mut raised = [0u32; 8];
+    for (a, b, c) in [
+        ("e4m3fn", "e4m3fn", "e6m9"),
+        ("e4m3fn", "e5m2", "e6m9"),
+        ("e5m2", "e5m2", "e6m9"),
+        ("e5m2", "e5m2", "fp16"),
+        ("e4m3fn", "e5m2", "fp16"),
+        ("e4m3fn", "e4m3fn", "fp32"),
+        ("e5m2", "e4m3fn", "fp32"),
+        ("e5m2", "e5m2", "fp64"),
+        ("e4m3fnuz", "e5m2fnuz", "bf16"),
+        ("e4m3b11fnuz", "e5m2", "dlfloat16"),
+        ("e4m3fn", "e4m3fn", "e4m3fn"),
+        ("e5m2", "e5m2", "e8m13"),
+        ("e4m3fn", "e5m2", "fx46.18"),
+        ("e5m2", "e5m2", "fx24.12"),
+        ("int8", "int8", "int32"),
+        ("int8", "e4m3fn", "int16"),
+        ("fp16", "fp16", "fp16"),
+        ("fp16", "fp16", "fp32"),
+        ("bf16", "bf16", "fp32"),
+        // Narrow results of far-apart addends: the significand of the sum is wide.
+        ("bf16", "bf16", "e5m2"),
+        ("fp32", "bf16", "e8m0"),
+        ("fp64", "fp64", "e8m1"),
+        ("fp32", "fp32", "fp32"),
+        ("fp64", "fp64", "fp64"),
+        ("fp64", "fp32", "fp16"),
+        ("fp64", "fp64", "int64"),
+    ] {
+        let (a, b, c): (Format, Format, Format) = (a.parse().unwrap(), b.parse().unwrap(), c.parse().unwrap());
+        for case in 0..cases {
+            // One case in eight adds in one format and writes another.
+            let to = if case % 8 == 7 { random.pick(&[a, b, Format::FP32, Format::E5M2]) } else { c };
+            let (x, y) = (Operand::new(a, random.code(a)), Operand::new(b, random.code(b)));
+            let z = addend(x, y, c, to, &mut random);
+            let (policy, r) = (random.policy(), random.next());
+            let (Some(ex), Some(ey), Some(ez)) = (finite(x, policy.subnormals), finite(y, policy.subnormals), finite(z, policy.subnormals)) else { continue };
+            let product = ex.multiply(ey);
+            if matches!(to, Format::Fixed(_)) && policy.overflow == Overflow::Ieee && span(product, ez) > 120 {
+                // A sum that wraps needs its low bits, which Exact::add does not promise.
+                continue;
+            }
+            let sum = product.add(ez, policy.rounding.cancels_to_negative_zero());
+            let theirs = encode(to, sum, policy, r);
+            let ours = oracle::fma(x, y, z, to, policy, r);
+            assert!(ours == theirs, "{x:x?} * {y:x?} + {z:x?} -> {to} {policy:?} R={r:#x}: golden {ours:x?}, isa {theirs:x?}");
+            checked += 1;
+            for (bit, count) in raised.iter_mut().enumerate() {
+                *count += u32::from(ours.1.0 >> bit & 1);
+            }
+        }
+    }
+    // Of each hundred cases most are finite, and each exception shows.
+    assert!(checked > 26 * cases / 10 * 6, "{checked} of {}", 26 * cases);
+    assert!(raised[..3].iter().all(|&count| count > checked / 100), "{raised:?} of {checked}");
+}
+
+#[test]
+fn mixed_formats() {
+    mixed(20_000);
+}
+
+/// 10 minutes on one core in release.
+#[test]
+#[ignore = "long"]
+fn mixed_formats_long() {
+    mixed(3_000_000);
+}
