@@ -3,13 +3,14 @@
 use crate::design::Design;
 use crate::format::Format;
 use crate::program::Program;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Declares a record of named `u64` counters that can be summed and listed.
 macro_rules! counters {
     ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident),* $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
         pub struct $name { $($(#[$field_meta])* pub $field: u64),* }
 
         impl $name {
@@ -109,7 +110,8 @@ counters! {
 }
 
 /// Why the array stood still.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Stall {
     /// Waiting for operands from DRAM.
     OperandLoad,
@@ -144,7 +146,7 @@ impl Stall {
 }
 
 /// Cycles of a run. `total` = `compute` + every stall, exactly, under the `rtl` convention.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cycles {
     /// From the first request to the last byte stored.
     pub total: u64,
@@ -179,7 +181,7 @@ impl std::ops::AddAssign<&Self> for Cycles {
 }
 
 /// What one region of a program (the instructions after a `mark`) cost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegionRecord {
     /// The region's name.
     pub name: String,
@@ -194,7 +196,7 @@ pub struct RegionRecord {
 }
 
 /// What a run answered.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Cycles of the whole program.
     pub cycles: Cycles,

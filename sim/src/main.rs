@@ -1,1 +1,8 @@
-fn main() {}
+//! The `systole` binary.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    systole::cli::main()
+}

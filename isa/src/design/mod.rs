@@ -228,7 +228,7 @@ impl Default for MemorySpec {
             scratchpad_banks: 32,
             scratchpad_bank_bytes: 8,
             accumulator_kib: 64,
-            dram_mib: 1024,
+            dram_mib: 16_384,
             dram_bytes_per_cycle: 64.0,
             dram_latency_cycles: 100,
             dram_pj_per_bit: 20.0,

@@ -1,0 +1,124 @@
+//! `systole asm`, `disasm` and `run`: programs as text, as words, and at work.
+
+use super::{Common, gemm::EngineArg, load_design, print_json};
+use crate::machine::{Engine, Machine};
+use crate::report;
+use clap::Args;
+use miette::{IntoDiagnostic, Result, miette};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use systole_isa::asm;
+use systole_isa::device::Device;
+use systole_isa::program::Program;
+
+/// Arguments of `asm`.
+#[derive(Args)]
+pub struct AsmArgs {
+    /// Assembly text.
+    file: PathBuf,
+    /// Binary program to write.
+    #[arg(short, long, value_name = "FILE")]
+    out: PathBuf,
+}
+
+/// Arguments of `disasm`.
+#[derive(Args)]
+pub struct DisasmArgs {
+    /// Binary program, or assembly text to normalise.
+    file: PathBuf,
+}
+
+/// Arguments of `run`.
+#[derive(Args)]
+pub struct RunArgs {
+    /// Program, text or binary. Its `.data` fills DRAM, its `.expect` is checked afterwards.
+    file: PathBuf,
+    /// Built-in design or RON file.
+    #[arg(long, value_name = "DESIGN", default_value = "fp8-16x16")]
+    design: String,
+    /// Engine: fast, ticked or timing.
+    #[arg(long, value_enum, default_value_t = EngineArg::Fast)]
+    engine: EngineArg,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn read(path: &Path) -> Result<Program> {
+    let bytes = std::fs::read(path).map_err(|e| miette!("program `{}` cannot be read: {e}", path.display()))?;
+    if asm::is_binary(&bytes) {
+        return asm::from_bytes(&bytes).map_err(|e| miette!("program `{}`: {e}", path.display()));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| miette!("program `{}` is neither assembly text nor a binary made by `systole asm`", path.display()))?;
+    asm::assemble(&path.display().to_string(), &text).map_err(|errors| {
+        let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        miette!("{}", lines.join("\n"))
+    })
+}
+
+/// Assembles.
+pub fn assemble(args: &AsmArgs) -> Result<ExitCode> {
+    let program = read(&args.file)?;
+    std::fs::write(&args.out, asm::to_bytes(&program)).map_err(|e| miette!("`{}` cannot be written: {e}", args.out.display()))?;
+    eprintln!("{} instructions in {}", program.instructions.len(), args.out.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Disassembles.
+pub fn disassemble(args: &DisasmArgs) -> Result<ExitCode> {
+    print!("{}", asm::disassemble(&read(&args.file)?));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a program and checks what it expects.
+pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
+    let program = read(&args.file)?;
+    let design = load_design(&args.design, &common.settings()?)?;
+    let engine = Engine::from(args.engine);
+    let mut machine = Machine::new(design.clone(), engine, common.kernel()?).into_diagnostic()?;
+    let record = machine.run_with_data(&program, 0).into_diagnostic()?;
+    let mut differing = Vec::new();
+    if engine.computes_values() {
+        for segment in &program.expect {
+            let found = machine.read(segment.address, segment.format, segment.codes.len()).into_diagnostic()?;
+            for (i, (got, want)) in found.iter().zip(&segment.codes).enumerate() {
+                if got != want {
+                    let address = segment.address + i as u64 * u64::from(segment.format.storage_bytes());
+                    differing.push(format!(
+                        "{address:#x}: expected {want:#x} ({}), found {got:#x} ({}) in {}",
+                        segment.format.to_f64(*want),
+                        segment.format.to_f64(*got),
+                        segment.format
+                    ));
+                }
+            }
+        }
+    }
+    let checked: usize = if engine.computes_values() { program.expect.iter().map(|s| s.codes.len()).sum() } else { 0 };
+    if args.json {
+        let mut object = json!({
+            "design": design.name,
+            "engine": engine.name(),
+            "cycles": report::cycles_json(&record.cycles),
+            "events": report::counters_json(record.events.iter()),
+            "expected": checked,
+            "differ": differing.len(),
+        });
+        if let Some(activity) = &record.activity {
+            object["activity"] = report::counters_json(activity.iter());
+        }
+        print_json(&object);
+    } else {
+        let cycles = &record.cycles;
+        println!("{} on {} ({})", args.file.display(), design.name, engine.name());
+        println!("  instructions {}", report::grouped(record.events.instructions));
+        println!("  cycles       {} total, {} compute; stalls: {}", report::grouped(cycles.total), report::grouped(cycles.compute), report::stalls_text(cycles));
+        for line in differing.iter().take(20) {
+            println!("  {line}");
+        }
+        println!("  checked {checked}, differ {}", differing.len());
+    }
+    Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
+}

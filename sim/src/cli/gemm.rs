@@ -1,0 +1,138 @@
+//! `systole gemm`: one matrix product on the simulated array.
+
+use super::{Common, load_design, print_json};
+use crate::energy;
+use crate::machine::Engine;
+use crate::report;
+use crate::run::gemm::{self, Task};
+use crate::run::operands::{Generator, read_npy, write_npy};
+use clap::{Args, ValueEnum};
+use miette::{IntoDiagnostic, Result, miette};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Arguments of `gemm`.
+#[derive(Args)]
+pub struct GemmArgs {
+    /// Built-in design or RON file.
+    #[arg(long, value_name = "DESIGN", default_value = "fp8-16x16")]
+    design: String,
+    /// A (M x K) as .npy: unsigned integers are codes, floats are rounded to the format.
+    #[arg(long, value_name = "NPY", requires = "b")]
+    a: Option<PathBuf>,
+    /// B (K x N) as .npy.
+    #[arg(long, value_name = "NPY", requires = "a")]
+    b: Option<PathBuf>,
+    /// C (M x N) as .npy, in the outermost accumulator's format.
+    #[arg(long, value_name = "NPY", requires = "a")]
+    c: Option<PathBuf>,
+    /// Write D as .npy codes of the output format.
+    #[arg(long, value_name = "NPY")]
+    out: Option<PathBuf>,
+    /// Make operands of these extents from the design's seed.
+    #[arg(long, value_name = "M,N,K", conflicts_with = "a", required_unless_present = "a")]
+    shape: Option<String>,
+    /// What the made operands hold.
+    #[arg(long, value_enum, default_value_t = Data::Normal)]
+    data: Data,
+    /// Engine: fast, ticked (every register, every cycle) or timing (no values).
+    #[arg(long, value_enum, default_value_t = EngineArg::Fast)]
+    engine: EngineArg,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Data {
+    Normal,
+    Codes,
+    Specials,
+}
+
+/// Engines by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum EngineArg {
+    /// Whole problems by kernels and closed forms.
+    Fast,
+    /// Every register, every cycle.
+    Ticked,
+    /// Cycles and events without values.
+    Timing,
+}
+
+impl From<EngineArg> for Engine {
+    fn from(arg: EngineArg) -> Self {
+        match arg {
+            EngineArg::Fast => Self::Fast,
+            EngineArg::Ticked => Self::Ticked,
+            EngineArg::Timing => Self::Timing,
+        }
+    }
+}
+
+fn parse_shape(text: &str) -> Result<[u32; 3]> {
+    let parts: Vec<u32> = text.split(',').filter_map(|p| p.trim().parse().ok()).collect();
+    match parts[..] {
+        [m, n, k] if text.split(',').count() == 3 && [m, n, k].iter().all(|&x| x > 0 && x < 1 << 24) => Ok([m, n, k]),
+        _ => Err(miette!(help = "for example --shape 37,29,53", "--shape takes M,N,K, each 1 to 16777215, not `{text}`")),
+    }
+}
+
+/// Runs the product and reports.
+pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
+    let design = load_design(&args.design, &common.settings()?)?;
+    energy::check(&design).into_diagnostic()?;
+    let engine = Engine::from(args.engine);
+    let task = match (&args.shape, &args.a, &args.b) {
+        (Some(shape), _, _) => {
+            let [m, n, k] = parse_shape(shape)?;
+            let generator = match args.data {
+                Data::Normal => Generator::Normal,
+                Data::Codes => Generator::Codes,
+                Data::Specials => Generator::Specials,
+            };
+            if engine.computes_values() { Task::generated(&design, m, n, k, generator) } else { Task::shape(m, n, k) }
+        }
+        (None, Some(a), Some(b)) => {
+            let c = args.c.as_ref().map(|c| read_npy(c, design.mac.outermost())).transpose().into_diagnostic()?;
+            let a = read_npy(a, design.mac.a).into_diagnostic()?;
+            let b = read_npy(b, design.mac.b).into_diagnostic()?;
+            Task::given(a, b, c).into_diagnostic()?
+        }
+        _ => return Err(miette!("give --shape M,N,K, or both --a and --b")),
+    };
+    if args.out.is_some() && !engine.computes_values() {
+        return Err(miette!("--out needs values, and --engine timing computes none; use --engine fast"));
+    }
+    let outcome = gemm::run(&design, &task, engine, common.kernel()?).into_diagnostic()?;
+    if let (Some(path), Some(d)) = (&args.out, &outcome.d) {
+        write_npy(path, d).into_diagnostic()?;
+    }
+    let account = energy::account(&design, &outcome.record);
+    if args.json {
+        let mut object = json!({
+            "design": design.name,
+            "shape": [task.m, task.n, task.k],
+            "engine": engine.name(),
+            "cycles": report::cycles_json(&outcome.record.cycles),
+            "events": report::counters_json(outcome.record.events.iter()),
+        });
+        if let Some(activity) = &outcome.record.activity {
+            object["activity"] = report::counters_json(activity.iter());
+        }
+        if let Some(digest) = outcome.digest() {
+            object["digest"] = json!(digest);
+            object["output_format"] = json!(design.output_format(&design.mac).to_string());
+            object["kernels"] = json!(outcome.kernels);
+        }
+        object["energy_pj"] = account.energy_json();
+        object["tflops"] = account.tflops_json();
+        object["seconds"] = json!(outcome.seconds);
+        print_json(&object);
+    } else {
+        print!("{}", report::gemm_text(&design, &task, engine, &outcome, &account));
+    }
+    Ok(ExitCode::SUCCESS)
+}

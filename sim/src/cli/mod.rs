@@ -1,0 +1,155 @@
+//! The `systole` command: one file per subcommand, each flag defined once.
+
+mod asm;
+mod cost;
+mod format;
+mod gemm;
+mod list;
+mod train;
+
+use clap::{Args, Parser, Subcommand};
+use miette::{Result, miette};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use systole_arrays::fast::KernelChoice;
+use systole_isa::design::{DESIGNS, Design};
+use systole_isa::overrides;
+
+/// Simulate FP8 MAC arrays to the bit while networks train on them.
+///
+/// Without a subcommand: train the default recipe on the default design on embedded data and print the report.
+#[derive(Parser)]
+#[command(name = "systole", version, propagate_version = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network through the simulated array.
+    Train(train::TrainArgs),
+    /// Multiply matrices on the simulated array.
+    Gemm(gemm::GemmArgs),
+    /// Energy, area and TFLOPS of a design, itemised; or the technology table.
+    Cost(cost::CostArgs),
+    /// Limits, special values and value table of a number format.
+    Format(format::FormatArgs),
+    /// Assemble a program into its binary form.
+    Asm(asm::AsmArgs),
+    /// Print a program, text or binary, as assembly.
+    Disasm(asm::DisasmArgs),
+    /// Run a program on the simulated machine.
+    Run(asm::RunArgs),
+    /// List what is built in.
+    List(list::ListArgs),
+}
+
+/// Options every subcommand takes.
+#[derive(Args, Clone, Debug)]
+pub struct Common {
+    /// Override a field of the design or recipe, e.g. mac.accumulator=fp16 (repeatable).
+    #[arg(long = "set", value_name = "PATH=VALUE", global = true)]
+    settings: Vec<String>,
+    /// Worker threads; results do not depend on it [default: all cores].
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    /// Arithmetic kernels of the fast engine: auto, avx2, portable or scalar.
+    #[arg(long, value_name = "KERNEL", global = true, env = "SYSTOLE_KERNEL", default_value = "auto")]
+    kernel: String,
+}
+
+impl Common {
+    /// The overrides, split at their equals signs.
+    fn settings(&self) -> Result<Vec<(String, String)>> {
+        self.settings
+            .iter()
+            .map(|s| {
+                overrides::split(s).ok_or_else(|| {
+                    miette!(help = "for example --set mac.accumulator=fp16", "--set takes PATH=VALUE, not `{s}`")
+                })
+            })
+            .collect()
+    }
+
+    fn kernel(&self) -> Result<KernelChoice> {
+        self.kernel.parse().map_err(|e| miette!("--kernel {}: {e}", self.kernel))
+    }
+}
+
+/// Reads `--design`: a built-in name or a RON file, with overrides applied.
+fn load_design(name: &str, settings: &[(String, String)]) -> Result<Design> {
+    let design = match systole_isa::design::find(name) {
+        Some(design) => design,
+        None => {
+            let text = read_specification("design", name, &DESIGNS.iter().map(|d| d.name).collect::<Vec<_>>())?;
+            Design::from_ron(name, &text).map_err(|e| miette!("{e}"))?
+        }
+    };
+    design.with_overrides(settings).map_err(|e| miette!("{e}"))
+}
+
+/// Text of a specification file; a name that is neither built in nor a file is explained.
+fn read_specification(what: &str, name: &str, known: &[&str]) -> Result<String> {
+    let path = PathBuf::from(name);
+    let looks_like_file = name.ends_with(".ron") || name.contains(['/', '\\']) || path.exists();
+    if !looks_like_file {
+        let suggestion = known
+            .iter()
+            .map(|k| (strsim::damerau_levenshtein(k, name), *k))
+            .min()
+            .filter(|(distance, _)| *distance <= 3)
+            .map(|(_, k)| format!(" (did you mean `{k}`?)"))
+            .unwrap_or_default();
+        return Err(miette!(
+            help = format!("built in are {}; anything else is the path of a RON file", known.join(", ")),
+            "no {what} is called `{name}`{suggestion}"
+        ));
+    }
+    std::fs::read_to_string(&path).map_err(|e| miette!("{what} file `{name}` cannot be read: {e}"))
+}
+
+/// Settings that name a part of the design, and the others.
+fn split_settings(settings: Vec<(String, String)>) -> (Vec<(String, String)>, Vec<(String, String)>) {
+    const DESIGN_PARTS: [&str; 9] = ["array", "mac", "modes", "output", "vector", "memory", "energy", "arithmetic", "seed"];
+    settings.into_iter().partition(|(path, _)| DESIGN_PARTS.contains(&path.split('.').next().unwrap_or_default()))
+}
+
+/// Prints exactly one JSON object on standard output.
+fn print_json(value: &serde_json::Value) {
+    println!("{value:#}");
+}
+
+/// Runs the command line; the exit status is 0, 1 (ran, but something checked is wrong) or 2 (bad input).
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match dispatch(cli) {
+        Ok(code) => code,
+        Err(report) => {
+            eprintln!("{report:?}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode> {
+    if let Some(threads) = cli.common.threads {
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.into())
+            .build_global()
+            .map_err(|e| miette!("--threads {threads}: {e}"))?;
+    }
+    match cli.command {
+        None => train::run(&train::TrainArgs::default(), &cli.common),
+        Some(Command::Train(args)) => train::run(&args, &cli.common),
+        Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
+        Some(Command::Cost(args)) => cost::run(&args, &cli.common),
+        Some(Command::Format(args)) => format::run(&args),
+        Some(Command::Asm(args)) => asm::assemble(&args),
+        Some(Command::Disasm(args)) => asm::disassemble(&args),
+        Some(Command::Run(args)) => asm::run(&args, &cli.common),
+        Some(Command::List(args)) => list::run(&args),
+    }
+}

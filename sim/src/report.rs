@@ -1,0 +1,123 @@
+//! What a run prints: JSON objects other programs rely on, and text for people.
+
+use crate::energy::EnergyAccount;
+use crate::machine::Engine;
+use crate::run::gemm::{Outcome, Task};
+use comfy_table::{CellAlignment, Table, presets};
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+use systole_isa::design::Design;
+use systole_isa::device::Cycles;
+
+/// `{"total", "compute", "stall": {REASON: n}}`.
+pub fn cycles_json(cycles: &Cycles) -> Value {
+    let stall: Map<String, Value> = cycles.stall.iter().map(|(reason, n)| (reason.name().to_owned(), json!(n))).collect();
+    json!({"total": cycles.total, "compute": cycles.compute, "stall": stall})
+}
+
+/// `{NAME: n}` of every counter.
+pub fn counters_json(counters: impl Iterator<Item = (&'static str, u64)>) -> Value {
+    Value::Object(counters.map(|(name, n)| (name.to_owned(), json!(n))).collect())
+}
+
+/// A count with thin separators between thousands.
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A value with an SI prefix and three significant digits: `engineering(1.5e-7, "J")` is `150 nJ`.
+pub fn engineering(value: f64, unit: &str) -> String {
+    const PREFIXES: [(f64, &str); 9] =
+        [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")];
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value} {unit}");
+    }
+    let (scale, prefix) = PREFIXES.into_iter().find(|(scale, _)| value.abs() >= *scale).unwrap_or((1e-12, "p"));
+    let scaled = value / scale;
+    let decimals = if scaled.abs() >= 100.0 { 0 } else if scaled.abs() >= 10.0 { 1 } else { 2 };
+    format!("{scaled:.decimals$} {prefix}{unit}")
+}
+
+/// A share in percent, to a tenth.
+pub fn percent(part: f64, whole: f64) -> String {
+    if whole > 0.0 { format!("{:.1} %", 100.0 * part / whole) } else { "-".to_owned() }
+}
+
+/// A borderless table whose columns after the first are right-aligned.
+pub fn numeric_table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(header.to_vec());
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A table's text, indented and without trailing blanks.
+pub fn indented(table: &Table) -> String {
+    table.to_string().lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "  {}", line.trim_end());
+        text
+    })
+}
+
+/// Stall cycles by reason, largest first, in words.
+pub fn stalls_text(cycles: &Cycles) -> String {
+    let mut reasons: Vec<_> = cycles.stall.iter().collect();
+    reasons.sort_by_key(|(reason, n)| (std::cmp::Reverse(**n), **reason));
+    let parts: Vec<String> = reasons.iter().map(|(reason, n)| format!("{} {}", grouped(**n), reason.name())).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// The arithmetic of a design's mode 0 in one line.
+pub fn mac_text(design: &Design) -> String {
+    let mac = &design.mac;
+    let chunk = mac.chunk.map(|n| format!(", chunks of {n} into {}", mac.outermost())).unwrap_or_default();
+    let product = match mac.product {
+        systole_isa::design::Product::Exact => "exact product".to_owned(),
+        systole_isa::design::Product::Rounded(format) => format!("product rounded to {format}"),
+    };
+    format!("{} x {}, {product}, {} accumulator {}{chunk}", mac.a, mac.b, mac.accumulator, mac.rounding)
+}
+
+/// The arrays of a design in one line.
+pub fn array_text(design: &Design) -> String {
+    let array = &design.array;
+    let count = if array.count > 1 { format!("{} x ", array.count) } else { String::new() };
+    let flow = format!("{:?}", array.dataflow).to_lowercase();
+    format!("{count}{} x {} {flow} at {} MHz", array.rows, array.cols, array.clock_mhz)
+}
+
+/// Report of one matrix product.
+pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome, account: &EnergyAccount) -> String {
+    let mut text = String::new();
+    let cycles = &outcome.record.cycles;
+    let events = &outcome.record.events;
+    let array_slots = cycles.total as f64 * design.peak_macs_per_cycle() as f64;
+    let _ = writeln!(text, "{} x {} x {} on {} ({})", task.m, task.n, task.k, design.name, engine.name());
+    let _ = writeln!(text, "  array        {}", array_text(design));
+    let _ = writeln!(text, "  arithmetic   {}", mac_text(design));
+    if let Some(digest) = outcome.digest() {
+        let _ = writeln!(text, "  result       {} codes, sha256 {digest}", design.output_format(&design.mac));
+        let _ = writeln!(text, "  kernel       {}", outcome.kernels.join("; "));
+    }
+    let _ = writeln!(text, "  cycles       {} total, {} compute; stalls: {}", grouped(cycles.total), grouped(cycles.compute), stalls_text(cycles));
+    let _ = writeln!(text, "  use          {} of {} MAC slots", percent(events.macs as f64, array_slots), engineering(array_slots, ""));
+    text.push_str(&account.text());
+    let counters: Vec<(&str, u64)> = events.iter().chain(outcome.record.activity.iter().flat_map(|a| a.iter())).filter(|(_, n)| *n > 0).collect();
+    let mut table = numeric_table(&["event", "count"]);
+    for (name, n) in counters {
+        table.add_row([name.to_owned(), grouped(n)]);
+    }
+    text.push('\n');
+    text.push_str(&indented(&table));
+    text
+}

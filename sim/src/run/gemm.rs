@@ -1,0 +1,197 @@
+//! One matrix product on the machine, as a program of a few instructions.
+
+use super::operands::{Generator, Matrix, Role};
+use crate::machine::{Engine, Machine};
+use sha2::{Digest, Sha256};
+use std::time::Instant;
+use systole_arrays::fast::KernelChoice;
+use systole_isa::codes::Codes;
+use systole_isa::design::Design;
+use systole_isa::device::{Device, DeviceError, Record};
+use systole_isa::field::{Address, FormatReg, Mode, Span, TensorReg};
+use systole_isa::format::Format;
+use systole_isa::instruction::Instruction;
+use systole_isa::program::Program;
+use systole_isa::view::Space;
+
+/// D = A B + C: extents, and operands where values are to be computed.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Rows of A and D.
+    pub m: u32,
+    /// Columns of B and D.
+    pub n: u32,
+    /// Columns of A, rows of B.
+    pub k: u32,
+    /// A, B and possibly C; `None` for a product by shape alone.
+    pub operands: Option<(Matrix, Matrix)>,
+    /// C in the outermost accumulator's format.
+    pub c: Option<Matrix>,
+}
+
+/// Operands or design do not make a product.
+#[derive(Debug, thiserror::Error)]
+pub enum GemmError {
+    /// Inner extents differ.
+    #[error("A is {am} x {ak} and B is {bk} x {bn}: A's columns must equal B's rows")]
+    Inner {
+        /// Rows of A.
+        am: u32,
+        /// Columns of A.
+        ak: u32,
+        /// Rows of B.
+        bk: u32,
+        /// Columns of B.
+        bn: u32,
+    },
+    /// C is not M x N.
+    #[error("C is {rows} x {cols}; the product is {m} x {n}")]
+    Addend {
+        /// Rows of C.
+        rows: u32,
+        /// Columns of C.
+        cols: u32,
+        /// Rows of the product.
+        m: u32,
+        /// Columns of the product.
+        n: u32,
+    },
+    /// The machine refused.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+impl Task {
+    /// Operands made from the design's seed.
+    pub fn generated(design: &Design, m: u32, n: u32, k: u32, generator: Generator) -> Self {
+        let a = generator.generate(design.mac.a, m, k, Role::A, design.seed);
+        let b = generator.generate(design.mac.b, k, n, Role::B, design.seed);
+        Self { m, n, k, operands: Some((a, b)), c: None }
+    }
+
+    /// A product by shape alone.
+    pub const fn shape(m: u32, n: u32, k: u32) -> Self {
+        Self { m, n, k, operands: None, c: None }
+    }
+
+    /// Given operands.
+    ///
+    /// # Errors
+    /// Extents that do not fit together.
+    pub fn given(a: Matrix, b: Matrix, c: Option<Matrix>) -> Result<Self, GemmError> {
+        if a.cols != b.rows {
+            return Err(GemmError::Inner { am: a.rows, ak: a.cols, bk: b.rows, bn: b.cols });
+        }
+        let (m, n, k) = (a.rows, b.cols, a.cols);
+        if let Some(c) = &c
+            && (c.rows, c.cols) != (m, n)
+        {
+            return Err(GemmError::Addend { rows: c.rows, cols: c.cols, m, n });
+        }
+        Ok(Self { m, n, k, operands: Some((a, b)), c })
+    }
+}
+
+/// What a product cost, and what it is.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Cycles, events, activity.
+    pub record: Record,
+    /// The result, unless timed by shape.
+    pub d: Option<Matrix>,
+    /// Kernels used, in words, unless timed by shape.
+    pub kernels: Vec<String>,
+    /// Engine time, seconds.
+    pub seconds: f64,
+}
+
+impl Outcome {
+    /// SHA-256 of the row-major little-endian output codes, in hex.
+    pub fn digest(&self) -> Option<String> {
+        self.d.as_ref().map(|d| hex_digest(&d.codes.to_le_bytes()))
+    }
+}
+
+/// SHA-256 in hex.
+pub fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A contiguous tensor placed in DRAM.
+struct Placed {
+    address: u64,
+    format: Format,
+    rows: u32,
+    cols: u32,
+}
+
+/// Lays tensors out one after another, 64-byte aligned.
+fn place(next: &mut u64, format: Format, rows: u32, cols: u32) -> Placed {
+    let address = *next;
+    *next += (u64::from(rows) * u64::from(cols) * u64::from(format.storage_bytes())).next_multiple_of(64);
+    Placed { address, format, rows, cols }
+}
+
+fn describe(program: &mut Program, register: u8, tensor: &Placed) {
+    program.push(Instruction::Format { dst: FormatReg(register), format: tensor.format });
+    program.push(Instruction::Tensor {
+        dst: TensorReg(register),
+        format: FormatReg(register),
+        space: Space::Dram,
+        address: Address(tensor.address),
+        rows: Span(tensor.rows),
+        cols: Span(tensor.cols),
+    });
+}
+
+/// Runs the product on a machine of this design.
+///
+/// # Errors
+/// What the machine refuses: values of a cost-only design, tensors beyond its DRAM.
+pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -> Result<Outcome, GemmError> {
+    let mut machine = Machine::new(design.clone(), engine, kernel)?;
+    let mode = &design.mac;
+    let output = &design.output;
+    let mut next = 0;
+    let a = place(&mut next, mode.a, task.m, task.k);
+    let b = place(&mut next, mode.b, task.k, task.n);
+    let d = place(&mut next, design.output_format(mode), task.m, task.n);
+    let c = task.c.as_ref().map(|_| place(&mut next, mode.outermost(), task.m, task.n));
+
+    let mut program = Program::default();
+    program.push(Instruction::Mode { mode: Mode(0) });
+    program.push(Instruction::Output { rounding: output.rounding, overflow: output.overflow, no_infinity: output.no_infinity });
+    for (register, tensor) in [(0, &d), (1, &a), (2, &b)] {
+        describe(&mut program, register, tensor);
+    }
+    let [rd, ra, rb, rc] = [0, 1, 2, 3].map(TensorReg);
+    match &c {
+        None => program.push(Instruction::Gemm { d: rd, a: ra, b: rb }),
+        Some(c) => {
+            describe(&mut program, 3, c);
+            program.push(Instruction::GemmC { d: rd, a: ra, b: rb, c: rc });
+        }
+    }
+    program.push(Instruction::Halt {});
+
+    let codes = |m: &Matrix| m.codes.iter().collect::<Vec<_>>();
+    if engine.computes_values() {
+        if let Some((left, right)) = &task.operands {
+            machine.write(a.address, a.format, &codes(left))?;
+            machine.write(b.address, b.format, &codes(right))?;
+        }
+        if let (Some(place), Some(addend)) = (&c, &task.c) {
+            machine.write(place.address, place.format, &codes(addend))?;
+        }
+    }
+    let start = Instant::now();
+    let record = machine.run(&program, 0)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let result = if engine.computes_values() {
+        let read = machine.read(d.address, d.format, task.m as usize * task.n as usize)?;
+        Some(Matrix { rows: task.m, cols: task.n, codes: Codes::from_fn(d.format, read.len(), |i| read[i]) })
+    } else {
+        None
+    };
+    Ok(Outcome { record, d: result, kernels: machine.kernels_used(), seconds })
+}

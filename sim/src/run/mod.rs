@@ -1,0 +1,4 @@
+//! Runs from specification to result: one matrix product, or one training.
+
+pub mod gemm;
+pub mod operands;

@@ -1,0 +1,143 @@
+//! The reference's training loop.
+
+use super::{Momentum, Network, Sgd, cross_entropy};
+use crate::data::{Batches, Dataset, Split, evaluation_batches};
+use crate::layer::{Pass, Shape};
+use crate::model::{Model, ModelError};
+use serde::{Deserialize, Serialize};
+
+/// What a run needs beside model and data.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Hyperparameters {
+    /// The optimizer.
+    pub sgd: Sgd,
+    /// Passes over the training images.
+    pub epochs: u32,
+    /// Images in one step.
+    pub batch: usize,
+    /// Seed of initial weights and shuffles.
+    pub seed: u64,
+}
+
+/// How one epoch went.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Mean loss of the epoch's batches, each before its step.
+    pub loss: f64,
+    /// Fraction right of the images of the epoch's batches, each before its step.
+    pub train_accuracy: f64,
+    /// Fraction right of all test images, after the epoch.
+    pub test_accuracy: f64,
+}
+
+/// A finished run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Epoch by epoch.
+    pub epochs: Vec<Epoch>,
+    /// The trained network.
+    pub network: Network<f32>,
+}
+
+/// A run cannot start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TrainError {
+    /// The model is unusable.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Model and data differ in the size of images.
+    #[error("model `{model}` takes images of {expected}, data set `{data}` has {found} (height x width x channels); build the model for this data set")]
+    Input {
+        /// The model.
+        model: String,
+        /// Images it takes.
+        expected: Shape,
+        /// The data set.
+        data: String,
+        /// Images it has.
+        found: Shape,
+    },
+    /// Model and data differ in the number of classes.
+    #[error("model `{model}` has {expected} classes, data set `{data}` has {found}; build the model for this data set")]
+    Classes {
+        /// The model.
+        model: String,
+        /// Its classes.
+        expected: usize,
+        /// The data set.
+        data: String,
+        /// Its classes.
+        found: usize,
+    },
+    /// Not one full batch.
+    #[error("data set `{data}` has {images} training images, a batch takes {batch}; use a batch of 1 to {images}, or more images")]
+    Batch {
+        /// The data set.
+        data: String,
+        /// Its training images.
+        images: usize,
+        /// Images of one batch.
+        batch: usize,
+    },
+}
+
+/// True if model, data and batch fit one another.
+///
+/// # Errors
+/// What does not fit.
+pub(crate) fn check(model: &Model, data: &Dataset, batch: usize) -> Result<(), TrainError> {
+    let (model_name, data_name) = (model.name.clone(), data.name.clone());
+    if model.input != data.shape {
+        return Err(TrainError::Input { model: model_name, expected: model.input, data: data_name, found: data.shape });
+    }
+    if model.classes != data.classes {
+        return Err(TrainError::Classes { model: model_name, expected: model.classes, data: data_name, found: data.classes });
+    }
+    if batch == 0 || batch > data.train.len() {
+        return Err(TrainError::Batch { data: data_name, images: data.train.len(), batch });
+    }
+    Ok(())
+}
+
+/// Trains `model` on `data` in binary32. `progress` hears of every epoch (from 0) as it ends.
+///
+/// # Errors
+/// If model, data and batch do not fit one another.
+pub fn train(model: &Model, data: &Dataset, hyper: &Hyperparameters, mut progress: impl FnMut(u32, &Epoch)) -> Result<Run, TrainError> {
+    check(model, data, hyper.batch)?;
+    let mut network = Network::<f32>::new(model, hyper.seed)?;
+    let mut momentum = Momentum::new(&network.parameters);
+    let mut epochs = Vec::new();
+    for epoch in 0..hyper.epochs {
+        let batches = Batches::new(data.train.len(), hyper.batch, hyper.seed, epoch);
+        let (mut loss_sum, mut correct) = (0.0, 0);
+        for indices in batches.iter() {
+            let trace = network.forward(data.rows(&data.train, indices), Pass::Training);
+            let loss = cross_entropy(trace.logits(), &data.labels(&data.train, indices));
+            loss_sum += loss.mean;
+            correct += loss.correct;
+            let gradients = network.backward(&trace, loss.gradient);
+            momentum.step(hyper.sgd, &mut network.parameters, &gradients);
+            network.track(&trace);
+        }
+        let result = Epoch {
+            loss: loss_sum / batches.len() as f64,
+            train_accuracy: correct as f64 / (batches.len() * hyper.batch) as f64,
+            test_accuracy: evaluate(&network, data, &data.test, hyper.batch),
+        };
+        progress(epoch, &result);
+        epochs.push(result);
+    }
+    Ok(Run { epochs, network })
+}
+
+/// Fraction of the images of `split` that `network` classifies rightly; 0 of none.
+pub fn evaluate(network: &Network<f32>, data: &Dataset, split: &Split, batch: usize) -> f64 {
+    let mut correct = 0;
+    for batch in evaluation_batches(split.len(), batch) {
+        let indices = &batch.indices[..batch.valid];
+        let trace = network.forward(data.rows(split, indices), Pass::Evaluation);
+        correct += cross_entropy(trace.logits(), &data.labels(split, indices)).correct;
+    }
+    correct as f64 / split.len().max(1) as f64
+}

@@ -1,0 +1,220 @@
+//! Writing instructions: tensor and format registers are assigned on demand, and
+//! configuration is repeated only when it changes.
+
+use super::memory::Tensor;
+use systole_isa::field::{Address, FormatReg, Mode, Region, SignedBias, Small, Span, Stride, TensorReg};
+use systole_isa::format::Format;
+use systole_isa::instruction::Instruction;
+use systole_isa::program::Program;
+use systole_isa::round::Policy;
+use systole_isa::view::{Layout, TensorView};
+
+/// Registers of one kind, refilled in turn. An instruction has at most four operands, so the
+/// ones it has just been given are never the next to go.
+#[derive(Debug)]
+struct Registers<T> {
+    held: Vec<Option<T>>,
+    next: usize,
+}
+
+impl<T: PartialEq> Registers<T> {
+    fn new(count: usize) -> Self {
+        Self { held: std::iter::repeat_with(|| None).take(count).collect(), next: 0 }
+    }
+
+    /// The register that holds `value`, and whether it must be loaded first.
+    fn assign(&mut self, value: T) -> (u8, bool) {
+        if let Some(i) = self.held.iter().position(|held| held.as_ref() == Some(&value)) {
+            return (i as u8, false);
+        }
+        let i = self.next;
+        self.next = (i + 1) % self.held.len();
+        self.held[i] = Some(value);
+        (i as u8, true)
+    }
+}
+
+/// A program under construction.
+#[derive(Debug)]
+pub(super) struct Emitter {
+    program: Program,
+    tensors: Registers<TensorView>,
+    formats: Registers<Format>,
+    mode: Option<(usize, i32, i32)>,
+    output: Option<Policy>,
+    vector: Option<Policy>,
+    region: Option<u16>,
+}
+
+impl Default for Emitter {
+    fn default() -> Self {
+        Self {
+            program: Program::default(),
+            tensors: Registers::new(TensorReg::COUNT),
+            formats: Registers::new(FormatReg::COUNT),
+            mode: None,
+            output: None,
+            vector: None,
+            region: None,
+        }
+    }
+}
+
+macro_rules! vector_instructions {
+    ($($(#[$doc:meta])* $name:ident => $variant:ident($($operand:ident),*)),* $(,)?) => {$(
+        $(#[$doc])*
+        pub(super) fn $name(&mut self, d: Tensor, $($operand: Tensor),*) {
+            let d = self.register(d.view());
+            $(let $operand = self.register($operand.view());)*
+            self.program.push(Instruction::$variant { d, $($operand),* });
+        }
+    )*};
+}
+
+impl Emitter {
+    /// The finished program.
+    pub(super) fn finish(mut self) -> Program {
+        self.program.push(Instruction::Halt {});
+        self.program
+    }
+
+    /// Costs from here on belong to `name`.
+    pub(super) fn region(&mut self, name: &str) {
+        let region = self.program.region(name);
+        if self.region.replace(region) != Some(region) {
+            self.program.push(Instruction::Mark { region: Region(region) });
+        }
+    }
+
+    /// Rounds the vector instructions that follow by `policy`.
+    pub(super) fn round_by(&mut self, policy: Policy) {
+        if self.vector.replace(policy) != Some(policy) {
+            self.program.push(Instruction::Vector {
+                rounding: policy.rounding,
+                overflow: policy.overflow,
+                no_infinity: policy.no_infinity,
+            });
+        }
+    }
+
+    /// D = A B in a MAC mode, shared biases set, results converted by `policy`.
+    pub(super) fn gemm(&mut self, mode: usize, biases: (i32, i32), policy: Policy, d: TensorView, a: TensorView, b: TensorView) {
+        let wanted = (mode, biases.0, biases.1);
+        if self.mode.replace(wanted) != Some(wanted) {
+            self.program.push(Instruction::Mode { mode: Mode(mode as u8) });
+            self.program.push(Instruction::Bias { a: SignedBias(biases.0 as i16), b: SignedBias(biases.1 as i16) });
+        }
+        if self.output.replace(policy) != Some(policy) {
+            self.program.push(Instruction::Output {
+                rounding: policy.rounding,
+                overflow: policy.overflow,
+                no_infinity: policy.no_infinity,
+            });
+        }
+        let (d, a, b) = (self.register(d), self.register(a), self.register(b));
+        self.program.push(Instruction::Gemm { d, a, b });
+    }
+
+    vector_instructions! {
+        /// D = A + B.
+        add => VAdd(a, b),
+        /// D = A - B.
+        subtract => VSub(a, b),
+        /// D = A B, elementwise.
+        multiply => VMul(a, b),
+        /// D = A / B.
+        divide => VDiv(a, b),
+        /// D = A B + C with one rounding.
+        multiply_add => VFma(a, b, c),
+        /// D = A where X > 0, else +0.
+        gate => VGate(a, x),
+        /// D = A, converted.
+        convert => VCvt(a),
+        /// D = A where A > 0, else +0.
+        relu => VRelu(a),
+        /// D = e^A.
+        exp => VExp(a),
+        /// D = ln A.
+        log => VLog(a),
+        /// D = tanh A.
+        tanh => VTanh(a),
+        /// D = 1 / sqrt A.
+        reciprocal_root => VRsqrt(a),
+        /// Sums along the axes where D has extent 1.
+        sum => RSum(a),
+        /// Maxima along those axes.
+        maximum => RMax(a),
+    }
+
+    /// Max pooling of a window view.
+    pub(super) fn max_pool(&mut self, d: Tensor, windows: TensorView) {
+        let (d, a) = (self.register(d.view()), self.register(windows));
+        self.program.push(Instruction::PMax { d, a });
+    }
+
+    /// Gradient of max pooling.
+    pub(super) fn max_pool_gradient(&mut self, d: Tensor, windows: TensorView, g: Tensor) {
+        let (d, x, g) = (self.register(d.view()), self.register(windows), self.register(g.view()));
+        self.program.push(Instruction::PMaxG { d, x, g });
+    }
+
+    /// Window sums.
+    pub(super) fn window_sums(&mut self, d: Tensor, windows: TensorView) {
+        let (d, a) = (self.register(d.view()), self.register(windows));
+        self.program.push(Instruction::PSum { d, a });
+    }
+
+    /// Gradient of window sums.
+    pub(super) fn spread(&mut self, d: Tensor, windows: TensorView, g: Tensor) {
+        let (d, x, g) = (self.register(d.view()), self.register(windows), self.register(g.view()));
+        self.program.push(Instruction::PSpread { d, x, g });
+    }
+
+    fn register(&mut self, view: TensorView) -> TensorReg {
+        let (register, must_load) = self.tensors.assign(view);
+        let dst = TensorReg(register);
+        if must_load {
+            self.describe(dst, view);
+        }
+        dst
+    }
+
+    fn describe(&mut self, dst: TensorReg, view: TensorView) {
+        let (format, must_load) = self.formats.assign(view.format);
+        let format = FormatReg(format);
+        if must_load {
+            self.program.push(Instruction::Format { dst: format, format: view.format });
+        }
+        self.program.push(Instruction::Tensor {
+            dst,
+            format,
+            space: view.space,
+            address: Address(view.address),
+            rows: Span(view.rows),
+            cols: Span(view.cols),
+        });
+        match view.layout {
+            Layout::Strided { .. } if view.is_contiguous() => {}
+            Layout::Strided { inner, outer, inner_stride, column } => self.program.push(Instruction::Stride {
+                dst,
+                inner: Span(inner),
+                outer_stride: Stride(outer as i32),
+                inner_stride: Stride(inner_stride as i32),
+                col_stride: Stride(column as i32),
+            }),
+            Layout::Window(w) => self.program.push(Instruction::Window {
+                dst,
+                out_h: Small(w.out_h as u16),
+                out_w: Small(w.out_w as u16),
+                h: Small(w.h as u16),
+                w: Small(w.w as u16),
+                c: Small(w.c as u16),
+                kernel_h: Small(w.kernel_h as u16),
+                kernel_w: Small(w.kernel_w as u16),
+                stride: Small(w.stride as u16),
+                pad: Small(w.pad as u16),
+                dilate: Small(w.dilate as u16),
+            }),
+        }
+    }
+}

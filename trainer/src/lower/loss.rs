@@ -1,0 +1,34 @@
+//! Softmax cross-entropy, the mean over the batch, and its gradient times the loss scale.
+
+use super::memory::Tensor;
+use super::{Context, State};
+
+impl Context<'_> {
+    /// The error at the logits.
+    pub(super) fn loss(&mut self, state: &State<'_>) -> Tensor {
+        let (logits, labels) = (state.logits, state.labels);
+        let (rows, cols) = (logits.rows, logits.cols);
+        let [largest, sums, logarithms, targets, losses] = [(); 5].map(|()| self.vector(rows, 1));
+        let [shifted, powers, at_target, probabilities, distance, error] = [(); 6].map(|()| self.vector(rows, cols));
+        let total = self.vector(1, 1);
+        let share = self.constant(1.0 / rows as f64);
+        let scale = self.constant(self.recipe.loss_scale / rows as f64);
+        self.round_as_vector();
+        let e = &mut self.emitter;
+        // Shifted by the largest logit, so that no exponential overflows.
+        e.maximum(largest, logits);
+        e.subtract(shifted, logits, largest);
+        e.exp(powers, shifted);
+        e.sum(sums, powers);
+        e.log(logarithms, sums);
+        e.multiply(at_target, labels, shifted);
+        e.sum(targets, at_target);
+        e.subtract(losses, logarithms, targets);
+        e.sum(total, losses);
+        e.multiply(state.loss, total, share);
+        e.divide(probabilities, powers, sums);
+        e.subtract(distance, probabilities, labels);
+        e.multiply(error, distance, scale);
+        error
+    }
+}

@@ -1,0 +1,95 @@
+//! Placement of tensors in DRAM.
+
+use systole_isa::format::Format;
+use systole_isa::view::{Layout, Space, TensorView, Window};
+
+/// Alignment of tensors, bytes: one burst of DRAM.
+const ALIGNMENT: u64 = 64;
+
+/// A contiguous row-major tensor in DRAM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Byte address.
+    pub address: u64,
+    /// Format of its codes.
+    pub format: Format,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub cols: usize,
+}
+
+impl Tensor {
+    /// Number of elements.
+    pub const fn elements(self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// The same elements as another shape of equal size.
+    pub const fn reshaped(self, rows: usize, cols: usize) -> Self {
+        debug_assert!(rows * cols == self.rows * self.cols);
+        Self { rows, cols, ..self }
+    }
+
+    const fn with(self, offset: u64, rows: usize, cols: usize, layout: Layout) -> TensorView {
+        TensorView { format: self.format, space: Space::Dram, address: self.address + offset, rows: rows as u32, cols: cols as u32, layout }
+    }
+
+    /// As stored.
+    pub(super) const fn view(self) -> TensorView {
+        TensorView::contiguous(self.format, Space::Dram, self.address, self.rows as u32, self.cols as u32)
+    }
+
+    /// Rows and columns exchanged.
+    pub(super) const fn transposed(self) -> TensorView {
+        let layout = Layout::Strided { inner: self.cols as u32, outer: 0, inner_stride: 1, column: self.cols as i64 };
+        self.with(0, self.cols, self.rows, layout)
+    }
+
+    /// A convolution's weights [(ky, kx, c)][o] turned by half a turn for the error product:
+    /// [(ky', kx', o)][c] with ky' and kx' counted from the kernel's end.
+    pub(super) const fn turned(self, kernel: usize, channels: usize) -> TensorView {
+        let positions = kernel * kernel;
+        let layout = Layout::Strided { inner: self.cols as u32, outer: -((channels * self.cols) as i64), inner_stride: 1, column: self.cols as i64 };
+        let last = ((positions - 1) * channels * self.cols) as u64 * self.format.storage_bytes() as u64;
+        self.with(last, positions * self.cols, channels, layout)
+    }
+
+    /// An im2col view of this tensor's images.
+    pub(super) const fn windows(self, window: Window, images: usize) -> TensorView {
+        let rows = images * (window.out_h * window.out_w) as usize;
+        self.with(0, rows, (window.kernel_h * window.kernel_w * window.c) as usize, Layout::Window(window))
+    }
+}
+
+/// The bump allocator of one compilation, and its pool of constants.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    next: u64,
+    constants: Vec<(Tensor, f64)>,
+}
+
+impl Memory {
+    /// A new tensor.
+    pub(super) fn tensor(&mut self, format: Format, rows: usize, cols: usize) -> Tensor {
+        let address = self.next;
+        let bytes = (rows * cols) as u64 * u64::from(format.storage_bytes());
+        self.next += bytes.next_multiple_of(ALIGNMENT);
+        Tensor { address, format, rows, cols }
+    }
+
+    /// A tensor of one element that the host fills with `value`, rounded to the format.
+    pub(super) fn constant(&mut self, format: Format, value: f64) -> Tensor {
+        if let Some((tensor, _)) = self.constants.iter().find(|(t, v)| t.format == format && v.to_bits() == value.to_bits()) {
+            return *tensor;
+        }
+        let tensor = self.tensor(format, 1, 1);
+        self.constants.push((tensor, value));
+        tensor
+    }
+
+    /// Every constant.
+    pub(super) fn constants(&self) -> Vec<(Tensor, f64)> {
+        self.constants.clone()
+    }
+}
