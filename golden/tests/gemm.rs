@@ -23,9 +23,12 @@ fn host(format: Format, code: u64) -> f32 {
     f32::from_bits(oracle::convert(Operand::new(format, code), Format::FP32, Policy::RNE, 0).0 as u32)
 }
 
+/// Rounds a product as a host type would.
+type Rounder = fn(f32) -> f32;
+
 /// One output of a twin: inner sums in binary32, outer ones in binary64, the rules of the
 /// order of sums written out per k.
-fn twin(pairs: &[(f32, f32)], product: fn(f32) -> f32, chunk: Option<u32>, outside: Option<usize>, c: f64) -> f64 {
+fn twin(pairs: &[(f32, f32)], product: Rounder, chunk: Option<u32>, outside: Option<usize>, c: f64) -> f64 {
     let (mut memory, mut outer, mut inner) = (c, 0.0, 0.0);
     let one_chain = outside.is_none();
     if one_chain {
@@ -36,11 +39,11 @@ fn twin(pairs: &[(f32, f32)], product: fn(f32) -> f32, chunk: Option<u32>, outsi
     }
     for (k, &(a, b)) in pairs.iter().enumerate() {
         let position = outside.map_or(k, |rows| k % rows);
-        let is_last = k + 1 == pairs.len() || outside.is_some_and(|rows| (k + 1) % rows == 0);
+        let is_last = k + 1 == pairs.len() || outside.is_some_and(|rows| (k + 1).is_multiple_of(rows));
         let rounded = product(a * b);
         inner = if rounded == a * b { a.mul_add(b, inner) } else { inner + rounded };
         if let Some(length) = chunk
-            && ((position + 1) % length as usize == 0 || is_last)
+            && ((position + 1).is_multiple_of(length as usize) || is_last)
         {
             outer += f64::from(inner);
             inner = 0.0;
@@ -64,7 +67,7 @@ fn twin(pairs: &[(f32, f32)], product: fn(f32) -> f32, chunk: Option<u32>, outsi
 #[test]
 fn order_of_sums_on_host_floats() {
     let mut random = Random(7);
-    let products: [(Product, fn(f32) -> f32); 3] = [
+    let products: [(Product, Rounder); 3] = [
         (Product::Exact, |x| x),
         (Product::Rounded(Format::FP16), |x| f16::from_f32(x).to_f32()),
         (Product::Rounded(Format::BF16), |x| bf16::from_f32(x).to_f32()),

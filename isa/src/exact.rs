@@ -82,7 +82,9 @@ impl Exact {
     /// Both significands must be at most 107 bits (a product of two 53-bit significands,
     /// with one to spare). Then the sum keeps at least 125 significant bits above the jam
     /// whenever it is inexact, so one later rounding to at most 53 bits, with up to 64
-    /// stochastic bits below them, sees the same bits as the unbounded sum would give.
+    /// stochastic bits below them, sees the same bits as the unbounded sum would give. A sum
+    /// that wraps in two's complement needs its low bits instead: there it is exact as long
+    /// as both addends stay below 2^93 units of the format's last place.
     ///
     /// An exact zero sum of opposite signs is +0, or -0 when `zero_is_negative` (the sign
     /// IEEE 754-2019 section 6.3 asks for under roundTowardNegative); equal signs keep theirs.

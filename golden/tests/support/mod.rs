@@ -1,5 +1,6 @@
 //! What the comparisons share: seeded numbers, and isa's types read as golden's.
 #![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::disallowed_types, reason = "the tests that read isa's values compare the two")]
 
 use systole_golden::value::power_of_two;
 use systole_golden::{Rational, Value};
