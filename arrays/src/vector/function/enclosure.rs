@@ -7,6 +7,33 @@
 
 use super::constants::{Constants, EXP_STEPS, LOG_MULTIPLIERS};
 use super::fixed::Fixed;
+use systole_isa::round::Rounding;
+
+/// How many leading bits of a value its rounding needs, beside a sticky bit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// 32: a result's 24 and the bit that decides between halves, for deterministic modes.
+    Short,
+    /// 64: a result's 24 and 32 random bits' worth below them.
+    Long,
+}
+
+impl Cut {
+    /// What `rounding` needs.
+    pub const fn of(rounding: Rounding) -> Self {
+        match rounding {
+            Rounding::Sr(_) => Self::Long,
+            _ => Self::Short,
+        }
+    }
+
+    const fn mask(self) -> u64 {
+        match self {
+            Self::Short => u64::MAX << 32,
+            Self::Long => u64::MAX,
+        }
+    }
+}
 
 /// Significand bits of an argument.
 pub(super) const ARGUMENT_BITS: i32 = 24;
@@ -34,19 +61,19 @@ impl Argument {
     }
 }
 
-/// `(-1)^negative * (value +- error ulps) * 2^exponent`.
+/// The magnitude `(value +- error ulps) * 2^exponent`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Enclosure<const N: usize> {
-    pub negative: bool,
     pub value: Fixed<N>,
     pub error: u64,
     pub exponent: i32,
 }
 
 impl<const N: usize> Enclosure<N> {
-    /// The 64 leading bits of the magnitude and the exponent of the last of them, if both ends
-    /// of the enclosure agree on them.
-    pub fn leading_bits(&self) -> Option<(u64, i32)> {
+    /// The leading bits of the magnitude, as many as `cut` says and zeros up to 64, and the
+    /// exponent of the last of the 64, if both ends of the enclosure agree on them.
+    #[inline]
+    pub fn leading_bits(&self, cut: Cut) -> Option<(u64, i32)> {
         let ulps = {
             let mut limbs = [0; N];
             limbs[0] = self.error;
@@ -56,11 +83,15 @@ impl<const N: usize> Enclosure<N> {
         if low.is_negative() || low.is_zero() {
             return None;
         }
-        let (low, high) = (leading(&low.0), leading(&high.0));
-        (low == high).then_some((low.0, low.1 - Fixed::<N>::FRACTION_BITS + self.exponent))
+        let ((low, low_position), (high, high_position)) = (leading(&low.0), leading(&high.0));
+        let mask = cut.mask();
+        (low & mask == high & mask && low_position == high_position).then_some((
+            low & mask,
+            low_position - Fixed::<N>::FRACTION_BITS + self.exponent,
+        ))
     }
 
-    /// The same where the caller knows precision is exhausted: the middle's bits.
+    /// All 64 of them at the middle, for a caller whose precision is exhausted.
     pub fn middle_bits(&self) -> (u64, i32) {
         let (bits, position) = leading(&self.value.0);
         (bits, position - Fixed::<N>::FRACTION_BITS + self.exponent)
@@ -89,6 +120,15 @@ pub(super) enum Kernel {
 }
 
 impl Kernel {
+    /// Sign of the function's value at `x`.
+    pub const fn is_negative_at(self, x: Argument) -> bool {
+        match self {
+            Self::Exp | Self::Exp2 | Self::Sigmoid => false,
+            Self::Log | Self::Log2 => x.exponent < 0,
+            Self::Tanh | Self::Erf => x.negative,
+        }
+    }
+
     /// The function's value at `x`, in the domain the function below states.
     pub fn enclose<const N: usize>(self, x: Argument, c: &Constants<N>) -> Enclosure<N> {
         match self {
@@ -141,7 +181,11 @@ fn exp_of<const N: usize>(magnitude: Fixed<N>, negative: bool, c: &Constants<N>)
     } else if negative {
         exponent = -exponent;
     }
-    Enclosure { negative: false, value: exp_fraction(r, c), error: 16 + 3 * (2 + n + n / 64), exponent }
+    Enclosure {
+        value: exp_fraction(r, c),
+        error: 16 + 3 * (2 + n + n / 64),
+        exponent,
+    }
 }
 
 /// exp(x), |x| < 2^13.
@@ -161,7 +205,11 @@ fn exp2<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
             exponent -= 1;
         }
     }
-    Enclosure { negative: false, value: exp_fraction(fraction.times(c.ln2), c), error: 16 + 3 * 4, exponent }
+    Enclosure {
+        value: exp_fraction(fraction.times(c.ln2), c),
+        error: 16 + 3 * 4,
+        exponent,
+    }
 }
 
 /// ln m and e where |x| = m 2^e, m in [1/sqrt 2, sqrt 2]; ln m is signed and within 8 ulps.
@@ -172,7 +220,11 @@ fn exp2<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
 fn log_mantissa<const N: usize>(x: Argument, c: &Constants<N>) -> (Fixed<N>, i32) {
     const ROOT: u64 = (1u64 << 47).isqrt();
     let halved = x.significand > ROOT;
-    let bits = if halved { ARGUMENT_BITS } else { ARGUMENT_BITS - 1 };
+    let bits = if halved {
+        ARGUMENT_BITS
+    } else {
+        ARGUMENT_BITS - 1
+    };
     let multiplier = LOG_MULTIPLIER[usize::from(halved)][(x.significand >> 16) as usize - 128];
     let product = x.significand * multiplier;
     let one = 1u64 << (bits + 8);
@@ -182,11 +234,20 @@ fn log_mantissa<const N: usize>(x: Argument, c: &Constants<N>) -> (Fixed<N>, i32
     let mut sum = c.reciprocals[terms];
     for k in (1..terms).rev() {
         let product = sum.times_fraction(z);
-        sum = if below_one { c.reciprocals[k].plus(product) } else { c.reciprocals[k].minus(product) };
+        sum = if below_one {
+            c.reciprocals[k].plus(product)
+        } else {
+            c.reciprocals[k].minus(product)
+        };
     }
     let series = sum.times_fraction(z);
     let table = c.logarithms[(multiplier - LOG_MULTIPLIERS.start()) as usize];
-    let log = if below_one { Fixed::ZERO.minus(series) } else { series }.minus(table);
+    let log = if below_one {
+        Fixed::ZERO.minus(series)
+    } else {
+        series
+    }
+    .minus(table);
     (log, x.exponent + i32::from(halved))
 }
 
@@ -194,7 +255,7 @@ fn log_mantissa<const N: usize>(x: Argument, c: &Constants<N>) -> (Fixed<N>, i32
 /// the significand's leading 8 bits less 128.
 const LOG_MULTIPLIER: [[u64; 128]; 2] = {
     let mut table = [[0; 128]; 2];
-    let mut head = 128;
+    let mut head = 128u64;
     while head < 256 {
         // 256 / m at the middle of the interval, m = (2 head + 1) / 2^8 or / 2^9, rounded.
         table[0][head as usize - 128] = ((1 << 17) / (2 * head + 1)).div_ceil(2);
@@ -210,8 +271,17 @@ const LOG_MULTIPLIER: [[u64; 128]; 2] = {
 fn log<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let (log, e) = log_mantissa(x, c);
     let shift = c.ln2.times_integer(u64::from(e.unsigned_abs()));
-    let (value, negative) = if e < 0 { log.minus(shift) } else { log.plus(shift) }.magnitude();
-    Enclosure { negative, value, error: 8 + 2 * u64::from(e.unsigned_abs()), exponent: 0 }
+    let (value, _) = if e < 0 {
+        log.minus(shift)
+    } else {
+        log.plus(shift)
+    }
+    .magnitude();
+    Enclosure {
+        value,
+        error: 8 + 2 * u64::from(e.unsigned_abs()),
+        exponent: 0,
+    }
 }
 
 /// log2 x of a positive x: ln m / ln 2 + e, within 1.45 * 8 + 0.36 * 1.01 + 1 ulps.
@@ -219,17 +289,38 @@ fn log2<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let (log, e) = log_mantissa(x, c);
     let (magnitude, below) = log.magnitude();
     let scaled = magnitude.times(c.log2_e);
-    let scaled = if below { Fixed::ZERO.minus(scaled) } else { scaled };
+    let scaled = if below {
+        Fixed::ZERO.minus(scaled)
+    } else {
+        scaled
+    };
     let whole = Fixed::integer(u64::from(e.unsigned_abs()));
-    let (value, negative) = if e < 0 { scaled.minus(whole) } else { scaled.plus(whole) }.magnitude();
-    Enclosure { negative, value, error: 16, exponent: 0 }
+    let (value, _) = if e < 0 {
+        scaled.minus(whole)
+    } else {
+        scaled.plus(whole)
+    }
+    .magnitude();
+    Enclosure {
+        value,
+        error: 16,
+        exponent: 0,
+    }
 }
 
 /// numerator / (1 + u) for numerator in [0, 2] and u in [0, 1], off by `numerator_error` and
 /// `error` ulps: a quotient at most 2 multiplies the divisor's error.
-fn over_one_plus<const N: usize>(numerator: Fixed<N>, numerator_error: u64, u: Fixed<N>, error: u64) -> (Fixed<N>, u64) {
+fn over_one_plus<const N: usize>(
+    numerator: Fixed<N>,
+    numerator_error: u64,
+    u: Fixed<N>,
+    error: u64,
+) -> (Fixed<N>, u64) {
     let (quotient, rounding) = numerator.over(Fixed::ONE.plus(u));
-    (quotient, rounding.saturating_add(numerator_error + 2 * error))
+    (
+        quotient,
+        rounding.saturating_add(numerator_error + 2 * error),
+    )
 }
 
 /// tanh x = (1 - u) / (1 + u), u = exp(-2|x|), |x| < 2^12.
@@ -238,7 +329,11 @@ fn tanh<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let u = e.value.shift_right(e.exponent.unsigned_abs());
     let error = e.error + 1;
     let (value, error) = over_one_plus(Fixed::ONE.minus(u), error, u, error);
-    Enclosure { negative: x.negative, value, error, exponent: 0 }
+    Enclosure {
+        value,
+        error,
+        exponent: 0,
+    }
 }
 
 /// sigmoid x = 1 / (1 + u) or u / (1 + u), u = exp(-|x|), |x| < 2^13. The latter keeps its
@@ -246,9 +341,17 @@ fn tanh<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
 fn sigmoid<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let e = exp_of(x.fixed(0), true, c);
     let u = e.value.shift_right(e.exponent.unsigned_abs());
-    let (numerator, numerator_error, exponent) = if x.negative { (e.value, e.error, e.exponent) } else { (Fixed::ONE, 0, 0) };
+    let (numerator, numerator_error, exponent) = if x.negative {
+        (e.value, e.error, e.exponent)
+    } else {
+        (Fixed::ONE, 0, 0)
+    };
     let (value, error) = over_one_plus(numerator, numerator_error, u, e.error + 1);
-    Enclosure { negative: false, value, error, exponent }
+    Enclosure {
+        value,
+        error,
+        exponent,
+    }
 }
 
 /// erf x = 2/sqrt(pi) x exp(-x^2) T, T = sum over k of t_k = (2 x^2)^k / (1 3 5 .. (2k+1)), |x| < 6.5.
@@ -276,8 +379,14 @@ fn erf<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
         sum = sum.plus(term);
     }
     let scaled = sum.times(e.value).shift_right(e.exponent.unsigned_abs());
-    let value = scaled.times(c.two_over_sqrt_pi).times_integer(x.significand);
+    let value = scaled
+        .times(c.two_over_sqrt_pi)
+        .times_integer(x.significand);
     // exp errs by e.error ulps of T exp(-x^2) <= 1; 2/sqrt(pi) < 1.13 multiplies the lot.
     let relative = 2 * (2 * terms * terms + 8 * terms + e.error + 4);
-    Enclosure { negative: x.negative, value, error: relative * x.significand, exponent: x.scale() }
+    Enclosure {
+        value,
+        error: relative * x.significand,
+        exponent: x.scale(),
+    }
 }

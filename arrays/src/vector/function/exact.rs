@@ -1,11 +1,13 @@
-//! Values of the functions cut to 64 significand bits and a sticky bit.
+//! Values of the functions cut to their leading bits and a sticky bit.
 //!
-//! 24 bits of result and 32 random bits below them are all that a rounding looks at, and
-//! everything further down only through whether it is zero. So 64 bits and a sticky bit stand
-//! for the exact value in every format, mode and policy that [`super::evaluate`] admits.
+//! A result's 24 bits, the next, and 32 random bits' worth are all that a rounding looks at,
+//! and everything further down only through whether it is zero. So 64 bits and a sticky bit,
+//! or 32 in deterministic modes ([`Cut`]), stand for the exact value in every format, mode and
+//! policy that [`super::evaluate`] admits.
 
 use super::Function;
-use super::constants::{FIRST, SECOND, THIRD};
+use super::constants::{BITS_64, BITS_128, BITS_192, BITS_320};
+pub(super) use super::enclosure::Cut;
 use super::enclosure::{ARGUMENT_BITS, Argument, HUGE_EXPONENT, Kernel};
 use systole_isa::exact::Exact;
 use systole_isa::format::Decoded;
@@ -38,7 +40,14 @@ const FAR: i32 = 1 << 16;
 
 impl Outcome {
     const fn special(class: Class, negative: bool, flags: Flags) -> Self {
-        Self { class, negative, sticky: false, flags, exponent: 0, significand: 0 }
+        Self {
+            class,
+            negative,
+            sticky: false,
+            flags,
+            exponent: 0,
+            significand: 0,
+        }
     }
 
     const NAN: Self = Self::special(Class::Nan, false, Flags::NONE);
@@ -77,15 +86,27 @@ impl Outcome {
     /// A value below this exact one by less than the last of its 65 leading bits.
     const fn just_below(self) -> Self {
         if self.significand == 1 << 63 {
-            Self { significand: u64::MAX, exponent: self.exponent - 1, sticky: true, ..self }
+            Self {
+                significand: u64::MAX,
+                exponent: self.exponent - 1,
+                sticky: true,
+                ..self
+            }
         } else {
-            Self { significand: self.significand - 1, sticky: true, ..self }
+            Self {
+                significand: self.significand - 1,
+                sticky: true,
+                ..self
+            }
         }
     }
 
     /// A value above this exact one by less than the last of its 64 leading bits.
     const fn just_above(self) -> Self {
-        Self { sticky: true, ..self }
+        Self {
+            sticky: true,
+            ..self
+        }
     }
 
     /// The value as [`systole_isa::round::encode_decoded`] takes it.
@@ -93,7 +114,9 @@ impl Outcome {
     pub const fn decoded(self) -> Decoded {
         match self.class {
             Class::Nan => Decoded::Nan,
-            Class::Infinite => Decoded::Infinite { negative: self.negative },
+            Class::Infinite => Decoded::Infinite {
+                negative: self.negative,
+            },
             Class::Finite if self.significand == 0 => Decoded::Finite(Exact::zero(self.negative)),
             Class::Finite => Decoded::Finite(Exact {
                 negative: self.negative,
@@ -104,8 +127,9 @@ impl Outcome {
     }
 }
 
-/// The function's value at `x`, whose significand has at most 24 bits.
-pub(super) fn outcome(function: Function, x: Decoded) -> Outcome {
+/// The function's value at `x`, whose significand has at most 24 bits, cut for a rounding
+/// that needs `cut`; what is cheaply had in full is not cut to fewer than 64 bits.
+pub(super) fn outcome(function: Function, x: Decoded, cut: Cut) -> Outcome {
     match x {
         Decoded::Nan => Outcome::NAN,
         Decoded::Infinite { negative } => at_infinity(function, negative),
@@ -113,8 +137,20 @@ pub(super) fn outcome(function: Function, x: Decoded) -> Outcome {
         Decoded::Finite(x) => {
             let exponent = x.magnitude_exponent();
             let shift = x.exponent - (exponent - (ARGUMENT_BITS - 1));
-            let significand = if shift >= 0 { x.significand << shift } else { x.significand >> -shift };
-            at_finite(function, Argument { negative: x.negative, significand: significand as u64, exponent })
+            let significand = if shift >= 0 {
+                x.significand << shift
+            } else {
+                x.significand >> -shift
+            };
+            at_finite(
+                function,
+                Argument {
+                    negative: x.negative,
+                    significand: significand as u64,
+                    exponent,
+                },
+                cut,
+            )
         }
     }
 }
@@ -124,7 +160,9 @@ const fn at_infinity(function: Function, negative: bool) -> Outcome {
     match function {
         Function::Exp | Function::Exp2 if negative => Outcome::zero(false),
         Function::Exp | Function::Exp2 => Outcome::infinite(false),
-        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if negative => Outcome::INVALID,
+        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if negative => {
+            Outcome::INVALID
+        }
         Function::Log | Function::Log2 | Function::Sqrt => Outcome::infinite(false),
         Function::Rsqrt => Outcome::zero(false),
         Function::Tanh | Function::Erf => Outcome::finite(negative, 1, 0, false),
@@ -144,53 +182,76 @@ const fn at_zero(function: Function, negative: bool) -> Outcome {
     }
 }
 
-fn at_finite(function: Function, x: Argument) -> Outcome {
+fn at_finite(function: Function, x: Argument, cut: Cut) -> Outcome {
     let one = Outcome::power(0);
     // The exact argument, signed, and 1 of its sign.
-    let (itself, signed_one) =
-        (Outcome::finite(x.negative, x.significand, x.scale(), false), Outcome { negative: x.negative, ..one });
+    let (itself, signed_one) = (
+        Outcome::finite(x.negative, x.significand, x.scale(), false),
+        Outcome {
+            negative: x.negative,
+            ..one
+        },
+    );
     match function {
-        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if x.negative => Outcome::INVALID,
+        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if x.negative => {
+            Outcome::INVALID
+        }
         Function::Reciprocal => reciprocal(x),
         Function::Sqrt => sqrt(x),
         Function::Rsqrt => rsqrt(x),
-        Function::Exp | Function::Exp2 if x.exponent >= HUGE_EXPONENT => {
-            Outcome { exponent: if x.negative { -FAR } else { FAR }, ..one.just_above() }
-        }
+        Function::Exp | Function::Exp2 if x.exponent >= HUGE_EXPONENT => Outcome {
+            exponent: if x.negative { -FAR } else { FAR },
+            ..one.just_above()
+        },
         // |exp x - 1| < 2 |x|, and sigmoid is flatter.
         Function::Exp | Function::Exp2 | Function::Sigmoid if x.exponent < -66 => {
-            let flat = if matches!(function, Function::Sigmoid) { Outcome::power(-1) } else { one };
-            if x.negative { flat.just_below() } else { flat.just_above() }
+            let flat = if matches!(function, Function::Sigmoid) {
+                Outcome::power(-1)
+            } else {
+                one
+            };
+            if x.negative {
+                flat.just_below()
+            } else {
+                flat.just_above()
+            }
         }
         Function::Exp2 => match whole(x) {
             Some(power) => Outcome::power(power),
-            None => settle(Kernel::Exp2, x),
+            None => settle(Kernel::Exp2, x, cut),
         },
-        Function::Exp => settle(Kernel::Exp, x),
+        Function::Exp => settle(Kernel::Exp, x, cut),
         Function::Log if x == ONE => Outcome::zero(false),
-        Function::Log => settle(Kernel::Log, x),
+        Function::Log => settle(Kernel::Log, x, cut),
         Function::Log2 if x.significand == ONE.significand => match x.exponent {
             0 => Outcome::zero(false),
             e => Outcome::finite(e < 0, e.unsigned_abs() as u64, 0, false),
         },
-        Function::Log2 => settle(Kernel::Log2, x),
+        Function::Log2 => settle(Kernel::Log2, x, cut),
         // tanh x = x (1 - x^2/3 + ..), and x^2/3 < 2^-65 there.
         Function::Tanh if x.exponent < -33 => itself.just_below(),
         // 1 - tanh x < 2 exp(-2x) < 2^-65 from 23 on.
         Function::Tanh if x.is_at_least(23 << 1) => signed_one.just_below(),
-        Function::Tanh => settle(Kernel::Tanh, x),
-        Function::Sigmoid if x.negative && x.exponent >= HUGE_EXPONENT => Outcome { exponent: -FAR, ..one.just_above() },
+        Function::Tanh => settle(Kernel::Tanh, x, cut),
+        Function::Sigmoid if x.negative && x.exponent >= HUGE_EXPONENT => Outcome {
+            exponent: -FAR,
+            ..one.just_above()
+        },
         // 1 - sigmoid x < exp(-x) < 2^-66 from 46 on.
         Function::Sigmoid if !x.negative && x.is_at_least(46 << 1) => one.just_below(),
-        Function::Sigmoid => settle(Kernel::Sigmoid, x),
+        Function::Sigmoid => settle(Kernel::Sigmoid, x, cut),
         // erfc x < exp(-x^2) / (x sqrt(pi)) < 2^-64 from 6.5 on.
         Function::Erf if x.is_at_least(13) => signed_one.just_below(),
-        Function::Erf => settle(Kernel::Erf, x),
+        Function::Erf => settle(Kernel::Erf, x, cut),
     }
 }
 
 /// The argument 1.
-const ONE: Argument = Argument { negative: false, significand: 1 << (ARGUMENT_BITS - 1), exponent: 0 };
+const ONE: Argument = Argument {
+    negative: false,
+    significand: 1 << (ARGUMENT_BITS - 1),
+    exponent: 0,
+};
 
 impl Argument {
     /// True if |x| >= halves / 2, for fewer than 2^20 halves.
@@ -213,19 +274,22 @@ const fn whole(x: Argument) -> Option<i32> {
 
 /// Ziv's strategy: raise the precision until the enclosure leaves no doubt.
 ///
-/// An irrational value lies strictly between neighbouring cuts, so the sticky bit is set. Each
-/// precision leaves at least 20, 80 and 210 bits beyond the 64 wanted and the 34 that the
-/// smallest results lose; that the last one does not decide is beyond any plausible argument.
-fn settle(kernel: Kernel, x: Argument) -> Outcome {
-    let first = kernel.enclose(x, &FIRST);
-    let (significand, exponent) = first
-        .leading_bits()
-        .or_else(|| kernel.enclose(x, &SECOND).leading_bits())
+/// An irrational value lies strictly between neighbouring cuts, so the sticky bit is set. 320
+/// bits leave some 200 beyond the 64 wanted and the 34 that the smallest results lose; that
+/// they do not decide is beyond any plausible argument.
+fn settle(kernel: Kernel, x: Argument, cut: Cut) -> Outcome {
+    let quick = match cut {
+        Cut::Short => kernel.enclose(x, &BITS_64).leading_bits(cut),
+        Cut::Long => None,
+    };
+    let (significand, exponent) = quick
+        .or_else(|| kernel.enclose(x, &BITS_128).leading_bits(cut))
+        .or_else(|| kernel.enclose(x, &BITS_192).leading_bits(cut))
         .unwrap_or_else(|| {
-            let last = kernel.enclose(x, &THIRD);
-            last.leading_bits().unwrap_or_else(|| last.middle_bits())
+            let last = kernel.enclose(x, &BITS_320);
+            last.leading_bits(cut).unwrap_or_else(|| last.middle_bits())
         });
-    Outcome::finite(first.negative, significand, exponent, true)
+    Outcome::finite(kernel.is_negative_at(x), significand, exponent, true)
 }
 
 /// 1/x by integer division.
@@ -244,7 +308,12 @@ fn sqrt(x: Argument) -> Outcome {
     let shift = 104 - (x.scale() & 1);
     let radicand = u128::from(x.significand) << shift;
     let root = radicand.isqrt();
-    Outcome::finite(false, root as u64, (x.scale() - shift) / 2, root * root != radicand)
+    Outcome::finite(
+        false,
+        root as u64,
+        (x.scale() - shift) / 2,
+        root * root != radicand,
+    )
 }
 
 /// 1/sqrt(x) of a positive x.
@@ -258,6 +327,11 @@ fn rsqrt(x: Argument) -> Outcome {
     // k = 76 for d in (2^24, 2^25), so that the quotient has 127 or 128 bits.
     let power = 75 + odd;
     let numerator = 1u128 << (2 * power - 64);
-    let quotient = numerator / divisor << 64 | (numerator % divisor << 64) / divisor;
-    Outcome::finite(false, quotient.isqrt() as u64, -power - (x.scale() - odd) / 2, true)
+    let quotient = ((numerator / divisor) << 64) | (((numerator % divisor) << 64) / divisor);
+    Outcome::finite(
+        false,
+        quotient.isqrt() as u64,
+        -power - (x.scale() - odd) / 2,
+        true,
+    )
 }

@@ -17,10 +17,11 @@ mod tests;
 
 pub use evaluator::Evaluator;
 
+use exact::{Cut, Outcome};
 use std::fmt;
 use std::str::FromStr;
 use systole_isa::format::Format;
-use systole_isa::round::{Flags, Overflow, Policy, decode_with, encode_decoded};
+use systole_isa::round::{Flags, Overflow, Policy, SubnormalPolicy, decode_with, encode_decoded};
 
 /// Most significant bits an input or output format may have.
 pub const MAX_PRECISION: u32 = 24;
@@ -92,7 +93,10 @@ impl FromStr for Function {
     type Err = FunctionError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|f| f.name() == s).ok_or_else(|| FunctionError::Unknown { name: s.to_owned() })
+        Self::ALL
+            .into_iter()
+            .find(|f| f.name() == s)
+            .ok_or_else(|| FunctionError::Unknown { name: s.to_owned() })
     }
 }
 
@@ -100,7 +104,9 @@ impl FromStr for Function {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FunctionError {
     /// No such function.
-    #[error("`{name}` is no elementary function; use exp, exp2, log, log2, tanh, sigmoid, erf, reciprocal, rsqrt or sqrt")]
+    #[error(
+        "`{name}` is no elementary function; use exp, exp2, log, log2, tanh, sigmoid, erf, reciprocal, rsqrt or sqrt"
+    )]
     Unknown {
         /// What was given.
         name: String,
@@ -119,7 +125,9 @@ pub enum FunctionError {
         format: Format,
     },
     /// Results would wrap in two's complement, where leading bits of a transcendental number are lost.
-    #[error("{function} into {format} has no meaning where overflow wraps; set overflow to saturate")]
+    #[error(
+        "{function} into {format} has no meaning where overflow wraps; set overflow to saturate"
+    )]
     Wraps {
         /// The function.
         function: Function,
@@ -129,14 +137,26 @@ pub enum FunctionError {
 }
 
 /// Refuses what [`evaluate`] does not define.
-fn check(function: Function, input: Format, output: Format, policy: Policy) -> Result<(), FunctionError> {
+fn check(
+    function: Function,
+    input: Format,
+    output: Format,
+    policy: Policy,
+) -> Result<(), FunctionError> {
     for (role, format) in [("input", input), ("output", output)] {
         if format.precision() > MAX_PRECISION {
-            return Err(FunctionError::TooPrecise { function, role, format });
+            return Err(FunctionError::TooPrecise {
+                function,
+                role,
+                format,
+            });
         }
     }
     if matches!(output, Format::Fixed(_)) && policy.overflow != Overflow::Saturate {
-        return Err(FunctionError::Wraps { function, format: output });
+        return Err(FunctionError::Wraps {
+            function,
+            format: output,
+        });
     }
     Ok(())
 }
@@ -145,8 +165,8 @@ fn check(function: Function, input: Format, output: Format, policy: Policy) -> R
 /// exceptions raised.
 ///
 /// Poles (log of 0, reciprocal and rsqrt of 0) raise divide-by-zero; arguments outside the
-/// domain give the canonical NaN and raise invalid; NaN gives the canonical NaN quietly. `random`
-/// supplies the bits of stochastic rounding.
+/// domain give the canonical NaN and raise invalid, and so do signalling NaNs; a quiet NaN gives
+/// the canonical NaN in silence. `random` supplies the bits of stochastic rounding.
 ///
 /// # Errors
 /// Formats of more than [`MAX_PRECISION`] significant bits, and fixed-point outputs that wrap.
@@ -163,13 +183,46 @@ pub fn evaluate(
 }
 
 /// [`evaluate`] for arguments that [`check`] admits.
-fn define(function: Function, input: Format, output: Format, code: u64, policy: Policy, random: u64) -> (u64, Flags) {
-    round(exact::outcome(function, decode_with(input, code, policy.subnormals)), output, policy, random)
+fn define(
+    function: Function,
+    input: Format,
+    output: Format,
+    code: u64,
+    policy: Policy,
+    random: u64,
+) -> (u64, Flags) {
+    round(
+        unrounded(
+            function,
+            input,
+            code,
+            policy.subnormals,
+            Cut::of(policy.rounding),
+        ),
+        output,
+        policy,
+        random,
+    )
+}
+
+/// The exact value of the function of a code, as far as a rounding looks at it; a signalling NaN raises invalid.
+fn unrounded(
+    function: Function,
+    input: Format,
+    code: u64,
+    subnormals: SubnormalPolicy,
+    cut: Cut,
+) -> Outcome {
+    let mut outcome = exact::outcome(function, decode_with(input, code, subnormals), cut);
+    if input.is_signalling(code) {
+        outcome.flags |= Flags::INVALID;
+    }
+    outcome
 }
 
 /// The one rounding.
 #[inline]
-fn round(outcome: exact::Outcome, output: Format, policy: Policy, random: u64) -> (u64, Flags) {
+fn round(outcome: Outcome, output: Format, policy: Policy, random: u64) -> (u64, Flags) {
     let (code, flags) = encode_decoded(output, outcome.decoded(), policy, random);
     (code, flags | outcome.flags)
 }
