@@ -1,0 +1,235 @@
+//! Labelled images: where they come from and the order in which training sees them.
+
+mod digits;
+mod error;
+mod idx;
+
+pub use digits::digits;
+pub use error::DataError;
+pub use idx::{IdxOptions, read_idx};
+
+use crate::entropy::{Purpose, Stream};
+use crate::layer::Shape;
+use std::path::Path;
+
+/// Images of one part of a data set with their classes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Split {
+    /// Pixels, row-major in (image, row, column, channel).
+    pub pixels: Vec<u8>,
+    /// Class of each image.
+    pub labels: Vec<u8>,
+}
+
+impl Split {
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// True if there is no image.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+}
+
+/// Labelled images of one size, divided into a training and a test part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// The name reports print.
+    pub name: String,
+    /// Number of classes; every label is below it.
+    pub classes: usize,
+    /// Size of an image.
+    pub shape: Shape,
+    /// The pixel value that stands for 1.0; 0 stands for 0.0.
+    pub full_scale: u8,
+    /// Images to learn from.
+    pub train: Split,
+    /// Images to judge by.
+    pub test: Split,
+}
+
+impl Dataset {
+    /// The images `indices` of `split` as rows of values in [0, 1]: the correctly rounded
+    /// binary32 quotient of pixel and full scale.
+    ///
+    /// # Panics
+    /// If an index is not below `split.len()`.
+    pub fn rows(&self, split: &Split, indices: &[usize]) -> Vec<f32> {
+        let size = self.shape.elements();
+        let scale = f32::from(self.full_scale);
+        indices
+            .iter()
+            .flat_map(|&i| &split.pixels[i * size..(i + 1) * size])
+            .map(|&pixel| f32::from(pixel) / scale)
+            .collect()
+    }
+
+    /// The classes of the images `indices` of `split`.
+    ///
+    /// # Panics
+    /// If an index is not below `split.len()`.
+    pub fn labels(&self, split: &Split, indices: &[usize]) -> Vec<usize> {
+        indices
+            .iter()
+            .map(|&i| usize::from(split.labels[i]))
+            .collect()
+    }
+
+    /// Keeps the first `limit` training images.
+    fn limit(&mut self, limit: usize) -> Result<(), DataError> {
+        if limit == 0 {
+            return Err(DataError::EmptyLimit);
+        }
+        if limit < self.train.len() {
+            self.train.labels.truncate(limit);
+            self.train.pixels.truncate(limit * self.shape.elements());
+        }
+        Ok(())
+    }
+}
+
+/// The data set called `source`: `digits`, the embedded UCI digits, or a directory of IDX
+/// files. `limit` keeps the first so many training images.
+///
+/// # Errors
+/// Whatever is wrong with the files, or a limit of 0.
+pub fn load(source: &str, limit: Option<usize>) -> Result<Dataset, DataError> {
+    let mut dataset = match source {
+        "digits" => digits()?,
+        path if Path::new(path).is_dir() => read_idx(Path::new(path), IdxOptions::default())?,
+        other => {
+            return Err(DataError::NoSource {
+                source_name: other.to_owned(),
+            });
+        }
+    };
+    if let Some(limit) = limit {
+        dataset.limit(limit)?;
+    }
+    Ok(dataset)
+}
+
+/// The order in which one epoch visits the training images: a permutation drawn from
+/// (seed, epoch), cut into full batches. The images left over when the batch does not divide
+/// the number of images are not seen in that epoch.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    order: Vec<usize>,
+    batch: usize,
+}
+
+impl Batches {
+    /// The batches of `epoch` (from 0) over `images` images; none if `batch` is 0.
+    pub fn new(images: usize, batch: usize, seed: u64, epoch: u32) -> Self {
+        Self {
+            order: Stream::new(seed, Purpose::Shuffle { epoch }).permutation(images),
+            batch,
+        }
+    }
+
+    /// Number of batches.
+    pub fn len(&self) -> usize {
+        self.order.len().checked_div(self.batch).unwrap_or(0)
+    }
+
+    /// True if there are fewer images than one batch holds.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Indices of the images of each batch.
+    pub fn iter(&self) -> impl Iterator<Item = &[usize]> {
+        self.order.chunks_exact(self.batch.max(1)).take(self.len())
+    }
+}
+
+/// Images judged together. Hardware programs have a fixed batch, so the last one is padded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EvaluationBatch {
+    /// As many indices as the batch holds; those from `valid` on repeat the last image.
+    pub indices: Vec<usize>,
+    /// How many of the indices count.
+    pub valid: usize,
+}
+
+/// Batches that cover `0..images` in order.
+pub fn evaluation_batches(images: usize, batch: usize) -> impl Iterator<Item = EvaluationBatch> {
+    let batch = batch.max(1);
+    (0..images)
+        .step_by(batch)
+        .map(move |first| EvaluationBatch {
+            indices: (first..first + batch).map(|i| i.min(images - 1)).collect(),
+            valid: batch.min(images - first),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_full_batches_of_distinct_images() {
+        for (images, batch, expected) in [
+            (10, 3, 3),
+            (9, 3, 3),
+            (2, 3, 0),
+            (0, 3, 0),
+            (5, 0, 0),
+            (4, 1, 4),
+        ] {
+            let batches = Batches::new(images, batch, 0, 0);
+            assert_eq!(batches.len(), expected);
+            let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
+            assert_eq!(seen.len(), expected * batch);
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), expected * batch);
+        }
+    }
+
+    #[test]
+    fn evaluation_covers_every_image_once() {
+        for (images, batch) in [(7, 3), (6, 3), (2, 5), (0, 4), (3, 1)] {
+            let valid: Vec<usize> = evaluation_batches(images, batch)
+                .inspect(|b| assert_eq!(b.indices.len(), batch))
+                .flat_map(|b| b.indices[..b.valid].to_vec())
+                .collect();
+            assert_eq!(valid, (0..images).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn a_limit_keeps_the_first_training_images() {
+        let all = load("digits", None).unwrap();
+        let few = load("digits", Some(100)).unwrap();
+        assert_eq!(few.train.labels, all.train.labels[..100]);
+        assert_eq!(few.train.pixels, all.train.pixels[..6400]);
+        assert_eq!(few.test, all.test);
+        assert_eq!(load("digits", Some(1_000_000)).unwrap(), all);
+        assert!(matches!(
+            load("digits", Some(0)),
+            Err(DataError::EmptyLimit)
+        ));
+        let error = load("digit", None).unwrap_err().to_string();
+        assert!(
+            error.contains("`digit`") && error.contains("`digits`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn values_are_pixels_over_full_scale() {
+        let data = load("digits", None).unwrap();
+        let rows = data.rows(&data.test, &[5, 0]);
+        assert_eq!(rows.len(), 128);
+        for (value, pixel) in rows.iter().zip(
+            data.test.pixels[5 * 64..6 * 64]
+                .iter()
+                .chain(&data.test.pixels[..64]),
+        ) {
+            assert_eq!(*value, f32::from(*pixel) / 16.0);
+        }
+    }
+}

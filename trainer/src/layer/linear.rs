@@ -1,0 +1,90 @@
+//! The linear layer: y = x W + b on vectors.
+
+use super::{Backward, Following, Gradients, Initial, Parameter, Shape, ShapeError};
+use crate::host::{Matrix, Real, product, product_of_transposed, product_with_transposed};
+
+/// A linear layer; its weights are the matrix \[in\]\[out\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Linear {
+    /// Number of outputs.
+    pub out: usize,
+    /// Whether a bias is added.
+    pub bias: bool,
+}
+
+impl Linear {
+    pub(super) fn output(&self, input: Shape) -> Result<Shape, ShapeError> {
+        if input.positions() != 1 {
+            return Err(ShapeError::NotFlat(input));
+        }
+        if self.out == 0 {
+            return Err(ShapeError::Zero("the number of outputs"));
+        }
+        Ok(Shape::vector(self.out))
+    }
+
+    pub(super) fn parameters(&self, input: Shape, following: Following) -> Vec<Parameter> {
+        weight_and_bias(
+            input.channels,
+            self.out,
+            following.bound(input.channels, self.out),
+            self.bias,
+        )
+    }
+
+    pub(super) fn forward<T: Real>(parameters: &[Matrix<T>], x: &Matrix<T>) -> Matrix<T> {
+        affine(x, parameters)
+    }
+
+    pub(super) fn backward<T: Real>(at: Backward<'_, T>) -> Gradients<T> {
+        Gradients {
+            input: at
+                .input_wanted
+                .then(|| product_with_transposed(at.dy, &at.parameters[0])),
+            parameters: affine_gradients(at.x, at.dy, at.parameters),
+        }
+    }
+}
+
+/// Parameters of y = x W + b with W \[rows\]\[columns\].
+pub(super) fn weight_and_bias(
+    rows: usize,
+    columns: usize,
+    bound: f32,
+    bias: bool,
+) -> Vec<Parameter> {
+    let weight = Parameter {
+        name: "weight",
+        rows,
+        columns,
+        initial: Initial::Uniform(bound),
+    };
+    std::iter::once(weight)
+        .chain(bias.then(|| Parameter::vector("bias", columns, 0.0)))
+        .collect()
+}
+
+/// x W, plus the bias if there is one.
+pub(super) fn affine<T: Real>(x: &Matrix<T>, parameters: &[Matrix<T>]) -> Matrix<T> {
+    let mut y = product(x, &parameters[0]);
+    if let Some(bias) = parameters.get(1) {
+        for row in y.rows_mut() {
+            for (y, b) in row.iter_mut().zip(&bias.values) {
+                *y += *b;
+            }
+        }
+    }
+    y
+}
+
+/// x^T dy, and the column sums of dy if there is a bias.
+pub(super) fn affine_gradients<T: Real>(
+    x: &Matrix<T>,
+    dy: &Matrix<T>,
+    parameters: &[Matrix<T>],
+) -> Vec<Matrix<T>> {
+    let weight = product_of_transposed(x, dy);
+    std::iter::once(weight)
+        .chain(parameters.get(1).map(|_| dy.column_sums()))
+        .collect()
+}

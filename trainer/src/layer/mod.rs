@@ -1,0 +1,296 @@
+//! Layers: the shape each gives, the parameters it owns, and its work forward and backward.
+//!
+//! Activations of a batch of n images of height h, width w and c channels are the row-major
+//! matrix [(n, h, w)][c]. So a linear layer after [`LayerSpec::Flatten`] reads [n][features]
+//! and flattening moves nothing. One file per idea holds the shape rule beside the host
+//! reference of forward and backward.
+
+mod activation;
+mod batch_norm;
+mod convolution;
+mod linear;
+mod pool;
+
+pub use activation::{Relu, Tanh};
+pub use batch_norm::BatchNorm;
+pub use convolution::Convolution;
+pub use linear::Linear;
+pub use pool::{AvgPool, MaxPool, Window};
+
+use crate::host::{Matrix, Real};
+use std::fmt;
+
+/// Size of one image's activations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+    /// Channels, innermost in memory.
+    pub channels: usize,
+}
+
+impl Shape {
+    /// `height` x `width` x `channels`.
+    pub const fn new(height: usize, width: usize, channels: usize) -> Self {
+        Self {
+            height,
+            width,
+            channels,
+        }
+    }
+
+    /// A vector of `features` values: 1 x 1 x `features`.
+    pub const fn vector(features: usize) -> Self {
+        Self::new(1, 1, features)
+    }
+
+    /// Positions, height times width.
+    pub const fn positions(self) -> usize {
+        self.height * self.width
+    }
+
+    /// Values in one image.
+    pub const fn elements(self) -> usize {
+        self.positions() * self.channels
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.height, self.width, self.channels)
+    }
+}
+
+/// A layer cannot take the shape it is given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ShapeError {
+    /// A linear layer after images.
+    #[error(
+        "a linear layer takes a vector, the layer before gives {0} (height x width x channels); insert `flatten` before it"
+    )]
+    NotFlat(Shape),
+    /// A size that must be positive is 0.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+    /// The window does not fit.
+    #[error(
+        "a {window}x{window} window does not fit {input} (height x width x channels) with a padding of {padding}; make the kernel smaller, pad more, or pool less before it"
+    )]
+    Window {
+        /// Height and width of the window.
+        window: usize,
+        /// Rows and columns of zeros on each side.
+        padding: usize,
+        /// Shape of the input.
+        input: Shape,
+    },
+}
+
+/// The nonlinearity that follows a layer, on which the scale of its initial weights depends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Following {
+    /// A rectifier: Kaiming's uniform bound sqrt(6 / fan_in) (He et al. 2015).
+    Relu,
+    /// tanh, or nothing: Glorot's uniform bound sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010).
+    Symmetric,
+}
+
+impl Following {
+    /// Bound of the uniform distribution of initial weights. Division and square root are
+    /// correctly rounded everywhere, so the bits do not depend on the platform.
+    fn bound(self, fan_in: usize, fan_out: usize) -> f32 {
+        let fan = match self {
+            Self::Relu => fan_in,
+            Self::Symmetric => fan_in + fan_out,
+        };
+        (6.0 / fan as f32).sqrt()
+    }
+}
+
+/// Initial values of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Initial {
+    /// Uniform in (-bound, bound).
+    Uniform(f32),
+    /// Everywhere this value.
+    Constant(f32),
+}
+
+/// A tensor a layer owns, as a matrix.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parameter {
+    /// Its name within the layer: `weight`, `bias`, `mean`, `variance`.
+    pub name: &'static str,
+    /// Rows.
+    pub rows: usize,
+    /// Columns.
+    pub columns: usize,
+    /// Initial values.
+    pub initial: Initial,
+}
+
+impl Parameter {
+    const fn vector(name: &'static str, columns: usize, value: f32) -> Self {
+        Self {
+            name,
+            rows: 1,
+            columns,
+            initial: Initial::Constant(value),
+        }
+    }
+}
+
+/// One layer of a model, without its input's shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerSpec {
+    /// y = x W + b.
+    Linear(Linear),
+    /// Two-dimensional convolution.
+    Convolution(Convolution),
+    /// max(x, 0).
+    Relu(Relu),
+    /// Hyperbolic tangent.
+    Tanh(Tanh),
+    /// Largest value of each window.
+    MaxPool(MaxPool),
+    /// Mean of each window.
+    AvgPool(AvgPool),
+    /// Normalisation of each channel over the batch.
+    BatchNorm(BatchNorm),
+    /// Images to vectors.
+    Flatten,
+}
+
+/// Whether statistics come from the batch or from those tracked in training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// From the batch.
+    Training,
+    /// As tracked.
+    Evaluation,
+}
+
+/// What a layer's backward work gives.
+#[derive(Clone, Debug)]
+pub struct Gradients<T> {
+    /// Derivative by the layer's input; products make it only where it is wanted.
+    pub input: Option<Matrix<T>>,
+    /// Derivative by each parameter, in the order of [`LayerSpec::parameters`].
+    pub parameters: Vec<Matrix<T>>,
+}
+
+/// A layer's saved forward pass and the error arriving at its output.
+#[derive(Clone, Copy, Debug)]
+pub struct Backward<'a, T> {
+    /// Parameters used forward.
+    pub parameters: &'a [Matrix<T>],
+    /// Input of the layer.
+    pub x: &'a Matrix<T>,
+    /// Output of the layer.
+    pub y: &'a Matrix<T>,
+    /// What forward saved beside them.
+    pub saved: &'a [Matrix<T>],
+    /// Derivative of the loss by the output.
+    pub dy: &'a Matrix<T>,
+    /// Whether a layer before this one needs the derivative by the input.
+    pub input_wanted: bool,
+}
+
+impl LayerSpec {
+    /// The kind of layer, from which names are made: `linear`, `conv`, `relu`, ...
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Linear(_) => "linear",
+            Self::Convolution(_) => "conv",
+            Self::Relu(_) => "relu",
+            Self::Tanh(_) => "tanh",
+            Self::MaxPool(_) => "max_pool",
+            Self::AvgPool(_) => "avg_pool",
+            Self::BatchNorm(_) => "batch_norm",
+            Self::Flatten => "flatten",
+        }
+    }
+
+    /// Shape of the output for an input of the given shape.
+    ///
+    /// # Errors
+    /// If the layer cannot take that shape.
+    pub fn output(&self, input: Shape) -> Result<Shape, ShapeError> {
+        match self {
+            Self::Linear(l) => l.output(input),
+            Self::Convolution(l) => l.output(input),
+            Self::MaxPool(MaxPool(window)) | Self::AvgPool(AvgPool(window)) => window.output(input),
+            Self::Relu(_) | Self::Tanh(_) | Self::BatchNorm(_) => Ok(input),
+            Self::Flatten => Ok(Shape::vector(input.elements())),
+        }
+    }
+
+    /// Trained parameters, in the order [`Gradients::parameters`] has.
+    pub fn parameters(&self, input: Shape, following: Following) -> Vec<Parameter> {
+        match self {
+            Self::Linear(l) => l.parameters(input, following),
+            Self::Convolution(l) => l.parameters(input, following),
+            Self::BatchNorm(l) => l.parameters(input),
+            Self::Relu(_) | Self::Tanh(_) | Self::MaxPool(_) | Self::AvgPool(_) | Self::Flatten => {
+                Vec::new()
+            }
+        }
+    }
+
+    /// Tensors that training tracks without a gradient.
+    pub fn buffers(&self, input: Shape) -> Vec<Parameter> {
+        match self {
+            Self::BatchNorm(l) => l.buffers(input),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Forward on the host: the output, and what backward needs beside input and output.
+    pub(crate) fn forward<T: Real>(
+        &self,
+        input: Shape,
+        pass: Pass,
+        parameters: &[Matrix<T>],
+        buffers: &[Matrix<T>],
+        x: &Matrix<T>,
+    ) -> (Matrix<T>, Vec<Matrix<T>>) {
+        let y = match self {
+            Self::Linear(_) => Linear::forward(parameters, x),
+            Self::Convolution(l) => l.forward(input, parameters, x),
+            Self::Relu(_) => Relu::forward(x),
+            Self::Tanh(_) => Tanh::forward(x),
+            Self::MaxPool(l) => l.forward(input, x),
+            Self::AvgPool(l) => l.forward(input, x),
+            Self::BatchNorm(l) => return l.forward(pass, parameters, buffers, x),
+            Self::Flatten => x.clone().reshaped(input.elements()),
+        };
+        (y, Vec::new())
+    }
+
+    /// Backward on the host.
+    pub(crate) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Gradients<T> {
+        let input = match self {
+            Self::Linear(_) => return Linear::backward(at),
+            Self::Convolution(l) => return l.backward(input, at),
+            Self::BatchNorm(_) => return BatchNorm::backward(at),
+            Self::Relu(_) => Relu::backward(at),
+            Self::Tanh(_) => Tanh::backward(at),
+            Self::MaxPool(l) => l.backward(input, at),
+            Self::AvgPool(l) => l.backward(input, at),
+            Self::Flatten => at.dy.clone().reshaped(input.channels),
+        };
+        Gradients {
+            input: Some(input),
+            parameters: Vec::new(),
+        }
+    }
+
+    /// Moves the tracked buffers towards what one training step saved.
+    pub(crate) fn track<T: Real>(&self, buffers: &mut [Matrix<T>], saved: &[Matrix<T>]) {
+        if let Self::BatchNorm(l) = self {
+            l.track(buffers, saved);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Pooling: one value for each window of each channel.
+//!
+//! Windows lie wholly within the image; rows and columns beyond the last window are dropped.
+
+use super::{Backward, Shape, ShapeError};
+use crate::host::{Matrix, Real};
+
+/// Square windows at regular distances.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Height and width.
+    pub size: usize,
+    /// Distance of neighbours.
+    pub stride: usize,
+}
+
+impl Window {
+    pub(super) fn output(&self, input: Shape) -> Result<Shape, ShapeError> {
+        self.padded_output(input, 0)
+    }
+
+    /// Number of windows in each direction, channels unchanged.
+    pub(super) fn padded_output(&self, input: Shape, padding: usize) -> Result<Shape, ShapeError> {
+        if self.size == 0 {
+            return Err(ShapeError::Zero("the window's size"));
+        }
+        if self.stride == 0 {
+            return Err(ShapeError::Zero("the stride"));
+        }
+        let along = |length: usize| {
+            let room = (length + 2 * padding).checked_sub(self.size);
+            room.map(|room| room / self.stride + 1)
+                .ok_or(ShapeError::Window {
+                    window: self.size,
+                    padding,
+                    input,
+                })
+        };
+        Ok(Shape {
+            height: along(input.height)?,
+            width: along(input.width)?,
+            ..input
+        })
+    }
+
+    /// Visits every output element with the input elements of its window, in row-major order.
+    fn for_each(&self, images: usize, input: Shape, mut visit: impl FnMut(usize, &[usize])) {
+        let Ok(output) = self.output(input) else {
+            return;
+        };
+        let mut sources = Vec::with_capacity(self.size * self.size);
+        for n in 0..images {
+            for oy in 0..output.height {
+                for ox in 0..output.width {
+                    for channel in 0..input.channels {
+                        sources.clear();
+                        for y in oy * self.stride..oy * self.stride + self.size {
+                            for x in ox * self.stride..ox * self.stride + self.size {
+                                sources.push(
+                                    ((n * input.height + y) * input.width + x) * input.channels
+                                        + channel,
+                                );
+                            }
+                        }
+                        let at = ((n * output.height + oy) * output.width + ox) * output.channels
+                            + channel;
+                        visit(at, &sources);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reduces every window.
+    fn reduce<T: Real>(
+        &self,
+        input: Shape,
+        x: &Matrix<T>,
+        mut reduce: impl FnMut(&[usize]) -> T,
+    ) -> Matrix<T> {
+        let images = x.rows / input.positions();
+        let positions = self.output(input).map_or(0, Shape::positions);
+        let mut y = Matrix::zeros(images * positions, input.channels);
+        self.for_each(images, input, |at, sources| y.values[at] = reduce(sources));
+        y
+    }
+}
+
+/// Largest value of each window; the error goes to the first of equal ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MaxPool(
+    /// The windows.
+    pub Window,
+);
+
+impl MaxPool {
+    pub(super) fn forward<T: Real>(&self, input: Shape, x: &Matrix<T>) -> Matrix<T> {
+        self.0
+            .reduce(input, x, |sources| x.values[first_largest(x, sources)])
+    }
+
+    pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Matrix<T> {
+        let mut dx = Matrix::zeros(at.x.rows, at.x.columns);
+        self.0
+            .for_each(at.x.rows / input.positions(), input, |out, sources| {
+                dx.values[first_largest(at.x, sources)] += at.dy.values[out];
+            });
+        dx
+    }
+}
+
+/// The first of the largest values, or the first NaN.
+fn first_largest<T: Real>(x: &Matrix<T>, sources: &[usize]) -> usize {
+    let mut best = sources[0];
+    for &source in &sources[1..] {
+        let (value, largest) = (x.values[source], x.values[best]);
+        let (value_is_nan, largest_is_nan) = (
+            value.partial_cmp(&value).is_none(),
+            largest.partial_cmp(&largest).is_none(),
+        );
+        if !largest_is_nan && (value_is_nan || value > largest) {
+            best = source;
+        }
+    }
+    best
+}
+
+/// Mean of each window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AvgPool(
+    /// The windows.
+    pub Window,
+);
+
+impl AvgPool {
+    fn weight<T: Real>(&self) -> T {
+        T::ONE / T::from_f64((self.0.size * self.0.size) as f64)
+    }
+
+    pub(super) fn forward<T: Real>(&self, input: Shape, x: &Matrix<T>) -> Matrix<T> {
+        let weight = self.weight::<T>();
+        self.0.reduce(input, x, |sources| {
+            let mut sum = T::ZERO;
+            for &source in sources {
+                sum += x.values[source];
+            }
+            sum * weight
+        })
+    }
+
+    pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Matrix<T> {
+        let weight = self.weight::<T>();
+        let mut dx = Matrix::zeros(at.x.rows, at.x.columns);
+        self.0
+            .for_each(at.x.rows / input.positions(), input, |out, sources| {
+                for &source in sources {
+                    dx.values[source] += at.dy.values[out] * weight;
+                }
+            });
+        dx
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_by_hand() {
+        // 3x3 of two channels; a window of 2 with stride 2 leaves the last row and column out.
+        let x = Matrix::from_rows(
+            2,
+            vec![
+                1.0, 8.0, 2.0, 7.0, 99.0, 99.0, 3.0, 6.0, 4.0, 5.0, 99.0, 99.0, 99.0, 99.0, 99.0,
+                99.0, 99.0, 99.0_f64,
+            ],
+        );
+        let input = Shape::new(3, 3, 2);
+        let window = Window { size: 2, stride: 2 };
+        assert_eq!(MaxPool(window).forward(input, &x).values, [4.0, 8.0]);
+        assert_eq!(AvgPool(window).forward(input, &x).values, [2.5, 6.5]);
+    }
+
+    #[test]
+    fn ties_send_the_error_to_the_first_and_nan_wins() {
+        let input = Shape::new(2, 2, 1);
+        let pool = MaxPool(Window { size: 2, stride: 2 });
+        for (values, expected) in [
+            ([5.0, 5.0, 5.0, 5.0], [1.0, 0.0, 0.0, 0.0]),
+            ([0.0, 5.0, 5.0, 1.0], [0.0, 1.0, 0.0, 0.0]),
+            ([0.0, 5.0, f64::NAN, 9.0], [0.0, 0.0, 1.0, 0.0]),
+        ] {
+            let x = Matrix::from_rows(1, values.to_vec());
+            let y = pool.forward(input, &x);
+            let dy = Matrix::from_rows(1, vec![1.0]);
+            let dx = pool.backward(
+                input,
+                Backward {
+                    parameters: &[],
+                    x: &x,
+                    y: &y,
+                    saved: &[],
+                    dy: &dy,
+                    input_wanted: true,
+                },
+            );
+            assert_eq!(dx.values, expected);
+        }
+    }
+}

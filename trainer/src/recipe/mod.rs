@@ -1,0 +1,300 @@
+//! Recipes: in which formats a training step computes, and how its optimizer works.
+//!
+//! A recipe is RON, built in or read from a file, overridden by path, validated as a whole.
+//! It names formats by the role a tensor plays; the design then offers a MAC mode for each
+//! product's operand formats, or the recipe does not fit it.
+
+mod role;
+
+pub use role::{Role, RoleFormat, Roles};
+
+use crate::host::{Hyperparameters, Sgd};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use systole_isa::design::Problem;
+use systole_isa::overrides::{self, OverrideError};
+
+/// How a network is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Short name, used in reports.
+    pub name: String,
+    /// One line on what it is.
+    #[serde(default)]
+    pub summary: String,
+    /// Where the step is computed.
+    #[serde(default)]
+    pub backend: Backend,
+    /// Name of the design used when none is asked for; empty for recipes of the host.
+    #[serde(default)]
+    pub design: String,
+    /// Formats by role.
+    #[serde(default)]
+    pub roles: Roles,
+    /// Factor of the loss's gradient before it is rounded to the errors' format; weight
+    /// gradients are divided by it before the optimizer's step. A power of two changes
+    /// nothing but the range; other factors add roundings of their own.
+    #[serde(default = "one")]
+    pub loss_scale: f64,
+    /// The optimizer: SGD, see [`Sgd`].
+    pub optimizer: Sgd,
+    /// Passes over the training images.
+    pub epochs: u32,
+    /// Images in one step.
+    pub batch: u32,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+/// Where a training step is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// On simulated hardware.
+    #[default]
+    Device,
+    /// By [`crate::host`], in binary32, with nothing simulated.
+    Host,
+}
+
+/// A built-in recipe: its name and RON text.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltIn {
+    /// Name `--recipe` takes.
+    pub name: &'static str,
+    /// RON source, as a user would write it.
+    pub ron: &'static str,
+}
+
+macro_rules! recipes {
+    ($($name:literal),* $(,)?) => {
+        /// Every built-in recipe; the first is the default.
+        pub const RECIPES: &[BuiltIn] =
+            &[$(BuiltIn { name: $name, ron: include_str!(concat!("../../recipes/", $name, ".ron")) }),*];
+    };
+}
+
+recipes!["fp8", "fp16", "bf16", "fp32", "fp32-host"];
+
+/// A recipe cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum RecipeError {
+    /// Neither a built-in recipe nor a file.
+    #[error("no recipe `{name}`{}; there are {}, or give a RON file", suggestion.map(|s| format!(" (did you mean `{s}`?)")).unwrap_or_default(), RECIPES.iter().map(|r| r.name).collect::<Vec<_>>().join(", "))]
+    Unknown {
+        /// What was given.
+        name: String,
+        /// The closest name.
+        suggestion: Option<&'static str>,
+    },
+    /// The file cannot be read.
+    #[error("{file}: {source}; check that the file exists and can be read")]
+    Read {
+        /// The file.
+        file: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The text is not a recipe.
+    #[error("{file}:{line}:{column}: {message}")]
+    Syntax {
+        /// File or built-in name.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column, from 1.
+        column: usize,
+        /// What is wrong there.
+        message: String,
+    },
+    /// An override does not fit.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
+    /// The recipe contradicts itself.
+    #[error("recipe `{name}` is not usable:{}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>())]
+    Invalid {
+        /// Name of the recipe.
+        name: String,
+        /// Every problem found.
+        problems: Vec<Problem>,
+    },
+}
+
+impl Recipe {
+    /// The built-in recipe of that name.
+    ///
+    /// # Errors
+    /// [`RecipeError::Unknown`].
+    pub fn builtin(name: &str) -> Result<Self, RecipeError> {
+        match RECIPES.iter().find(|r| r.name == name) {
+            Some(built_in) => Self::from_ron(built_in.name, built_in.ron),
+            None => Err(RecipeError::Unknown {
+                name: name.to_owned(),
+                suggestion: RECIPES
+                    .iter()
+                    .map(|r| (strsim::damerau_levenshtein(r.name, name), r.name))
+                    .min()
+                    .filter(|(distance, _)| *distance <= 2)
+                    .map(|(_, name)| name),
+            }),
+        }
+    }
+
+    /// The built-in recipe of that name, else the RON file of that path.
+    ///
+    /// # Errors
+    /// [`RecipeError::Unknown`] if there is neither; what is wrong with the file.
+    pub fn load(name_or_path: &str) -> Result<Self, RecipeError> {
+        match Self::builtin(name_or_path) {
+            Err(RecipeError::Unknown { .. })
+                if Path::new(name_or_path).exists() || name_or_path.ends_with(".ron") =>
+            {
+                let text =
+                    std::fs::read_to_string(name_or_path).map_err(|source| RecipeError::Read {
+                        file: name_or_path.to_owned(),
+                        source,
+                    })?;
+                Self::from_ron(name_or_path, &text)
+            }
+            other => other,
+        }
+    }
+
+    /// Reads and validates RON text; `file` is named in errors.
+    ///
+    /// # Errors
+    /// [`RecipeError::Syntax`] with line and column, or [`RecipeError::Invalid`].
+    pub fn from_ron(file: &str, text: &str) -> Result<Self, RecipeError> {
+        let recipe: Self =
+            overrides::ron_options()
+                .from_str(text)
+                .map_err(|e| RecipeError::Syntax {
+                    file: file.to_owned(),
+                    line: e.span.start.line,
+                    column: e.span.start.col,
+                    message: e.code.to_string(),
+                })?;
+        recipe.validated()
+    }
+
+    /// Applies `(path, value)` overrides in order and validates the result.
+    ///
+    /// # Errors
+    /// An unknown path, a value of the wrong kind, or a recipe that contradicts itself.
+    pub fn with_overrides<S: AsRef<str>>(&self, settings: &[(S, S)]) -> Result<Self, RecipeError> {
+        let settings: Vec<(String, String)> = settings
+            .iter()
+            .map(|(path, value)| (path.as_ref().to_owned(), value.as_ref().to_owned()))
+            .collect();
+        let recipe: Self = overrides::apply("recipe", self, &settings)?;
+        recipe.validated()
+    }
+
+    fn validated(self) -> Result<Self, RecipeError> {
+        let problems = self.problems();
+        if problems.is_empty() {
+            Ok(self)
+        } else {
+            Err(RecipeError::Invalid {
+                name: self.name,
+                problems,
+            })
+        }
+    }
+
+    /// Everything that makes the recipe unusable; empty when it is sound.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let mut require = |holds: bool, path: &str, message: String| {
+            if !holds {
+                found.push(Problem {
+                    path: path.to_owned(),
+                    message,
+                });
+            }
+        };
+        let Sgd {
+            learning_rate,
+            momentum,
+            weight_decay,
+        } = self.optimizer;
+        let positive = |x: f64| x.is_finite() && x > 0.0;
+        require(
+            !self.name.is_empty(),
+            "name",
+            "must not be empty".to_owned(),
+        );
+        require(
+            positive(learning_rate) && learning_rate <= f64::from(f32::MAX),
+            "optimizer.learning_rate",
+            format!("must be positive and finite, is {learning_rate}"),
+        );
+        require(
+            (0.0..1.0).contains(&momentum),
+            "optimizer.momentum",
+            format!("must be at least 0 and below 1, is {momentum}"),
+        );
+        require(
+            (0.0..1.0).contains(&weight_decay),
+            "optimizer.weight_decay",
+            format!("must be at least 0 and below 1, is {weight_decay}"),
+        );
+        require(
+            (1..=100_000).contains(&self.epochs),
+            "epochs",
+            format!("must be 1 to 100000, is {}", self.epochs),
+        );
+        require(
+            (1..=65_536).contains(&self.batch),
+            "batch",
+            format!("must be 1 to 65536, is {}", self.batch),
+        );
+        require(
+            positive(self.loss_scale) && self.loss_scale <= f64::from(f32::MAX),
+            "loss_scale",
+            format!("must be positive and finite, is {}", self.loss_scale),
+        );
+        match self.backend {
+            Backend::Device => {
+                require(
+                    !self.design.is_empty(),
+                    "design",
+                    "must name the design to use when none is asked for (`fp8-16x16`)".to_owned(),
+                );
+            }
+            Backend::Host => {
+                require(
+                    self.design.is_empty(),
+                    "design",
+                    "must be left out: `backend: host` simulates no hardware".to_owned(),
+                );
+                require(
+                    self.loss_scale == 1.0,
+                    "loss_scale",
+                    format!(
+                        "must be 1 under `backend: host`, whose binary32 needs none, is {}",
+                        self.loss_scale
+                    ),
+                );
+            }
+        }
+        found.extend(self.roles.problems(self.backend));
+        found
+    }
+
+    /// What a run of this recipe needs beside model and data.
+    pub const fn hyperparameters(&self, seed: u64) -> Hyperparameters {
+        Hyperparameters {
+            sgd: self.optimizer,
+            epochs: self.epochs,
+            batch: self.batch as usize,
+            seed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
