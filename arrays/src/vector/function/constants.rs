@@ -61,11 +61,7 @@ fn odd_series(numerator: u64, denominator: u64, alternating: bool) -> Master {
             break;
         }
         let term = power.over_integer(2 * k + 1);
-        sum = if alternating && k % 2 == 1 {
-            sum.minus(term)
-        } else {
-            sum.plus(term)
-        };
+        sum = if alternating && k % 2 == 1 { sum.minus(term) } else { sum.plus(term) };
         power = power.times_integer(numerator).over_integer(denominator);
     }
     sum
@@ -78,16 +74,12 @@ impl Constants<MASTER> {
         let (half_log2_e, _) = Master::ONE.over(ln2.times_integer(2));
 
         // Machin: pi/4 = 4 atan(1/5) - atan(1/239).
-        let quarter_pi = odd_series(1, 5, true)
-            .times_integer(4)
-            .minus(odd_series(1, 239, true));
+        let quarter_pi = odd_series(1, 5, true).times_integer(4).minus(odd_series(1, 239, true));
         // y <- y (3 - (pi/4) y^2) / 2 converges quadratically to 2/sqrt(pi), from below after y = 1.
         let mut two_over_sqrt_pi = Master::ONE;
         for _ in 0..10 {
             let square = two_over_sqrt_pi.times(two_over_sqrt_pi).times(quarter_pi);
-            two_over_sqrt_pi = two_over_sqrt_pi
-                .times(Master::integer(3).minus(square))
-                .shift_right(1);
+            two_over_sqrt_pi = two_over_sqrt_pi.times(Master::integer(3).minus(square)).shift_right(1);
         }
 
         let mut inverse_factorials = vec![Master::ONE];
@@ -102,50 +94,23 @@ impl Constants<MASTER> {
             }
             base = base.plus(scaled);
         }
-        let exponentials = std::iter::successors(Some(Master::ONE), |e| Some(e.times(base)))
-            .take(EXP_ENTRIES)
-            .collect();
+        let exponentials = std::iter::successors(Some(Master::ONE), |e| Some(e.times(base))).take(EXP_ENTRIES).collect();
 
         let logarithms = LOG_MULTIPLIERS
             .map(|c| {
                 let magnitude = odd_series(c.abs_diff(256), c + 256, false).times_integer(2);
-                if c < 256 {
-                    Master::ZERO.minus(magnitude)
-                } else {
-                    magnitude
-                }
+                if c < 256 { Master::ZERO.minus(magnitude) } else { magnitude }
             })
             .collect();
-        let reciprocals = (0..RECIPROCALS)
-            .map(|k| {
-                if k == 0 {
-                    Master::ZERO
-                } else {
-                    Master::ONE.over_integer(k)
-                }
-            })
-            .collect();
-        Self {
-            ln2,
-            log2_e: half_log2_e.times_integer(2),
-            two_over_sqrt_pi,
-            inverse_factorials,
-            exponentials,
-            logarithms,
-            reciprocals,
-        }
+        let reciprocals = (0..RECIPROCALS).map(|k| if k == 0 { Master::ZERO } else { Master::ONE.over_integer(k) }).collect();
+        Self { ln2, log2_e: half_log2_e.times_integer(2), two_over_sqrt_pi, inverse_factorials, exponentials, logarithms, reciprocals }
     }
 
     fn cut<const M: usize>(&self) -> Constants<M> {
         let all = |list: &[Master]| list.iter().map(|x| x.truncate()).collect::<Vec<Fixed<M>>>();
         // Terms below half an ulp at arguments of 1/128 are left out; the rest of the series
         // is below twice the first of them.
-        let terms = self
-            .inverse_factorials
-            .iter()
-            .zip(0u32..)
-            .take_while(|(c, k)| !c.shift_right(7 * k).truncate::<M>().is_zero())
-            .count();
+        let terms = self.inverse_factorials.iter().zip(0u32..).take_while(|(c, k)| !c.shift_right(7 * k).truncate::<M>().is_zero()).count();
         Constants {
             ln2: self.ln2.truncate(),
             log2_e: self.log2_e.truncate(),

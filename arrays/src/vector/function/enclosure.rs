@@ -85,10 +85,8 @@ impl<const N: usize> Enclosure<N> {
         }
         let ((low, low_position), (high, high_position)) = (leading(&low.0), leading(&high.0));
         let mask = cut.mask();
-        (low & mask == high & mask && low_position == high_position).then_some((
-            low & mask,
-            low_position - Fixed::<N>::FRACTION_BITS + self.exponent,
-        ))
+        (low & mask == high & mask && low_position == high_position)
+            .then_some((low & mask, low_position - Fixed::<N>::FRACTION_BITS + self.exponent))
     }
 
     /// All 64 of them at the middle, for a caller whose precision is exhausted.
@@ -181,11 +179,7 @@ fn exp_of<const N: usize>(magnitude: Fixed<N>, negative: bool, c: &Constants<N>)
     } else if negative {
         exponent = -exponent;
     }
-    Enclosure {
-        value: exp_fraction(r, c),
-        error: 16 + 3 * (2 + n + n / 64),
-        exponent,
-    }
+    Enclosure { value: exp_fraction(r, c), error: 16 + 3 * (2 + n + n / 64), exponent }
 }
 
 /// exp(x), |x| < 2^13.
@@ -205,11 +199,7 @@ fn exp2<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
             exponent -= 1;
         }
     }
-    Enclosure {
-        value: exp_fraction(fraction.times(c.ln2), c),
-        error: 16 + 3 * 4,
-        exponent,
-    }
+    Enclosure { value: exp_fraction(fraction.times(c.ln2), c), error: 16 + 3 * 4, exponent }
 }
 
 /// ln m and e where |x| = m 2^e, m in [1/sqrt 2, sqrt 2]; ln m is signed and within 8 ulps.
@@ -220,11 +210,7 @@ fn exp2<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
 fn log_mantissa<const N: usize>(x: Argument, c: &Constants<N>) -> (Fixed<N>, i32) {
     const ROOT: u64 = (1u64 << 47).isqrt();
     let halved = x.significand > ROOT;
-    let bits = if halved {
-        ARGUMENT_BITS
-    } else {
-        ARGUMENT_BITS - 1
-    };
+    let bits = if halved { ARGUMENT_BITS } else { ARGUMENT_BITS - 1 };
     let multiplier = LOG_MULTIPLIER[usize::from(halved)][(x.significand >> 16) as usize - 128];
     let product = x.significand * multiplier;
     let one = 1u64 << (bits + 8);
@@ -234,20 +220,11 @@ fn log_mantissa<const N: usize>(x: Argument, c: &Constants<N>) -> (Fixed<N>, i32
     let mut sum = c.reciprocals[terms];
     for k in (1..terms).rev() {
         let product = sum.times_fraction(z);
-        sum = if below_one {
-            c.reciprocals[k].plus(product)
-        } else {
-            c.reciprocals[k].minus(product)
-        };
+        sum = if below_one { c.reciprocals[k].plus(product) } else { c.reciprocals[k].minus(product) };
     }
     let series = sum.times_fraction(z);
     let table = c.logarithms[(multiplier - LOG_MULTIPLIERS.start()) as usize];
-    let log = if below_one {
-        Fixed::ZERO.minus(series)
-    } else {
-        series
-    }
-    .minus(table);
+    let log = if below_one { Fixed::ZERO.minus(series) } else { series }.minus(table);
     (log, x.exponent + i32::from(halved))
 }
 
@@ -271,17 +248,8 @@ const LOG_MULTIPLIER: [[u64; 128]; 2] = {
 fn log<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let (log, e) = log_mantissa(x, c);
     let shift = c.ln2.times_integer(u64::from(e.unsigned_abs()));
-    let (value, _) = if e < 0 {
-        log.minus(shift)
-    } else {
-        log.plus(shift)
-    }
-    .magnitude();
-    Enclosure {
-        value,
-        error: 8 + 2 * u64::from(e.unsigned_abs()),
-        exponent: 0,
-    }
+    let (value, _) = if e < 0 { log.minus(shift) } else { log.plus(shift) }.magnitude();
+    Enclosure { value, error: 8 + 2 * u64::from(e.unsigned_abs()), exponent: 0 }
 }
 
 /// log2 x of a positive x: ln m / ln 2 + e, within 1.45 * 8 + 0.36 * 1.01 + 1 ulps.
@@ -289,38 +257,17 @@ fn log2<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let (log, e) = log_mantissa(x, c);
     let (magnitude, below) = log.magnitude();
     let scaled = magnitude.times(c.log2_e);
-    let scaled = if below {
-        Fixed::ZERO.minus(scaled)
-    } else {
-        scaled
-    };
+    let scaled = if below { Fixed::ZERO.minus(scaled) } else { scaled };
     let whole = Fixed::integer(u64::from(e.unsigned_abs()));
-    let (value, _) = if e < 0 {
-        scaled.minus(whole)
-    } else {
-        scaled.plus(whole)
-    }
-    .magnitude();
-    Enclosure {
-        value,
-        error: 16,
-        exponent: 0,
-    }
+    let (value, _) = if e < 0 { scaled.minus(whole) } else { scaled.plus(whole) }.magnitude();
+    Enclosure { value, error: 16, exponent: 0 }
 }
 
 /// numerator / (1 + u) for numerator in [0, 2] and u in [0, 1], off by `numerator_error` and
 /// `error` ulps: a quotient at most 2 multiplies the divisor's error.
-fn over_one_plus<const N: usize>(
-    numerator: Fixed<N>,
-    numerator_error: u64,
-    u: Fixed<N>,
-    error: u64,
-) -> (Fixed<N>, u64) {
+fn over_one_plus<const N: usize>(numerator: Fixed<N>, numerator_error: u64, u: Fixed<N>, error: u64) -> (Fixed<N>, u64) {
     let (quotient, rounding) = numerator.over(Fixed::ONE.plus(u));
-    (
-        quotient,
-        rounding.saturating_add(numerator_error + 2 * error),
-    )
+    (quotient, rounding.saturating_add(numerator_error + 2 * error))
 }
 
 /// tanh x = (1 - u) / (1 + u), u = exp(-2|x|), |x| < 2^12.
@@ -329,11 +276,7 @@ fn tanh<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let u = e.value.shift_right(e.exponent.unsigned_abs());
     let error = e.error + 1;
     let (value, error) = over_one_plus(Fixed::ONE.minus(u), error, u, error);
-    Enclosure {
-        value,
-        error,
-        exponent: 0,
-    }
+    Enclosure { value, error, exponent: 0 }
 }
 
 /// sigmoid x = 1 / (1 + u) or u / (1 + u), u = exp(-|x|), |x| < 2^13. The latter keeps its
@@ -341,17 +284,9 @@ fn tanh<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
 fn sigmoid<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
     let e = exp_of(x.fixed(0), true, c);
     let u = e.value.shift_right(e.exponent.unsigned_abs());
-    let (numerator, numerator_error, exponent) = if x.negative {
-        (e.value, e.error, e.exponent)
-    } else {
-        (Fixed::ONE, 0, 0)
-    };
+    let (numerator, numerator_error, exponent) = if x.negative { (e.value, e.error, e.exponent) } else { (Fixed::ONE, 0, 0) };
     let (value, error) = over_one_plus(numerator, numerator_error, u, e.error + 1);
-    Enclosure {
-        value,
-        error,
-        exponent,
-    }
+    Enclosure { value, error, exponent }
 }
 
 /// erf x = 2/sqrt(pi) x exp(-x^2) T, T = sum over k of t_k = (2 x^2)^k / (1 3 5 .. (2k+1)), |x| < 6.5.
@@ -379,14 +314,8 @@ fn erf<const N: usize>(x: Argument, c: &Constants<N>) -> Enclosure<N> {
         sum = sum.plus(term);
     }
     let scaled = sum.times(e.value).shift_right(e.exponent.unsigned_abs());
-    let value = scaled
-        .times(c.two_over_sqrt_pi)
-        .times_integer(x.significand);
+    let value = scaled.times(c.two_over_sqrt_pi).times_integer(x.significand);
     // exp errs by e.error ulps of T exp(-x^2) <= 1; 2/sqrt(pi) < 1.13 multiplies the lot.
     let relative = 2 * (2 * terms * terms + 8 * terms + e.error + 4);
-    Enclosure {
-        value,
-        error: relative * x.significand,
-        exponent: x.scale(),
-    }
+    Enclosure { value, error: relative * x.significand, exponent: x.scale() }
 }

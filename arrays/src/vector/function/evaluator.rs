@@ -31,10 +31,7 @@ static UNROUNDED: Cache<(Function, Format, bool), Unrounded> = LazyLock::new(Mut
 /// The table stored under `key`, made where missing.
 fn shared<K: Hash + Eq, E: Default>(cache: &Cache<K, Arc<[E]>>, key: K, input: Format) -> Arc<[E]> {
     let mut tables = cache.lock().unwrap_or_else(PoisonError::into_inner);
-    tables
-        .entry(key)
-        .or_insert_with(|| (0..1u64 << input.bits()).map(|_| E::default()).collect())
-        .clone()
+    tables.entry(key).or_insert_with(|| (0..1u64 << input.bits()).map(|_| E::default()).collect()).clone()
 }
 
 #[derive(Clone, Debug)]
@@ -59,31 +56,16 @@ impl Evaluator {
     ///
     /// # Errors
     /// As [`super::evaluate`].
-    pub fn new(
-        function: Function,
-        input: Format,
-        output: Format,
-        policy: Policy,
-    ) -> Result<Self, FunctionError> {
+    pub fn new(function: Function, input: Format, output: Format, policy: Policy) -> Result<Self, FunctionError> {
         check(function, input, output, policy)?;
         let table = if input.bits() > MAX_TABLE_BITS {
             Table::None
         } else if let Rounding::Sr(_) = policy.rounding {
-            Table::Unrounded(shared(
-                &UNROUNDED,
-                (function, input, policy.subnormals.flushes_inputs()),
-                input,
-            ))
+            Table::Unrounded(shared(&UNROUNDED, (function, input, policy.subnormals.flushes_inputs()), input))
         } else {
             Table::Rounded(shared(&ROUNDED, (function, input, output, policy), input))
         };
-        Ok(Self {
-            function,
-            input,
-            output,
-            policy,
-            table,
-        })
+        Ok(Self { function, input, output, policy, table })
     }
 
     /// The function of one code, as [`super::evaluate`] gives it; bits above the input's width
@@ -96,42 +78,17 @@ impl Evaluator {
                 // Entries are independent of each other: no ordering is needed.
                 let mut entry = table[index].load(Ordering::Relaxed);
                 if entry == 0 {
-                    let (code, flags) = define(
-                        self.function,
-                        self.input,
-                        self.output,
-                        code,
-                        self.policy,
-                        random,
-                    );
+                    let (code, flags) = define(self.function, self.input, self.output, code, self.policy, random);
                     entry = KNOWN | u64::from(flags.0) << FLAGS_POSITION | code;
                     table[index].store(entry, Ordering::Relaxed);
                 }
-                (
-                    entry & ((1 << FLAGS_POSITION) - 1),
-                    Flags((entry >> FLAGS_POSITION) as u8 & 0x7f),
-                )
+                (entry & ((1 << FLAGS_POSITION) - 1), Flags((entry >> FLAGS_POSITION) as u8 & 0x7f))
             }
             Table::Unrounded(table) => {
-                let exact = table[index].get_or_init(|| {
-                    unrounded(
-                        self.function,
-                        self.input,
-                        code,
-                        self.policy.subnormals,
-                        Cut::Long,
-                    )
-                });
+                let exact = table[index].get_or_init(|| unrounded(self.function, self.input, code, self.policy.subnormals, Cut::Long));
                 round(*exact, self.output, self.policy, random)
             }
-            Table::None => define(
-                self.function,
-                self.input,
-                self.output,
-                code,
-                self.policy,
-                random,
-            ),
+            Table::None => define(self.function, self.input, self.output, code, self.policy, random),
         }
     }
 }

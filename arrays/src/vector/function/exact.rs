@@ -40,14 +40,7 @@ const FAR: i32 = 1 << 16;
 
 impl Outcome {
     const fn special(class: Class, negative: bool, flags: Flags) -> Self {
-        Self {
-            class,
-            negative,
-            sticky: false,
-            flags,
-            exponent: 0,
-            significand: 0,
-        }
+        Self { class, negative, sticky: false, flags, exponent: 0, significand: 0 }
     }
 
     const NAN: Self = Self::special(Class::Nan, false, Flags::NONE);
@@ -86,27 +79,15 @@ impl Outcome {
     /// A value below this exact one by less than the last of its 65 leading bits.
     const fn just_below(self) -> Self {
         if self.significand == 1 << 63 {
-            Self {
-                significand: u64::MAX,
-                exponent: self.exponent - 1,
-                sticky: true,
-                ..self
-            }
+            Self { significand: u64::MAX, exponent: self.exponent - 1, sticky: true, ..self }
         } else {
-            Self {
-                significand: self.significand - 1,
-                sticky: true,
-                ..self
-            }
+            Self { significand: self.significand - 1, sticky: true, ..self }
         }
     }
 
     /// A value above this exact one by less than the last of its 64 leading bits.
     const fn just_above(self) -> Self {
-        Self {
-            sticky: true,
-            ..self
-        }
+        Self { sticky: true, ..self }
     }
 
     /// The value as [`systole_isa::round::encode_decoded`] takes it.
@@ -114,9 +95,7 @@ impl Outcome {
     pub const fn decoded(self) -> Decoded {
         match self.class {
             Class::Nan => Decoded::Nan,
-            Class::Infinite => Decoded::Infinite {
-                negative: self.negative,
-            },
+            Class::Infinite => Decoded::Infinite { negative: self.negative },
             Class::Finite if self.significand == 0 => Decoded::Finite(Exact::zero(self.negative)),
             Class::Finite => Decoded::Finite(Exact {
                 negative: self.negative,
@@ -137,20 +116,8 @@ pub(super) fn outcome(function: Function, x: Decoded, cut: Cut) -> Outcome {
         Decoded::Finite(x) => {
             let exponent = x.magnitude_exponent();
             let shift = x.exponent - (exponent - (ARGUMENT_BITS - 1));
-            let significand = if shift >= 0 {
-                x.significand << shift
-            } else {
-                x.significand >> -shift
-            };
-            at_finite(
-                function,
-                Argument {
-                    negative: x.negative,
-                    significand: significand as u64,
-                    exponent,
-                },
-                cut,
-            )
+            let significand = if shift >= 0 { x.significand << shift } else { x.significand >> -shift };
+            at_finite(function, Argument { negative: x.negative, significand: significand as u64, exponent }, cut)
         }
     }
 }
@@ -160,9 +127,7 @@ const fn at_infinity(function: Function, negative: bool) -> Outcome {
     match function {
         Function::Exp | Function::Exp2 if negative => Outcome::zero(false),
         Function::Exp | Function::Exp2 => Outcome::infinite(false),
-        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if negative => {
-            Outcome::INVALID
-        }
+        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if negative => Outcome::INVALID,
         Function::Log | Function::Log2 | Function::Sqrt => Outcome::infinite(false),
         Function::Rsqrt => Outcome::zero(false),
         Function::Tanh | Function::Erf => Outcome::finite(negative, 1, 0, false),
@@ -185,36 +150,19 @@ const fn at_zero(function: Function, negative: bool) -> Outcome {
 fn at_finite(function: Function, x: Argument, cut: Cut) -> Outcome {
     let one = Outcome::power(0);
     // The exact argument, signed, and 1 of its sign.
-    let (itself, signed_one) = (
-        Outcome::finite(x.negative, x.significand, x.scale(), false),
-        Outcome {
-            negative: x.negative,
-            ..one
-        },
-    );
+    let (itself, signed_one) = (Outcome::finite(x.negative, x.significand, x.scale(), false), Outcome { negative: x.negative, ..one });
     match function {
-        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if x.negative => {
-            Outcome::INVALID
-        }
+        Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt if x.negative => Outcome::INVALID,
         Function::Reciprocal => reciprocal(x),
         Function::Sqrt => sqrt(x),
         Function::Rsqrt => rsqrt(x),
-        Function::Exp | Function::Exp2 if x.exponent >= HUGE_EXPONENT => Outcome {
-            exponent: if x.negative { -FAR } else { FAR },
-            ..one.just_above()
-        },
+        Function::Exp | Function::Exp2 if x.exponent >= HUGE_EXPONENT => {
+            Outcome { exponent: if x.negative { -FAR } else { FAR }, ..one.just_above() }
+        }
         // |exp x - 1| < 2 |x|, and sigmoid is flatter.
         Function::Exp | Function::Exp2 | Function::Sigmoid if x.exponent < -66 => {
-            let flat = if matches!(function, Function::Sigmoid) {
-                Outcome::power(-1)
-            } else {
-                one
-            };
-            if x.negative {
-                flat.just_below()
-            } else {
-                flat.just_above()
-            }
+            let flat = if matches!(function, Function::Sigmoid) { Outcome::power(-1) } else { one };
+            if x.negative { flat.just_below() } else { flat.just_above() }
         }
         Function::Exp2 => match whole(x) {
             Some(power) => Outcome::power(power),
@@ -233,10 +181,7 @@ fn at_finite(function: Function, x: Argument, cut: Cut) -> Outcome {
         // 1 - tanh x < 2 exp(-2x) < 2^-65 from 23 on.
         Function::Tanh if x.is_at_least(23 << 1) => signed_one.just_below(),
         Function::Tanh => settle(Kernel::Tanh, x, cut),
-        Function::Sigmoid if x.negative && x.exponent >= HUGE_EXPONENT => Outcome {
-            exponent: -FAR,
-            ..one.just_above()
-        },
+        Function::Sigmoid if x.negative && x.exponent >= HUGE_EXPONENT => Outcome { exponent: -FAR, ..one.just_above() },
         // 1 - sigmoid x < exp(-x) < 2^-66 from 46 on.
         Function::Sigmoid if !x.negative && x.is_at_least(46 << 1) => one.just_below(),
         Function::Sigmoid => settle(Kernel::Sigmoid, x, cut),
@@ -247,11 +192,7 @@ fn at_finite(function: Function, x: Argument, cut: Cut) -> Outcome {
 }
 
 /// The argument 1.
-const ONE: Argument = Argument {
-    negative: false,
-    significand: 1 << (ARGUMENT_BITS - 1),
-    exponent: 0,
-};
+const ONE: Argument = Argument { negative: false, significand: 1 << (ARGUMENT_BITS - 1), exponent: 0 };
 
 impl Argument {
     /// True if |x| >= halves / 2, for fewer than 2^20 halves.
@@ -308,12 +249,7 @@ fn sqrt(x: Argument) -> Outcome {
     let shift = 104 - (x.scale() & 1);
     let radicand = u128::from(x.significand) << shift;
     let root = radicand.isqrt();
-    Outcome::finite(
-        false,
-        root as u64,
-        (x.scale() - shift) / 2,
-        root * root != radicand,
-    )
+    Outcome::finite(false, root as u64, (x.scale() - shift) / 2, root * root != radicand)
 }
 
 /// 1/sqrt(x) of a positive x.
@@ -328,10 +264,5 @@ fn rsqrt(x: Argument) -> Outcome {
     let power = 75 + odd;
     let numerator = 1u128 << (2 * power - 64);
     let quotient = ((numerator / divisor) << 64) | (((numerator % divisor) << 64) / divisor);
-    Outcome::finite(
-        false,
-        quotient.isqrt() as u64,
-        -power - (x.scale() - odd) / 2,
-        true,
-    )
+    Outcome::finite(false, quotient.isqrt() as u64, -power - (x.scale() - odd) / 2, true)
 }

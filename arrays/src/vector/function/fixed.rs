@@ -99,11 +99,7 @@ impl<const N: usize> Fixed<N> {
     /// The magnitude and whether the number was below zero.
     #[inline]
     pub fn magnitude(self) -> (Self, bool) {
-        if self.is_negative() {
-            (Self::ZERO.minus(self), true)
-        } else {
-            (self, false)
-        }
+        if self.is_negative() { (Self::ZERO.minus(self), true) } else { (self, false) }
     }
 
     /// The product, truncated: below by less than 1 ulp.
@@ -114,8 +110,7 @@ impl<const N: usize> Fixed<N> {
         for i in 0..N - 1 {
             let mut carry = 0;
             for j in 0..N {
-                let wide =
-                    u128::from(self.0[i]) * u128::from(other.0[j]) + u128::from(limbs[j]) + carry;
+                let wide = u128::from(self.0[i]) * u128::from(other.0[j]) + u128::from(limbs[j]) + carry;
                 if j > 0 {
                     limbs[j - 1] = wide as u64;
                 }
@@ -186,12 +181,7 @@ impl<const N: usize> Fixed<N> {
     /// read off the final remainder: |self / divisor - q| = |self - q divisor| / divisor.
     pub fn over(self, divisor: Self) -> (Self, u64) {
         // About 62 bits of 1/divisor; each correction then gains as many quotient bits.
-        let leading = divisor.0[N - 1].min(1) << 63
-            | if divisor.0[N - 1] > 1 {
-                u64::MAX >> 1
-            } else {
-                divisor.0[N - 2] >> 1
-            };
+        let leading = divisor.0[N - 1].min(1) << 63 | if divisor.0[N - 1] > 1 { u64::MAX >> 1 } else { divisor.0[N - 2] >> 1 };
         let inverse = u64::try_from(u128::MAX / 2 / u128::from(leading)).unwrap_or(u64::MAX);
         let mut quotient = self.times_fraction(inverse);
         for _ in 0..=N {
@@ -201,22 +191,11 @@ impl<const N: usize> Fixed<N> {
                 return (quotient, remainder.0[0] + 1);
             }
             let correction = remainder.times_fraction(inverse);
-            quotient = if beyond {
-                quotient.minus(correction)
-            } else {
-                quotient.plus(correction)
-            };
+            quotient = if beyond { quotient.minus(correction) } else { quotient.plus(correction) };
         }
         let (remainder, _) = self.minus(quotient.times(divisor)).magnitude();
         let small = remainder.0[1..] == [0; N][1..];
-        (
-            quotient,
-            if small {
-                remainder.0[0].saturating_add(1)
-            } else {
-                u64::MAX
-            },
-        )
+        (quotient, if small { remainder.0[0].saturating_add(1) } else { u64::MAX })
     }
 }
 
@@ -247,10 +226,7 @@ mod tests {
         assert_eq!(F::scaled(5, -131), F::ZERO);
         assert_eq!(F::scaled(u64::MAX, -192), F::ZERO);
         assert_eq!(F::scaled(u64::MAX, -191).0, [1, 0, 0]);
-        assert_eq!(
-            F::ONE.minus(F::integer(3)).magnitude(),
-            (F::integer(2), true)
-        );
+        assert_eq!(F::ONE.minus(F::integer(3)).magnitude(), (F::integer(2), true));
         assert!(third.is_below(F::ONE) && !F::ONE.is_below(F::ONE));
     }
 
@@ -258,18 +234,12 @@ mod tests {
     fn quotients_keep_their_bound() {
         let mut state = 1u64;
         let mut next = || {
-            state = state
-                .wrapping_mul(6364136223846793005)
-                .wrapping_add(1442695040888963407);
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             state ^ state >> 31
         };
         for step in 0..2000 {
             let numerator = Fixed([next(), next(), next() & 1]);
-            let divisor = if step == 0 {
-                F::integer(2)
-            } else {
-                Fixed([next(), next() >> (step % 64), 1])
-            };
+            let divisor = if step == 0 { F::integer(2) } else { Fixed([next(), next() >> (step % 64), 1]) };
             let (quotient, error) = numerator.over(divisor);
             assert!(error <= 8, "{error}");
             // q - e <= n/d <= q + e, by exact products: no truncation up to a factor of 2^64.
@@ -278,13 +248,7 @@ mod tests {
             if !below.is_negative() {
                 assert!(!numerator.is_below(below.times(divisor)));
             }
-            assert!(
-                !quotient
-                    .plus(ulps)
-                    .times(divisor)
-                    .plus(Fixed([1, 0, 0]))
-                    .is_below(numerator)
-            );
+            assert!(!quotient.plus(ulps).times(divisor).plus(Fixed([1, 0, 0])).is_below(numerator));
         }
     }
 }

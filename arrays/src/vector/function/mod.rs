@@ -53,18 +53,8 @@ pub enum Function {
 
 impl Function {
     /// Every function.
-    pub const ALL: [Self; 10] = [
-        Self::Exp,
-        Self::Exp2,
-        Self::Log,
-        Self::Log2,
-        Self::Tanh,
-        Self::Sigmoid,
-        Self::Erf,
-        Self::Reciprocal,
-        Self::Rsqrt,
-        Self::Sqrt,
-    ];
+    pub const ALL: [Self; 10] =
+        [Self::Exp, Self::Exp2, Self::Log, Self::Log2, Self::Tanh, Self::Sigmoid, Self::Erf, Self::Reciprocal, Self::Rsqrt, Self::Sqrt];
 
     /// The name `Display` prints and `FromStr` reads.
     pub const fn name(self) -> &'static str {
@@ -93,10 +83,7 @@ impl FromStr for Function {
     type Err = FunctionError;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|f| f.name() == s)
-            .ok_or_else(|| FunctionError::Unknown { name: s.to_owned() })
+        Self::ALL.into_iter().find(|f| f.name() == s).ok_or_else(|| FunctionError::Unknown { name: s.to_owned() })
     }
 }
 
@@ -104,9 +91,7 @@ impl FromStr for Function {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FunctionError {
     /// No such function.
-    #[error(
-        "`{name}` is no elementary function; use exp, exp2, log, log2, tanh, sigmoid, erf, reciprocal, rsqrt or sqrt"
-    )]
+    #[error("`{name}` is no elementary function; use exp, exp2, log, log2, tanh, sigmoid, erf, reciprocal, rsqrt or sqrt")]
     Unknown {
         /// What was given.
         name: String,
@@ -125,9 +110,7 @@ pub enum FunctionError {
         format: Format,
     },
     /// Results would wrap in two's complement, where leading bits of a transcendental number are lost.
-    #[error(
-        "{function} into {format} has no meaning where overflow wraps; set overflow to saturate"
-    )]
+    #[error("{function} into {format} has no meaning where overflow wraps; set overflow to saturate")]
     Wraps {
         /// The function.
         function: Function,
@@ -137,26 +120,14 @@ pub enum FunctionError {
 }
 
 /// Refuses what [`evaluate`] does not define.
-fn check(
-    function: Function,
-    input: Format,
-    output: Format,
-    policy: Policy,
-) -> Result<(), FunctionError> {
+fn check(function: Function, input: Format, output: Format, policy: Policy) -> Result<(), FunctionError> {
     for (role, format) in [("input", input), ("output", output)] {
         if format.precision() > MAX_PRECISION {
-            return Err(FunctionError::TooPrecise {
-                function,
-                role,
-                format,
-            });
+            return Err(FunctionError::TooPrecise { function, role, format });
         }
     }
     if matches!(output, Format::Fixed(_)) && policy.overflow != Overflow::Saturate {
-        return Err(FunctionError::Wraps {
-            function,
-            format: output,
-        });
+        return Err(FunctionError::Wraps { function, format: output });
     }
     Ok(())
 }
@@ -183,36 +154,12 @@ pub fn evaluate(
 }
 
 /// [`evaluate`] for arguments that [`check`] admits.
-fn define(
-    function: Function,
-    input: Format,
-    output: Format,
-    code: u64,
-    policy: Policy,
-    random: u64,
-) -> (u64, Flags) {
-    round(
-        unrounded(
-            function,
-            input,
-            code,
-            policy.subnormals,
-            Cut::of(policy.rounding),
-        ),
-        output,
-        policy,
-        random,
-    )
+fn define(function: Function, input: Format, output: Format, code: u64, policy: Policy, random: u64) -> (u64, Flags) {
+    round(unrounded(function, input, code, policy.subnormals, Cut::of(policy.rounding)), output, policy, random)
 }
 
 /// The exact value of the function of a code, as far as a rounding looks at it; a signalling NaN raises invalid.
-fn unrounded(
-    function: Function,
-    input: Format,
-    code: u64,
-    subnormals: SubnormalPolicy,
-    cut: Cut,
-) -> Outcome {
+fn unrounded(function: Function, input: Format, code: u64, subnormals: SubnormalPolicy, cut: Cut) -> Outcome {
     let mut outcome = exact::outcome(function, decode_with(input, code, subnormals), cut);
     if input.is_signalling(code) {
         outcome.flags |= Flags::INVALID;

@@ -33,24 +33,9 @@ fn exact_results_raise_no_flag() {
         (Function::Rsqrt, 2.0f32.powi(-148), 1.8889466e22),
     ];
     for &(function, x, y) in cases {
-        for rounding in Rounding::DETERMINISTIC
-            .into_iter()
-            .chain([Rounding::Sr(32)])
-        {
-            let got = evaluate(
-                function,
-                FP32,
-                FP32,
-                x.to_bits().into(),
-                Policy::new(rounding),
-                u64::MAX,
-            )
-            .unwrap();
-            assert_eq!(
-                got,
-                (y.to_bits().into(), Flags::NONE),
-                "{function}({x:e}) {rounding}"
-            );
+        for rounding in Rounding::DETERMINISTIC.into_iter().chain([Rounding::Sr(32)]) {
+            let got = evaluate(function, FP32, FP32, x.to_bits().into(), Policy::new(rounding), u64::MAX).unwrap();
+            assert_eq!(got, (y.to_bits().into(), Flags::NONE), "{function}({x:e}) {rounding}");
         }
     }
 }
@@ -94,32 +79,14 @@ fn special_values_follow_the_standard() {
     ];
     for &(function, x, y, flags) in cases {
         for rounding in Rounding::DETERMINISTIC {
-            let got = value(
-                function,
-                FP32,
-                FP32,
-                x.to_bits().into(),
-                Policy::new(rounding),
-            );
-            let code = if y.is_nan() {
-                FP32.canonical_nan().unwrap()
-            } else {
-                y.to_bits().into()
-            };
+            let got = value(function, FP32, FP32, x.to_bits().into(), Policy::new(rounding));
+            let code = if y.is_nan() { FP32.canonical_nan().unwrap() } else { y.to_bits().into() };
             assert_eq!(got, (code, flags), "{function}({x:e}) {rounding}");
         }
     }
     for function in Function::ALL {
-        assert_eq!(
-            value(function, FP32, FP16, 0xffc0_1234, Policy::RNE),
-            (0x7e00, Flags::NONE),
-            "{function}"
-        );
-        assert_eq!(
-            value(function, FP32, FP16, 0x7f80_0001, Policy::RNE),
-            (0x7e00, Flags::INVALID),
-            "{function}"
-        );
+        assert_eq!(value(function, FP32, FP16, 0xffc0_1234, Policy::RNE), (0x7e00, Flags::NONE), "{function}");
+        assert_eq!(value(function, FP32, FP16, 0x7f80_0001, Policy::RNE), (0x7e00, Flags::INVALID), "{function}");
     }
 }
 
@@ -171,19 +138,8 @@ fn saturated_arguments_keep_their_side() {
         (Function::Reciprocal, f32::MAX, Rne, 2.938736e-39, IU),
     ];
     for &(function, x, rounding, y, flags) in cases {
-        let got = value(
-            function,
-            FP32,
-            FP32,
-            x.to_bits().into(),
-            Policy::new(rounding),
-        );
-        assert_eq!(
-            got,
-            (y.to_bits().into(), flags),
-            "{function}({x:e}) {rounding}: {:e}",
-            f32::from_bits(got.0 as u32)
-        );
+        let got = value(function, FP32, FP32, x.to_bits().into(), Policy::new(rounding));
+        assert_eq!(got, (y.to_bits().into(), flags), "{function}({x:e}) {rounding}: {:e}", f32::from_bits(got.0 as u32));
     }
 }
 
@@ -203,40 +159,18 @@ fn fixed_point_and_odd_formats() {
         (Function::Log, "int8", 0x80, "int8", 0, Flags::INVALID),
         (Function::Exp2, "int8", 0x80, "e8m0", 0, Flags(0x3)),
         (Function::Exp2, "int8", 0x81, "e8m0", 0, Flags::NONE),
-        (
-            Function::Log,
-            "e4m3fn",
-            0,
-            "e4m3fn",
-            0xfe,
-            Flags::DIVIDE_BY_ZERO,
-        ),
-        (
-            Function::Sqrt,
-            "e4m3fnuz",
-            0xb8,
-            "e4m3fnuz",
-            0x80,
-            Flags::INVALID,
-        ),
+        (Function::Log, "e4m3fn", 0, "e4m3fn", 0xfe, Flags::DIVIDE_BY_ZERO),
+        (Function::Sqrt, "e4m3fnuz", 0xb8, "e4m3fnuz", 0x80, Flags::INVALID),
     ];
     for &(function, input, code, output, expected, flags) in cases {
         let got = value(function, format(input), format(output), code, saturate);
-        assert_eq!(
-            got,
-            (expected, flags),
-            "{function} {input} {code:#x} {output}"
-        );
+        assert_eq!(got, (expected, flags), "{function} {input} {code:#x} {output}");
     }
 }
 
 #[test]
 fn refusals_name_the_mend() {
-    let refusal = |input, output, policy| {
-        evaluate(Function::Exp, format(input), format(output), 0, policy, 0)
-            .unwrap_err()
-            .to_string()
-    };
+    let refusal = |input, output, policy| evaluate(Function::Exp, format(input), format(output), 0, policy, 0).unwrap_err().to_string();
     assert!(refusal("fp64", "fp32", Policy::RNE).contains("input format fp64, which has 53"));
     assert!(refusal("fp32", "int32", Policy::RNE).contains("output format int32, which has 32"));
     assert!(refusal("fp32", "int8", Policy::RNE).contains("saturate"));
@@ -244,11 +178,5 @@ fn refusals_name_the_mend() {
     for function in Function::ALL {
         assert_eq!(function.to_string().parse(), Ok(function));
     }
-    assert!(
-        "sinh"
-            .parse::<Function>()
-            .unwrap_err()
-            .to_string()
-            .contains("sinh")
-    );
+    assert!("sinh".parse::<Function>().unwrap_err().to_string().contains("sinh"));
 }

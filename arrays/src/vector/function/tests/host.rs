@@ -24,26 +24,13 @@ fn host(function: Function) -> Option<fn(f64) -> f64> {
 }
 
 /// The code and flags where the host's value, give or take 2^-49 of itself, leaves no choice.
-fn host_code(
-    function: fn(f64) -> f64,
-    x: f64,
-    output: Format,
-    policy: Policy,
-) -> Option<(u64, Flags)> {
+fn host_code(function: fn(f64) -> f64, x: f64, output: Format, policy: Policy) -> Option<(u64, Flags)> {
     let y = function(x);
     let ends = if y == f64::INFINITY {
-        [1000, 10_000].map(|exponent| Exact {
-            negative: false,
-            significand: 3,
-            exponent,
-        })
+        [1000, 10_000].map(|exponent| Exact { negative: false, significand: 3, exponent })
     } else if y.abs() < 1e-290 {
         // Where binary64 loses precision only exp and sigmoid get, and they are positive.
-        [-10_000, -960].map(|exponent| Exact {
-            negative: false,
-            significand: 3,
-            exponent,
-        })
+        [-10_000, -960].map(|exponent| Exact { negative: false, significand: 3, exponent })
     } else {
         let margin = y * 2f64.powi(-49);
         [y - margin, y + margin].map(|end| Exact::from_f64(end).unwrap())
@@ -53,13 +40,7 @@ fn host_code(
 }
 
 /// Compares with the host over `codes`; returns how many were compared and how many left open.
-fn against_host(
-    function: Function,
-    input: Format,
-    output: Format,
-    policy: Policy,
-    codes: impl Iterator<Item = u64>,
-) -> (u64, u64) {
+fn against_host(function: Function, input: Format, output: Format, policy: Policy, codes: impl Iterator<Item = u64>) -> (u64, u64) {
     let library = host(function).unwrap();
     let (mut decided, mut open) = (0, 0);
     for code in codes {
@@ -78,11 +59,7 @@ fn against_host(
                     // Exact, which an interval cannot show.
                     continue;
                 }
-                assert_eq!(
-                    got, expected,
-                    "{function}({x:e}) from {input} to {output}, {}",
-                    policy.rounding
-                );
+                assert_eq!(got, expected, "{function}({x:e}) from {input} to {output}, {}", policy.rounding);
             }
             None => open += 1,
         }
@@ -99,36 +76,17 @@ fn checked_by_host() -> impl Iterator<Item = Function> {
 fn every_sixteen_bit_code_agrees_with_the_host() {
     for function in checked_by_host() {
         // Negative arguments of the last three are checked by the table of special values.
-        let half = matches!(
-            function,
-            Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt
-        );
-        for (input, output) in [
-            (FP16, FP16),
-            (BF16, BF16),
-            (FP16, FP32),
-            (BF16, format("e4m3fn")),
-        ] {
+        let half = matches!(function, Function::Log | Function::Log2 | Function::Sqrt | Function::Rsqrt);
+        for (input, output) in [(FP16, FP16), (BF16, BF16), (FP16, FP32), (BF16, format("e4m3fn"))] {
             for rounding in [Rounding::Rne, Rounding::Rdn, Rounding::Rod] {
-                let (decided, open) =
-                    against_host(function, input, output, Policy::new(rounding), 0..1 << 16);
-                let codes = (65_534 - 2 * (1 << if input == FP16 { 10 } else { 7 }))
-                    / if half { 2 } else { 1 };
-                assert!(
-                    decided + open >= codes,
-                    "{function} {input}: {decided} and {open} open"
-                );
+                let (decided, open) = against_host(function, input, output, Policy::new(rounding), 0..1 << 16);
+                let codes = (65_534 - 2 * (1 << if input == FP16 { 10 } else { 7 })) / if half { 2 } else { 1 };
+                assert!(decided + open >= codes, "{function} {input}: {decided} and {open} open");
                 // Other modes stay open where the host's value is exact or saturates.
                 if rounding == Rounding::Rne {
-                    assert!(
-                        open * 20 < codes,
-                        "{function} {input}: {decided}, {open} open"
-                    );
+                    assert!(open * 20 < codes, "{function} {input}: {decided}, {open} open");
                 } else {
-                    assert!(
-                        decided * 12 > codes,
-                        "{function} {input}: {decided}, {open} open"
-                    );
+                    assert!(decided * 12 > codes, "{function} {input}: {decided}, {open} open");
                 }
             }
         }
@@ -141,20 +99,13 @@ fn random_binary32_codes_agree_with_the_host() {
         let mut random = Random(7);
         for rounding in Rounding::DETERMINISTIC {
             // Magnitudes from 2^-9 to 8, where no value is within half a unit of 1 or of x.
-            let codes =
-                (0..100_000).map(|_| random.next() & 0x807f_ffff | (118 + random.below(12)) << 23);
+            let codes = (0..100_000).map(|_| random.next() & 0x807f_ffff | (118 + random.below(12)) << 23);
             let (decided, open) = against_host(function, FP32, FP32, Policy::new(rounding), codes);
-            assert!(
-                decided > 45_000 && open * 2000 < decided,
-                "{function} {rounding}: {decided}, {open} open"
-            );
+            assert!(decided > 45_000 && open * 2000 < decided, "{function} {rounding}: {decided}, {open} open");
         }
         let codes = (0..100_000).map(|_| random.next());
         let (decided, open) = against_host(function, FP32, FP32, Policy::RNE, codes);
-        assert!(
-            decided > 45_000 && open * 20 < decided,
-            "{function}: {decided}, {open} open"
-        );
+        assert!(decided > 45_000 && open * 20 < decided, "{function}: {decided}, {open} open");
     }
 }
 
@@ -177,8 +128,7 @@ fn stochastic_rounding_counts_the_fraction() {
     let mut checked = 0;
     for function in checked_by_host() {
         let library = host(function).unwrap();
-        let stochastic =
-            Evaluator::new(function, FP16, output, Policy::new(Rounding::Sr(8))).unwrap();
+        let stochastic = Evaluator::new(function, FP16, output, Policy::new(Rounding::Sr(8))).unwrap();
         for code in (0..1 << 16).step_by(37) {
             let x = FP16.to_f64(code);
             let y = library(x);
@@ -191,9 +141,7 @@ fn stochastic_rounding_counts_the_fraction() {
                 continue;
             }
             let low = stochastic.evaluate(code, 0).0;
-            let away = (0..256)
-                .filter(|&r| stochastic.evaluate(code, r).0 != low)
-                .count();
+            let away = (0..256).filter(|&r| stochastic.evaluate(code, r).0 != low).count();
             assert_eq!(away, scaled as usize, "{function}({x:e})");
             checked += 1;
         }

@@ -16,13 +16,7 @@ fn format(name: &str) -> Format {
     name.parse().unwrap()
 }
 
-fn value(
-    function: Function,
-    input: Format,
-    output: Format,
-    code: u64,
-    policy: Policy,
-) -> (u64, Flags) {
+fn value(function: Function, input: Format, output: Format, code: u64, policy: Policy) -> (u64, Flags) {
     evaluate(function, input, output, code, policy, 0).unwrap()
 }
 
