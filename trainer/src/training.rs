@@ -235,9 +235,13 @@ impl<'a> Session<'a> {
     ) -> Result<Epoch, E> {
         let data = self.task.data;
         let batches = Batches::new(data.train.len(), self.task.recipe.batch as usize, self.task.seed, epoch);
+        let steps = u64::from(self.task.recipe.epochs) * batches.len() as u64;
         let (mut loss_sum, mut correct) = (0.0, 0);
         for (i, indices) in batches.iter().enumerate() {
             self.load(&data.train, indices).map_err(RunError::from)?;
+            let rate = self.compiled.negated_rate;
+            let code = encode_f64(rate.format, -self.task.recipe.optimizer.rate(progress.steps, steps));
+            self.device.write(rate.address, rate.format, &[code]).map_err(RunError::from)?;
             let record = self.device.run(&self.compiled.step, progress.steps).map_err(RunError::from)?;
             progress.training.accumulate(&record);
             progress.steps += 1;

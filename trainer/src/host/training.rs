@@ -133,8 +133,10 @@ pub fn train(
     let mut network = Network::<f32>::new(model, hyper.seed)?;
     let mut momentum = Momentum::new(&network.parameters);
     let mut epochs = Vec::new();
+    let mut step = 0;
     for epoch in 0..hyper.epochs {
         let batches = Batches::new(data.train.len(), hyper.batch, hyper.seed, epoch);
+        let steps = u64::from(hyper.epochs) * batches.len() as u64;
         let (mut loss_sum, mut correct) = (0.0, 0);
         for indices in batches.iter() {
             let trace = network.forward(data.rows(&data.train, indices), Pass::Training);
@@ -142,7 +144,8 @@ pub fn train(
             loss_sum += loss.mean;
             correct += loss.correct;
             let gradients = network.backward(&trace, loss.gradient);
-            momentum.step(hyper.sgd, &mut network.parameters, &gradients);
+            momentum.step(hyper.sgd, hyper.sgd.rate(step, steps), &mut network.parameters, &gradients);
+            step += 1;
             network.track(&trace);
         }
         let result = Epoch {

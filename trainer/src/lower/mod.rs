@@ -107,6 +107,8 @@ pub struct Compiled {
     pub logits: Tensor,
     /// Mean loss of the last training step, one element.
     pub loss: Tensor,
+    /// The negated learning rate, one element the host writes before a step.
+    pub negated_rate: Tensor,
     /// Master weights by layer and parameter, in the model's order.
     pub parameters: Vec<Vec<Tensor>>,
     /// Momentum, likewise.
@@ -163,6 +165,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let labels = cx.memory.tensor(vector, cx.batch, model.classes);
     let logits = cx.memory.tensor(vector, cx.batch, model.classes);
     let loss = cx.memory.tensor(vector, 1, 1);
+    let negated_rate = cx.memory.tensor(vector, 1, 1);
     let mut place = |format: Format, of: fn(&Layer) -> &Vec<crate::layer::Parameter>| -> Vec<Vec<Tensor>> {
         layers.iter().map(|l| of(l).iter().map(|p| cx.memory.tensor(format, p.rows, p.columns)).collect()).collect()
     };
@@ -170,14 +173,14 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let momentum = place(roles.momentum.format, |l| &l.parameters);
     let buffers = place(vector, |l| &l.buffers);
 
-    let state = State { layers: &layers, images, labels, logits, loss, parameters: &parameters, momentum: &momentum, buffers: &buffers };
+    let state = State { layers: &layers, images, labels, logits, loss, negated_rate, parameters: &parameters, momentum: &momentum, buffers: &buffers };
     cx.training_step(&state);
     let step = std::mem::take(&mut cx.emitter).finish();
     cx.forward(&state, Purpose::Evaluate);
     let evaluate = std::mem::take(&mut cx.emitter).finish();
     let constants = cx.memory.constants();
     let names = layers.iter().map(|l| l.name.clone()).collect();
-    Ok(Compiled { step, evaluate, images, labels, logits, loss, parameters, momentum, buffers, constants, layers: names })
+    Ok(Compiled { step, evaluate, images, labels, logits, loss, negated_rate, parameters, momentum, buffers, constants, layers: names })
 }
 
 /// Tensors that live across programs.
@@ -187,6 +190,7 @@ struct State<'a> {
     labels: Tensor,
     logits: Tensor,
     loss: Tensor,
+    negated_rate: Tensor,
     parameters: &'a [Vec<Tensor>],
     momentum: &'a [Vec<Tensor>],
     buffers: &'a [Vec<Tensor>],
@@ -215,7 +219,7 @@ impl Context<'_> {
             }
             self.emitter.region(&format!("{} update", layer.name));
             for ((gradient, weight), momentum) in gradients[i].iter().zip(&state.parameters[i]).zip(&state.momentum[i]) {
-                self.update(*gradient, *weight, *momentum);
+                self.update(*gradient, *weight, *momentum, state.negated_rate);
             }
         }
     }

@@ -5,7 +5,7 @@ use super::memory::Tensor;
 
 impl Context<'_> {
     /// v <- momentum v + (g / loss scale + decay w), w <- w - rate v, each line one rounding.
-    pub(super) fn update(&mut self, gradient: Tensor, weight: Tensor, momentum: Tensor) {
+    pub(super) fn update(&mut self, gradient: Tensor, weight: Tensor, momentum: Tensor, negated_rate: Tensor) {
         let optimizer = self.recipe.optimizer;
         let (rows, cols) = (weight.rows, weight.cols);
         let mut gradient = gradient;
@@ -23,10 +23,9 @@ impl Context<'_> {
             gradient = decayed;
         }
         let keep = self.constant(optimizer.momentum);
-        let rate = self.constant(-optimizer.learning_rate);
         self.emitter.round_by(self.roles.momentum.policy());
         self.emitter.multiply_add(momentum, momentum, keep, gradient);
         self.emitter.round_by(self.roles.master_weights.policy());
-        self.emitter.multiply_add(weight, momentum, rate, weight);
+        self.emitter.multiply_add(weight, momentum, negated_rate, weight);
     }
 }

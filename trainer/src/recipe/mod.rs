@@ -216,11 +216,7 @@ impl Recipe {
                 });
             }
         };
-        let Sgd {
-            learning_rate,
-            momentum,
-            weight_decay,
-        } = self.optimizer;
+        let Sgd { learning_rate, momentum, weight_decay, .. } = self.optimizer;
         let positive = |x: f64| x.is_finite() && x > 0.0;
         require(
             !self.name.is_empty(),

@@ -1,6 +1,7 @@
 //! Checkpoints: the codes of every lasting tensor, and what determines the run.
 
 use super::{Progress, Task};
+use crate::host::Schedule;
 use crate::lower::Tensor;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
@@ -57,10 +58,13 @@ pub struct Checkpoint {
     pub(super) tensors: Vec<Vec<u64>>,
 }
 
-/// The recipe without its length: a run may be made longer.
+/// What of the recipe determines the steps done so far: under a constant rate a run may be
+/// made longer.
 fn recipe_identity(task: &Task<'_>) -> serde_json::Value {
     let mut recipe = serde_json::to_value(task.recipe).unwrap_or_default();
-    if let Some(fields) = recipe.as_object_mut() {
+    if task.recipe.optimizer.schedule == Schedule::Constant
+        && let Some(fields) = recipe.as_object_mut()
+    {
         fields.remove("epochs");
     }
     recipe
