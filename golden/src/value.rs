@@ -7,6 +7,7 @@
 use dashu_base::{Abs, Sign};
 use dashu_int::{IBig, UBig};
 use std::cmp::Ordering;
+use std::fmt;
 use systole_isa::format::{FloatFormat, Format, Specials, Subnormals};
 use systole_isa::round::{Flags, Rounding, SubnormalPolicy};
 
@@ -39,7 +40,7 @@ pub fn power_of_two(exponent: i64) -> Rational {
 }
 
 /// What a magnitude code of a float format is reserved for.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class {
     Finite,
     Infinite,
@@ -137,6 +138,25 @@ pub fn is_signalling(format: Format, code: u64) -> bool {
     let Format::Float(f) = format else { return false };
     let magnitude = code & ones(magnitude_width(f));
     matches!(f.specials, Specials::Ieee) && class(f, magnitude) == Class::Nan && magnitude >> (f.mantissa_bits - 1) & 1 == 0
+}
+
+/// Exactly, as an odd integer and a power of two: `-7*2^-9`.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::Infinite { negative } | Self::Finite { negative, .. }) = self else { return f.write_str("nan") };
+        f.write_str(if *negative { "-" } else { "" })?;
+        let Self::Finite { magnitude, .. } = self else { return f.write_str("inf") };
+        let (numerator, denominator) = (magnitude.numerator(), magnitude.denominator());
+        match (numerator.trailing_zeros(), denominator.trailing_zeros()) {
+            (None, _) => f.write_str("0"),
+            (Some(twos), Some(halves)) if *denominator == UBig::ONE << halves => {
+                let exponent = twos as i64 - halves as i64;
+                write!(f, "{}", numerator >> twos)?;
+                if exponent == 0 { Ok(()) } else { write!(f, "*2^{exponent}") }
+            }
+            _ => write!(f, "{magnitude}"),
+        }
+    }
 }
 
 impl Value {
@@ -265,6 +285,21 @@ mod tests {
         }
     }
 
+    #[test]
+    fn printed_exactly() {
+        for (format, code, text) in [
+            (Format::E4M3FN, 0x7e, "7*2^6"),
+            (Format::E4M3FN, 0x87, "-7*2^-9"),
+            (Format::E4M3FN, 0xff, "nan"),
+            (Format::E5M2, 0xfc, "-inf"),
+            (Format::E5M2, 0x80, "-0"),
+            (Format::E5M2, 0x3c, "1"),
+            (Format::INT8, 0xfd, "-3"),
+        ] {
+            assert_eq!(Value::of(format, code).to_string(), text);
+        }
+    }
+
     /// Limits as their specifications print them.
     #[test]
     fn limits() {
@@ -292,7 +327,7 @@ mod tests {
             ("fp16", (65504, 0), (1, -24)),
             ("bf16", (255, 120), (1, -133)),
             ("fp32", (0xff_ffff, 104), (1, -149)),
-            ("fp64", ((1 << 53) - 1, 971), (1, -1074)),
+            ("fp64", ((1i64 << 53) - 1, 971), (1, -1074)),
         ] {
             let format: Format = name.parse().unwrap();
             let Format::Float(f) = format else { unreachable!() };

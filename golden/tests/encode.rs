@@ -82,7 +82,7 @@ fn every_e6m9_into_narrow_formats() {
     convert_all("e6m9", "e4m3fn e5m2 e4m3 e4m3fnuz p3109_k8p3se e2m5b2f dlfloat16");
 }
 
-/// 20 minutes on one core.
+/// 5 minutes on one core in release.
 #[test]
 #[ignore = "long"]
 fn every_16_bit_number_into_every_format() {

@@ -157,7 +157,7 @@ fn mixed_formats() {
     mixed(20_000);
 }
 
-/// 10 minutes on one core in release.
+/// 5 minutes on one core in release.
 #[test]
 #[ignore = "long"]
 fn mixed_formats_long() {
