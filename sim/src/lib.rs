@@ -1,1 +1,4 @@
 //! The bench.
+
+pub mod energy;
+pub mod machine;

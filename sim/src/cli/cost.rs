@@ -1,22 +1,42 @@
 //! `systole cost`: what a design costs, or the technology table behind the figures.
 
-use systole::energy::{EnergyError, cost_report, table_json, table_text, technology};
-use systole_isa::design::Design;
+use super::{Common, load_design, print_json};
+use crate::energy::{cost_report, table::HOROWITZ_45NM, table_json, table_text, technology};
+use clap::Args;
+use miette::{IntoDiagnostic, Result};
+use std::process::ExitCode;
 
-/// The report on a design: one JSON object or text.
-///
-/// # Errors
-/// The design names an unknown technology table.
-pub fn design(design: &Design, json: bool) -> Result<String, EnergyError> {
-    let report = cost_report(design)?;
-    Ok(if json { format!("{}\n", report.json()) } else { report.text() })
+/// Arguments of `cost`.
+#[derive(Args)]
+pub struct CostArgs {
+    /// Built-in design or RON file.
+    #[arg(long, value_name = "DESIGN", default_value = "fp8-16x16")]
+    design: String,
+    /// Print a technology table instead: every figure with its source and status.
+    #[arg(long, value_name = "TABLE", num_args = 0..=1, default_missing_value = HOROWITZ_45NM, conflicts_with = "design")]
+    table: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Every figure of the technology table of that name: one JSON object or text.
-///
-/// # Errors
-/// The name is unknown.
-pub fn table(name: &str, json: bool) -> Result<String, EnergyError> {
-    let table = technology(name)?;
-    Ok(if json { format!("{}\n", table_json(table)) } else { table_text(table) })
+/// Prints the cost of a design, or a table.
+pub fn run(args: &CostArgs, common: &Common) -> Result<ExitCode> {
+    if let Some(name) = &args.table {
+        let table = technology(name).into_diagnostic()?;
+        if args.json {
+            print_json(&table_json(table))
+        } else {
+            print!("{}", table_text(table))
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let design = load_design(&args.design, &common.settings()?)?;
+    let report = cost_report(&design).into_diagnostic()?;
+    if args.json {
+        print_json(&report.json())
+    } else {
+        print!("{}", report.text())
+    }
+    Ok(ExitCode::SUCCESS)
 }

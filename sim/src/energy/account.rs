@@ -1,0 +1,245 @@
+//! From events to picojoules: a pure function of a design and a record.
+
+use super::EnergyError;
+use super::mac::MacCost;
+use super::parts::{AreaParts, EnergyParts, MacParts};
+use super::price::{Prices, Widths};
+use std::collections::BTreeMap;
+use systole_isa::design::{Dataflow, Design, PartialSums};
+use systole_isa::device::{Events, Record};
+use systole_isa::format::Format;
+
+const BITS_PER_BYTE: f64 = 8.0;
+
+/// Rates of arithmetic; one MAC is two operations.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Throughput {
+    /// Every lane of every array busy every cycle, TFLOPS.
+    pub peak: f64,
+    /// MACs asked for over the whole time, TFLOPS.
+    pub achieved: f64,
+    /// MACs asked for over all energy, TFLOPS per watt.
+    pub per_watt: f64,
+    /// Peak over placed area, TFLOPS per mm2.
+    pub per_mm2: f64,
+}
+
+/// Energy of one region of a program.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RegionEnergy {
+    /// The region's name.
+    pub name: String,
+    /// Its energy, pJ.
+    pub energy_pj: EnergyParts,
+}
+
+/// What a run cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EnergyAccount {
+    /// Energy, pJ.
+    pub energy_pj: EnergyParts,
+    /// The same by region, in the record's order.
+    pub regions: Vec<RegionEnergy>,
+    /// Cell area, um2.
+    pub area_um2: AreaParts,
+    /// Rates.
+    pub tflops: Throughput,
+    /// What was assumed.
+    pub assumptions: Vec<String>,
+}
+
+/// What a design costs before it runs anything.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CostReport {
+    /// Name of the design.
+    pub design: String,
+    /// Name of the technology table.
+    pub table: &'static str,
+    /// Energy of one MAC of mode 0 at full use, pJ.
+    pub energy_pj: MacParts,
+    /// Cell area, um2.
+    pub area_um2: AreaParts,
+    /// Rates at full use.
+    pub tflops: Throughput,
+    /// What was assumed.
+    pub assumptions: Vec<String>,
+}
+
+/// `numerator / denominator`, 0 where nothing was spent.
+fn ratio(numerator: f64, denominator: f64) -> f64 {
+    if denominator > 0.0 { numerator / denominator } else { 0.0 }
+}
+
+impl Prices<'_> {
+    /// Mean over modes, weighted by `weights`; mode 0 where nothing was weighed.
+    fn mean(&self, weights: &[f64], price: impl Fn(usize) -> f64) -> f64 {
+        let total: f64 = weights.iter().sum();
+        if total > 0.0 { weights.iter().enumerate().map(|(mode, weight)| weight * price(mode)).sum::<f64>() / total } else { price(0) }
+    }
+
+    fn macs_of_modes(&self, events: &Events, macs_by_mode: &BTreeMap<usize, u64>) -> Result<Vec<f64>, EnergyError> {
+        let mut macs = vec![0.0; self.modes.len()];
+        for (&mode, &count) in macs_by_mode {
+            let slot = macs.get_mut(mode).ok_or_else(|| EnergyError::UnknownMode {
+                mode,
+                design: self.design.name.clone(),
+                modes: self.modes.len(),
+            })?;
+            *slot += count as f64;
+        }
+        let attributed: u64 = macs_by_mode.values().sum();
+        if attributed == events.macs { Ok(macs) } else { Err(EnergyError::Unattributed { attributed, macs: events.macs }) }
+    }
+
+    /// Energy of these events over this many cycles.
+    fn energy(&self, cycles: u64, events: &Events, macs_by_mode: &BTreeMap<usize, u64>) -> Result<EnergyParts, EnergyError> {
+        let macs = self.macs_of_modes(events, macs_by_mode)?;
+        // A chunk closes once in so many MACs of its mode.
+        let closings: Vec<f64> =
+            macs.iter().zip(&self.modes).map(|(macs, mode)| mode.chunk.map_or(0.0, |length| macs / f64::from(length))).collect();
+        let mac = |price: fn(&MacCost) -> f64| macs.iter().zip(&self.macs).map(|(count, cost)| count * price(cost)).sum::<f64>();
+        let per_mac = |price: fn(&MacCost) -> f64| self.mean(&macs, |mode| price(&self.macs[mode]));
+        let per_closing = |price: fn(&MacCost) -> f64| self.mean(&closings, |mode| price(&self.macs[mode]));
+        let width = |part: fn(&Widths) -> f64| self.mean(&macs, |mode| part(&self.widths[mode]));
+
+        let outer = events.outer_additions as f64;
+        let memory_additions = events.accumulator_memory_additions as f64;
+        let moves_partial_sums = self.design.array.dataflow != Dataflow::Os;
+        let streaming = events.streaming_register_writes as f64 * width(|w| w.streaming);
+        let stationary = events.stationary_register_writes as f64 * width(|w| w.stationary);
+        let accumulators = events.accumulator_register_writes as f64 * width(|w| w.accumulator);
+        let outers = outer * self.mean(&closings, |mode| self.widths[mode].outer);
+        let skew = events.skew_register_writes as f64 * width(|w| w.skew);
+        let drain = events.drain_register_writes as f64 * width(|w| w.drain);
+        let written = streaming + stationary + accumulators + outers + skew + drain;
+        let forwarded = streaming + stationary + drain + if moves_partial_sums { accumulators } else { 0.0 };
+        let scratchpad_bytes = (events.scratchpad_read_bytes + events.scratchpad_write_bytes) as f64;
+        let memory_words = (events.accumulator_memory_reads + events.accumulator_memory_writes) as f64;
+        let dram_bytes = (events.dram_read_bytes + events.dram_write_bytes) as f64;
+        Ok(EnergyParts {
+            multipliers: mac(|c| c.multiplier.pj),
+            adders: mac(|c| c.adder.pj) + outer * per_closing(|c| c.outer_adder.pj) + memory_additions * per_mac(|c| c.memory_adder.pj),
+            rounding: mac(|c| c.rounding.pj)
+                + outer * per_closing(|c| c.outer_rounding.pj)
+                + memory_additions * per_mac(|c| c.memory_rounding.pj)
+                + events.conversions as f64 * per_mac(|c| c.conversion.pj),
+            registers: self.model.clock_pj(self.register_bits()) * cycles as f64 + self.model.write_pj(written),
+            wires: self.hop_pj(forwarded),
+            scratchpad: scratchpad_bytes * BITS_PER_BYTE * self.scratchpad_pj,
+            accumulator_memory: memory_words * width(|w| w.accumulator) * self.accumulator_memory_pj,
+            dram: dram_bytes * BITS_PER_BYTE * self.design.memory.dram_pj_per_bit,
+            vector: events.vector_additions as f64 * self.vector_addition_pj
+                + events.vector_multiplications as f64 * self.vector_multiplication_pj
+                + events.vector_functions as f64 * self.vector_function_pj,
+            instructions: events.instructions as f64 * self.model.table.instruction.value,
+            leakage: self.leakage_pj * cycles as f64,
+        })
+    }
+
+    /// Energy of one MAC of mode 0 with every lane busy every cycle and K, M and N so long
+    /// that preloading, draining and converting vanish.
+    fn energy_per_mac(&self) -> MacParts {
+        let array = &self.design.array;
+        let (mode, cost, widths) = (&self.modes[0], &self.macs[0], &self.widths[0]);
+        let (rows, cols, lanes) = (f64::from(array.rows), f64::from(array.cols), f64::from(self.design.mac.lanes));
+        let per_cycle = self.design.peak_macs_per_cycle() as f64;
+        let closings = mode.chunk.map_or(0.0, |length| 1.0 / f64::from(length));
+        let stored_bits = |format: Format| BITS_PER_BYTE * f64::from(format.storage_bytes());
+        // A partial sum leaves the array once in R rows of products; under `os` it stays.
+        let leaving = if array.dataflow == Dataflow::Os { 0.0 } else { 1.0 / (rows * lanes) };
+        let added_outside = if array.partial_sums == PartialSums::Outside { leaving } else { 0.0 };
+        let (edge_bits, moving_bits, forwarded_bits, skewed_elements) = match array.dataflow {
+            Dataflow::Os => {
+                let operands = widths.streaming + widths.stationary;
+                let edge_bits = stored_bits(mode.a) / cols + stored_bits(mode.b) / rows;
+                (edge_bits, operands, operands, (rows + 1.0) / (2.0 * cols) + (cols + 1.0) / (2.0 * rows))
+            }
+            Dataflow::Ws | Dataflow::Is => {
+                let streaming = if array.dataflow == Dataflow::Ws { mode.a } else { mode.b };
+                let forwarded = widths.streaming + widths.accumulator / lanes;
+                // A partial sum fed back passes one skew register.
+                let fed_back = leaving - added_outside;
+                (stored_bits(streaming) / cols, widths.streaming, forwarded, (rows + 1.0) / (2.0 * cols) + fed_back)
+            }
+        };
+        let written = moving_bits + widths.accumulator / lanes + closings * widths.outer + skewed_elements * widths.skew;
+        MacParts {
+            multipliers: cost.multiplier.pj,
+            adders: cost.adder.pj + closings * cost.outer_adder.pj + added_outside * cost.memory_adder.pj,
+            rounding: cost.rounding.pj + closings * cost.outer_rounding.pj + added_outside * cost.memory_rounding.pj,
+            registers: self.model.clock_pj(self.register_bits()) / per_cycle + self.model.write_pj(written),
+            wires: self.hop_pj(forwarded_bits),
+            scratchpad: edge_bits * self.scratchpad_pj,
+            accumulator_memory: 2.0 * leaving * widths.accumulator * self.accumulator_memory_pj,
+            leakage: self.leakage_pj / per_cycle,
+        }
+    }
+}
+
+/// True if the regions add up to the record. Their sum is then the better account: it knows
+/// which chunks closed and which partial sums moved under which mode.
+fn regions_partition(record: &Record) -> bool {
+    let mut events = Events::default();
+    let mut cycles = 0;
+    for region in &record.regions {
+        events += region.events;
+        cycles += region.cycles.total;
+    }
+    events == record.events && cycles == record.cycles.total
+}
+
+/// Itemised energy, area and rates of a run on `design`.
+///
+/// # Errors
+/// An unknown technology table, or a record that is not of this design.
+pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, EnergyError> {
+    let prices = Prices::of(design)?;
+    let regions = record
+        .regions
+        .iter()
+        .map(|r| {
+            let energy_pj = prices.energy(r.cycles.total, &r.events, &r.macs_by_mode)?;
+            Ok(RegionEnergy { name: r.name.clone(), energy_pj })
+        })
+        .collect::<Result<Vec<_>, EnergyError>>()?;
+    let energy_pj = if regions_partition(record) {
+        let mut sum = EnergyParts::default();
+        regions.iter().for_each(|r| sum += r.energy_pj);
+        sum
+    } else {
+        prices.energy(record.cycles.total, &record.events, &record.macs_by_mode)?
+    };
+    let macs = record.events.macs as f64;
+    let peak = prices.peak_tflops();
+    Ok(EnergyAccount {
+        energy_pj,
+        regions,
+        area_um2: prices.area,
+        tflops: Throughput {
+            peak,
+            // MACs per microsecond are 10^-6 of MACs per 10^-12 second.
+            achieved: ratio(2.0 * macs * design.array.clock_mhz, record.cycles.total as f64) / 1e6,
+            per_watt: ratio(2.0 * macs, energy_pj.total()),
+            per_mm2: ratio(peak, prices.placed_mm2()),
+        },
+        assumptions: prices.assumptions_of_a_run(),
+    })
+}
+
+/// What `design` costs per MAC at full use, and how large it is.
+///
+/// # Errors
+/// An unknown technology table.
+pub fn cost_report(design: &Design) -> Result<CostReport, EnergyError> {
+    let prices = Prices::of(design)?;
+    let energy_pj = prices.energy_per_mac();
+    let peak = prices.peak_tflops();
+    Ok(CostReport {
+        design: design.name.clone(),
+        table: prices.model.table.name,
+        energy_pj,
+        area_um2: prices.area,
+        tflops: Throughput { peak, achieved: peak, per_watt: ratio(2.0, energy_pj.total()), per_mm2: ratio(peak, prices.placed_mm2()) },
+        assumptions: prices.assumptions_of_full_use(),
+    })
+}

@@ -1,0 +1,119 @@
+//! What an account takes for granted, in the words reports print.
+
+use super::model::{PES_PER_LFSR, TOGGLE_RATE};
+use super::price::Prices;
+use systole_isa::design::{Calibration, Dataflow, MacMode, PartialSums, Product};
+use systole_isa::round::Rounding;
+
+/// Significand bits of what enters the accumulator's adder.
+fn addend_bits(mode: &MacMode) -> u32 {
+    match mode.product {
+        Product::Exact => mode.a.precision() + mode.b.precision(),
+        Product::Rounded(format) => format.precision(),
+    }
+}
+
+impl Prices<'_> {
+    /// Assumptions of an account of a run.
+    pub(super) fn assumptions_of_a_run(&self) -> Vec<String> {
+        let (design, table) = (self.design, self.model.table);
+        let mut list = self.common();
+        list.extend([
+            "a write to memory costs what a read costs".to_owned(),
+            format!("DRAM at {} pJ/bit (memory.dram_pj_per_bit)", design.memory.dram_pj_per_bit),
+            format!(
+                "a vector function costs {} additions and multiplications (vector.function_cycles); idle vector lanes are clock-gated",
+                design.vector.function_cycles
+            ),
+            format!("{} pJ per instruction retired", table.instruction.value),
+            "results that are converted are converted to output.format".to_owned(),
+            "registers and leakage are charged for all cycles, stalled ones included".to_owned(),
+            "achieved: MACs asked for over total cycles; per watt: over all energy, DRAM and vector unit included".to_owned(),
+        ]);
+        list
+    }
+
+    /// Assumptions of the cost at full use.
+    pub(super) fn assumptions_of_full_use(&self) -> Vec<String> {
+        let array = &self.design.array;
+        let reuse = match array.dataflow {
+            Dataflow::Os => format!(
+                "each element of A read from the scratchpad serves {} columns, each of B {} rows; K is long: draining and converting results vanish",
+                array.cols, array.rows
+            ),
+            Dataflow::Ws | Dataflow::Is => {
+                let (moving, fixed, extent) = if array.dataflow == Dataflow::Ws { ("A", "B", "M") } else { ("B", "A", "N") };
+                let added = match array.partial_sums {
+                    PartialSums::Outside => "the accumulator memory reads, adds and writes",
+                    PartialSums::Feedback => "the accumulator memory reads and writes",
+                };
+                format!(
+                    "each element of {moving} read from the scratchpad serves {} columns; {extent} is long: preloading {fixed} vanishes; {added} one partial sum per {} rows",
+                    array.cols, array.rows
+                )
+            }
+        };
+        let mut list = vec![format!("mode 0 at full use: every lane of every PE forms a product every cycle; {reuse}")];
+        list.push("not included: DRAM, vector unit, instructions".to_owned());
+        list.extend(self.common());
+        list
+    }
+
+    fn common(&self) -> Vec<String> {
+        let (design, table) = (self.design, self.model.table);
+        let mut list = vec![format!("figures of {}: {}", table.name, table.summary)];
+        list.push(match design.energy.calibration {
+            Calibration::Table => "floating-point adders calibrated on the table (energy.calibration = table)".to_owned(),
+            Calibration::Structural => {
+                "floating-point adders from gate counts, below the table's own (energy.calibration = structural)".to_owned()
+            }
+        });
+        list.push(format!(
+            "multiplexers {} pJ and {} um2 per bit and stage; flip-flops {} pJ clock and {} pJ toggle per bit, {} um2",
+            table.mux_energy.value,
+            table.mux_area.value,
+            table.flip_flop_clock.value,
+            table.flip_flop_toggle.value,
+            table.flip_flop_area.value
+        ));
+        list.push(format!(
+            "random data: {} % of written register bits change; no register is clock-gated ({:.0} bits); operands of zero save nothing; an idle lane costs its clock and leakage",
+            100.0 * TOGGLE_RATE,
+            self.register_bits()
+        ));
+        let modes = &self.modes;
+        if modes.iter().any(|m| !m.subnormals.flushes_inputs() && m.accumulator.as_float().is_some()) {
+            list.push("subnormal operands are normalised before the product; subnormal sums are in the adder's figure".to_owned());
+        }
+        if modes.iter().any(|m| m.accumulator.as_float().is_some_and(|f| addend_bits(m) > f.precision())) {
+            list.push("a product wider than its accumulator widens the adder to its own width".to_owned());
+        }
+        if modes.iter().any(|m| m.accumulator.as_float().is_none() && m.a.as_float().is_some()) {
+            list.push("fixed-point accumulators switch the bits a product can move (area: all bits)".to_owned());
+        }
+        let rounds_at_random = modes.iter().any(|m| matches!(m.rounding, Rounding::Sr(_)));
+        if rounds_at_random || matches!(design.output.rounding, Rounding::Sr(_)) {
+            list.push(format!("random bits of stochastic rounding from one LFSR per {PES_PER_LFSR} PE"));
+        }
+        let bank_bytes = 1024.0 * f64::from(design.memory.scratchpad_kib) / f64::from(design.memory.scratchpad_banks);
+        list.push(format!(
+            "scratchpad banks of {bank_bytes} bytes priced as caches, width linear, and {} pJ/bit/mm over half the side of an array's share; {} um2/bit",
+            table.wire.value, table.sram_area.value
+        ));
+        if design.array.dataflow != Dataflow::Os {
+            list.push("the accumulator memory has one bank per array column, beside it".to_owned());
+        }
+        list.push(format!("a hop between PEs is {:.1} um, the square root of a PE's cells", self.pe_um2.sqrt()));
+        list.push(format!(
+            "leakage {} W/mm2 at 25 C, doubling every {} C; the die is at {} C",
+            table.leakage.value, table.leakage_doubling.value, design.energy.temperature_c
+        ));
+        list.push(format!(
+            "area is the union of {} mode{}; TFLOPS/mm2 at a placement density of {}",
+            modes.len(),
+            if modes.len() == 1 { "" } else { "s" },
+            table.placement_density.value
+        ));
+        list
+    }
+}

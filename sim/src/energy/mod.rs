@@ -1,0 +1,67 @@
+//! Energy, area and rates: what a design costs and what a run on it spent.
+//!
+//! A technology [`table`] of published figures, a circuit [`model`] solved from it, and an
+//! [`account`](account::account) that prices the events of a record. Nothing here sees
+//! values or engines, so figures can be recomputed from a stored record. Everything is in
+//! pJ, um2 and MHz; comparisons between designs mean more than any absolute figure.
+
+mod account;
+mod assumptions;
+pub mod mac;
+pub mod memory;
+pub mod model;
+mod parts;
+mod price;
+mod report;
+pub mod table;
+mod text;
+#[cfg(test)]
+mod runs;
+#[cfg(test)]
+mod validation;
+
+pub use account::{CostReport, EnergyAccount, RegionEnergy, Throughput, account, cost_report};
+pub use parts::{AreaParts, EnergyParts, MacParts};
+pub use price::{Prices, Registers, Widths};
+pub use report::{table_json, table_text};
+
+use table::{NAMES, Table};
+
+/// A design or record that cannot be priced.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EnergyError {
+    /// `energy.table` names no table.
+    #[error("energy.table: no technology table is called `{name}`; known: {known}")]
+    UnknownTable {
+        /// What was given.
+        name: String,
+        /// Names that would do.
+        known: String,
+    },
+    /// A record has MACs of a mode the design lacks.
+    #[error("the record has MACs of mode {mode}, but design `{design}` has {modes}; price it with the design that made it")]
+    UnknownMode {
+        /// The mode's index.
+        mode: usize,
+        /// The design.
+        design: String,
+        /// Modes it has.
+        modes: usize,
+    },
+    /// A record's MACs do not add up over its modes.
+    #[error("the record has {macs} MACs but gives {attributed} of them a mode; it is damaged or not complete")]
+    Unattributed {
+        /// Sum over modes.
+        attributed: u64,
+        /// MACs in all.
+        macs: u64,
+    },
+}
+
+/// The technology table of that name.
+///
+/// # Errors
+/// [`EnergyError::UnknownTable`].
+pub fn technology(name: &str) -> Result<&'static Table, EnergyError> {
+    Table::named(name).ok_or_else(|| EnergyError::UnknownTable { name: name.to_owned(), known: NAMES.join(", ") })
+}

@@ -1,0 +1,271 @@
+//! The parametric circuit model: energy and area of arithmetic from widths alone.
+//!
+//! Every law is a physical form (partial products for multipliers, barrel shifters and
+//! carry chains for adders) with two coefficients, solved from the technology table when the
+//! model is made, so the table's own operations come out exactly. p is the number of
+//! significand bits with the hidden one, e the number of exponent bits.
+
+use super::table::{FloatAnchor, Table};
+use std::ops::{Add, Mul, Sub};
+use systole_isa::design::Calibration;
+use systole_isa::round::Rounding;
+
+/// PEs that share one random source of stochastic rounding.
+pub const PES_PER_LFSR: f64 = 1.0;
+/// Share of register bits that change in one write of random data.
+pub const TOGGLE_RATE: f64 = 0.5;
+
+/// Energy of one operation and area of the unit that does it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Energy of one operation, pJ.
+    pub pj: f64,
+    /// Area of the unit, um2.
+    pub um2: f64,
+}
+
+impl Cost {
+    /// No circuit.
+    pub const ZERO: Self = Self { pj: 0.0, um2: 0.0 };
+
+    /// The larger of each.
+    pub const fn max(self, other: Self) -> Self {
+        Self { pj: self.pj.max(other.pj), um2: self.um2.max(other.um2) }
+    }
+}
+
+impl Add for Cost {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { pj: self.pj + other.pj, um2: self.um2 + other.um2 }
+    }
+}
+
+impl Sub for Cost {
+    type Output = Self;
+    fn sub(self, other: Self) -> Self {
+        Self { pj: self.pj - other.pj, um2: self.um2 - other.um2 }
+    }
+}
+
+impl Mul<f64> for Cost {
+    type Output = Self;
+    fn mul(self, factor: f64) -> Self {
+        Self { pj: self.pj * factor, um2: self.um2 * factor }
+    }
+}
+
+impl std::iter::Sum for Cost {
+    fn sum<I: Iterator<Item = Self>>(items: I) -> Self {
+        items.fold(Self::ZERO, Add::add)
+    }
+}
+
+/// Which bits of a wide fixed-point accumulator are taken to switch in one addition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switching {
+    /// The bits a product can move: at most twice its width.
+    Active,
+    /// All of them: an upper bound.
+    Full,
+}
+
+/// The circuit model of one technology table under one calibration.
+#[derive(Clone, Copy, Debug)]
+pub struct Model {
+    /// The table it was solved from.
+    pub table: &'static Table,
+    calibration: Calibration,
+    /// Coefficients of p q and (p + q) / 2.
+    multiplier: [Cost; 2],
+    /// pJ per p log2 p and per p.
+    multiplier_finish_pj: [f64; 2],
+    /// Factor and exponent of um2 over p.
+    multiplier_finish_um2: [f64; 2],
+    /// pJ per shifter bit-stage and per p.
+    float_adder_pj: [f64; 2],
+    /// um2 per shifter bit-stage and per p^2.
+    float_adder_um2: [f64; 2],
+}
+
+/// Solves [[a, b], [c, d]] (x, y) = (right) by Cramer's rule.
+fn solve([[a, b], [c, d]]: [[f64; 2]; 2], right: [f64; 2]) -> [f64; 2] {
+    let determinant = a * d - b * c;
+    [(right[0] * d - b * right[1]) / determinant, (a * right[1] - right[0] * c) / determinant]
+}
+
+fn log2_at_least_one(x: f64) -> f64 {
+    x.max(1.0).log2()
+}
+
+/// Bit-stages of the aligner and the normaliser of a `width`-bit significand adder.
+fn shifter_bit_stages(width: f64) -> f64 {
+    2.0 * (width + 3.0) * (width + 3.0).log2()
+}
+
+impl Model {
+    /// Solves the coefficients from the table.
+    pub fn new(table: &'static Table, calibration: Calibration) -> Self {
+        let mut model = Self {
+            table,
+            calibration,
+            multiplier: [Cost::ZERO; 2],
+            multiplier_finish_pj: [0.0; 2],
+            multiplier_finish_um2: [0.0; 2],
+            float_adder_pj: [0.0; 2],
+            float_adder_um2: [0.0; 2],
+        };
+        let integers = table.integer_multipliers;
+        let widths = integers.map(|a| [a.width * a.width, a.width]);
+        let pj = solve(widths, integers.map(|a| a.energy.value));
+        let um2 = solve(widths, integers.map(|a| a.area.value));
+        model.multiplier = [Cost { pj: pj[0], um2: um2[0] }, Cost { pj: pj[1], um2: um2[1] }];
+
+        let floats = table.float_multipliers;
+        let bare = |a: &FloatAnchor| model.multiply_exact(a.exponent, a.precision);
+        let finish_pj = floats.map(|a| a.energy.value - bare(&a).pj);
+        let finish_um2 = floats.map(|a| a.area.value - bare(&a).um2);
+        let power = (finish_um2[1] / finish_um2[0]).ln() / (floats[1].precision / floats[0].precision).ln();
+        let finish = floats.map(|a| [a.precision * a.precision.log2(), a.precision]);
+
+        let adders = table.float_adders;
+        let chains = |a: &FloatAnchor| model.adder(a.exponent) + model.adder(a.precision + 3.0);
+        let rest_pj = adders.map(|a| a.energy.value - chains(&a).pj);
+        let rest_um2 = adders.map(|a| a.area.value - chains(&a).um2);
+        let stages = adders.map(|a| [shifter_bit_stages(a.precision), a.precision]);
+        let squares = adders.map(|a| [shifter_bit_stages(a.precision), a.precision * a.precision]);
+
+        model.multiplier_finish_pj = solve(finish, finish_pj);
+        model.multiplier_finish_um2 = [finish_um2[0] / floats[0].precision.powf(power), power];
+        model.float_adder_pj = solve(stages, rest_pj);
+        model.float_adder_um2 = solve(squares, rest_um2);
+        model
+    }
+
+    /// Integer adder of `bits`: linear between the table's widths and beyond the last.
+    pub fn adder(&self, bits: f64) -> Cost {
+        let [a, b, c] = self.table.integer_adders.map(|a| (a.width, Cost { pj: a.energy.value, um2: a.area.value }));
+        let (low, high) = match bits {
+            bits if bits <= a.0 => ((0.0, Cost::ZERO), a),
+            bits if bits <= b.0 => (a, b),
+            _ => (b, c),
+        };
+        low.1 + (high.1 - low.1) * ((bits - low.0) / (high.0 - low.0))
+    }
+
+    /// Multiplier of p by q bits.
+    pub fn integer_multiplier(&self, p: f64, q: f64) -> Cost {
+        self.multiplier[0] * (p * q) + self.multiplier[1] * ((p + q) / 2.0)
+    }
+
+    /// Exponent path of a floating-point product: the sum, and the bias taken off.
+    pub fn exponent_path(&self, e: f64) -> Cost {
+        self.adder(e + 1.0) * 2.0
+    }
+
+    /// Floating-point multiplier whose product stays exact: what a MAC needs.
+    pub fn multiply_exact(&self, e: f64, p: f64) -> Cost {
+        self.integer_multiplier(p, p) + self.exponent_path(e)
+    }
+
+    /// Floating-point multiplier as the table has it: rounded and packed.
+    pub fn multiply_rounded(&self, e: f64, p: f64) -> Cost {
+        let [per_stage, per_bit] = self.multiplier_finish_pj;
+        let [factor, power] = self.multiplier_finish_um2;
+        let finish = Cost { pj: per_stage * p * log2_at_least_one(p) + per_bit * p, um2: factor * p.powf(power) };
+        self.multiply_exact(e, p) + finish
+    }
+
+    /// Floating-point adder with nearest-even rounding.
+    pub fn float_adder(&self, e: f64, p: f64) -> Cost {
+        self.float_adder_of_width(e, p, p)
+    }
+
+    /// Floating-point adder that rounds to p bits a sum held in `width` >= p bits, as a fused
+    /// multiply-add does whose exact product is wider than its accumulator.
+    pub fn float_adder_of_width(&self, e: f64, p: f64, width: f64) -> Cost {
+        let stages = shifter_bit_stages(width);
+        let chains = self.adder(e) + self.adder(width + 3.0);
+        let rest = match self.calibration {
+            Calibration::Table => Cost {
+                pj: self.float_adder_pj[0] * stages + self.float_adder_pj[1] * p,
+                um2: self.float_adder_um2[0] * stages + self.float_adder_um2[1] * p * p,
+            },
+            Calibration::Structural => {
+                let swap_and_complement = self.mux(2.0 * p, 1.0) + self.mux(width + 3.0, 1.0);
+                // A leading-zero counter is as large as an adder and switches on cancellation only.
+                let counter = self.adder(width + 3.0);
+                let counter = Cost { pj: 0.25 * counter.pj, ..counter };
+                self.mux(1.0, stages) + swap_and_complement + counter + self.rounder(Rounding::Rne, p)
+            }
+        };
+        chains + rest
+    }
+
+    /// A floating-point adder without its rounder, and the rounder of `rounding` in its place.
+    pub fn float_adder_and_rounder(&self, e: f64, p: f64, width: f64, rounding: Rounding) -> (Cost, Cost) {
+        let adder = self.float_adder_of_width(e, p, width) - self.rounder(Rounding::Rne, p);
+        (adder, self.rounder(rounding, p))
+    }
+
+    /// What rounding to p bits adds to truncation: incrementer and sticky bit, or the
+    /// addition of random bits.
+    pub fn rounder(&self, rounding: Rounding, p: f64) -> Cost {
+        let incrementer = self.adder(p) * 0.5;
+        let sticky = self.mux(p, 0.5);
+        match rounding {
+            Rounding::Rne | Rounding::Rdn | Rounding::Rup => incrementer + sticky,
+            Rounding::Rmm => incrementer,
+            Rounding::Rod => sticky,
+            Rounding::Rtz => Cost::ZERO,
+            Rounding::Sr(bits) => {
+                let bits = f64::from(bits);
+                let taps = Cost { pj: self.mux(bits, 1.0).pj, um2: 4.0 * self.table.mux_area.value / PES_PER_LFSR };
+                self.adder(bits) + taps + self.flip_flops(bits) * (1.0 / PES_PER_LFSR)
+            }
+        }
+    }
+
+    /// `stages` rows of 2:1 multiplexers of `bits`.
+    pub fn mux(&self, bits: f64, stages: f64) -> Cost {
+        Cost { pj: self.table.mux_energy.value, um2: self.table.mux_area.value } * (bits * stages)
+    }
+
+    /// A shifter of `bits` by up to `range` places.
+    pub fn shifter(&self, bits: f64, range: f64) -> Cost {
+        self.mux(bits, log2_at_least_one(range))
+    }
+
+    /// Normalising a subnormal operand or denormalising a tiny result of p bits.
+    pub fn subnormal_shifter(&self, p: f64) -> Cost {
+        self.shifter(p, p)
+    }
+
+    /// Registers of `bits`, clocked and written once with random data.
+    pub fn flip_flops(&self, bits: f64) -> Cost {
+        let pj = self.table.flip_flop_clock.value + TOGGLE_RATE * self.table.flip_flop_toggle.value;
+        Cost { pj, um2: self.table.flip_flop_area.value } * bits
+    }
+
+    /// Clock energy of `bits` ungated register bits in one cycle, pJ.
+    pub fn clock_pj(&self, bits: f64) -> f64 {
+        self.table.flip_flop_clock.value * bits
+    }
+
+    /// Energy beyond the clock of writing `bits` register bits with random data, pJ.
+    pub fn write_pj(&self, bits: f64) -> f64 {
+        TOGGLE_RATE * self.table.flip_flop_toggle.value * bits
+    }
+
+    /// Adding a product of `product_bits` to a fixed-point accumulator of `width` bits.
+    /// `places` positions are possible for the product (1: no shifter, as for integers).
+    pub fn fixed_accumulator(&self, width: f64, product_bits: f64, places: f64, switching: Switching) -> Cost {
+        let places = places.min(width).max(1.0);
+        let moving = match switching {
+            Switching::Active => width.min(2.0 * product_bits),
+            Switching::Full => width,
+        };
+        let shifter = Cost { pj: self.shifter(moving, places).pj, um2: self.shifter(width, places).um2 };
+        shifter + self.adder(width)
+    }
+}

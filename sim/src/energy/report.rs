@@ -1,0 +1,145 @@
+//! Energy and cost as JSON and as text.
+
+use super::account::{CostReport, EnergyAccount, Throughput};
+use super::table::Table;
+use super::text::{bullets, energy, grouped, indented, numeric_table, percent, significant, words};
+use comfy_table::CellAlignment;
+use serde_json::{Map, Value, json};
+
+fn itemised(parts: impl Iterator<Item = (&'static str, f64)>, total: f64) -> Value {
+    let mut map: Map<String, Value> = parts.map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    map.insert("total".to_owned(), json!(total));
+    Value::Object(map)
+}
+
+impl Throughput {
+    /// `{"peak","achieved","per_watt","per_mm2"}`.
+    pub fn json(&self) -> Value {
+        json!({ "peak": self.peak, "achieved": self.achieved, "per_watt": self.per_watt, "per_mm2": self.per_mm2 })
+    }
+}
+
+impl EnergyAccount {
+    /// `{PART: pJ, "total": pJ}`.
+    pub fn energy_json(&self) -> Value {
+        itemised(self.energy_pj.iter(), self.energy_pj.total())
+    }
+
+    /// `[{"name", "energy_pj": {PART, "total"}}]` in the record's order.
+    pub fn regions_json(&self) -> Value {
+        self.regions.iter().map(|r| json!({ "name": r.name, "energy_pj": itemised(r.energy_pj.iter(), r.energy_pj.total()) })).collect()
+    }
+
+    /// `{PART: um2, "total": um2}`.
+    pub fn area_json(&self) -> Value {
+        itemised(self.area_um2.iter(), self.area_um2.total())
+    }
+
+    /// Energy by part, largest first, and the rates; without [`Self::assumptions_text`].
+    pub fn text(&self) -> String {
+        let total = self.energy_pj.total();
+        let mut parts: Vec<_> = self.energy_pj.iter().filter(|(_, pj)| *pj > 0.0).collect();
+        parts.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+        parts.push(("total", total));
+        let mut table = numeric_table(&["energy", "", "share"]);
+        for (name, pj) in parts {
+            table.add_row([words(name), energy(pj), percent(pj, total)]);
+        }
+        let t = &self.tflops;
+        format!(
+            "{}\n  {} TFLOPS of {} peak, {} TFLOPS/W, {} TFLOPS/mm2\n",
+            indented(&table),
+            significant(t.achieved),
+            significant(t.peak),
+            significant(t.per_watt),
+            significant(t.per_mm2)
+        )
+    }
+
+    /// The assumptions as a list.
+    pub fn assumptions_text(&self) -> String {
+        bullets(&self.assumptions)
+    }
+}
+
+impl CostReport {
+    /// The object `systole cost --json` prints.
+    pub fn json(&self) -> Value {
+        let t = &self.tflops;
+        json!({
+            "design": self.design,
+            "table": self.table,
+            "energy_pj": itemised(self.energy_pj.iter(), self.energy_pj.total()),
+            "area_um2": itemised(self.area_um2.iter(), self.area_um2.total()),
+            "tflops": { "peak": t.peak, "per_watt": t.per_watt, "per_mm2": t.per_mm2 },
+            "assumptions": self.assumptions,
+        })
+    }
+
+    /// The report `systole cost` prints.
+    pub fn text(&self) -> String {
+        let mut table = numeric_table(&["", "pJ per MAC", "share", "um2", "share"]);
+        let (all_energy, all_area) = (self.energy_pj.total(), self.area_um2.total());
+        let energies: Vec<_> = self.energy_pj.iter().collect();
+        let areas: Vec<_> = self.area_um2.iter().collect();
+        let of = |list: &[(&str, f64)], name: &str| list.iter().find(|(other, _)| *other == name).map_or(0.0, |part| part.1);
+        let only_area = areas.iter().filter(|(name, _)| energies.iter().all(|(other, _)| other != name));
+        for (name, _) in energies.iter().chain(only_area) {
+            let (pj, um2) = (of(&energies, name), of(&areas, name));
+            if pj > 0.0 || um2 > 0.0 {
+                table.add_row(cost_row(&words(name), pj, all_energy, um2, all_area));
+            }
+        }
+        table.add_row(cost_row("total", all_energy, all_energy, all_area, all_area));
+        let t = &self.tflops;
+        format!(
+            "{}: cost of mode 0 at full use, priced by {}\n\n{}\n  {} TFLOPS peak, {} TFLOPS/W, {} TFLOPS/mm2\n\nassumptions\n{}",
+            self.design,
+            self.table,
+            indented(&table),
+            significant(t.peak),
+            significant(t.per_watt),
+            significant(t.per_mm2),
+            bullets(&self.assumptions)
+        )
+    }
+}
+
+fn cost_row(name: &str, pj: f64, all_energy: f64, um2: f64, all_area: f64) -> [String; 5] {
+    let cells = |value: f64, total: f64, text: String| {
+        if value > 0.0 { [text, percent(value, total)] } else { ["-".to_owned(), "-".to_owned()] }
+    };
+    let [pj, pj_share] = cells(pj, all_energy, format!("{pj:.4}"));
+    let [um2, um2_share] = cells(um2, all_area, grouped(um2.round() as u64));
+    [name.to_owned(), pj, pj_share, um2, um2_share]
+}
+
+/// Every figure of a technology table: `{"name","summary","figures":[{"name","value","unit","status","source"}]}`.
+pub fn table_json(table: &Table) -> Value {
+    let figures: Value = table
+        .figures()
+        .iter()
+        .map(|f| json!({ "name": f.name, "value": f.value, "unit": f.unit, "status": f.status.text(), "source": f.source }))
+        .collect();
+    json!({ "name": table.name, "summary": table.summary, "figures": figures })
+}
+
+/// Every figure of a technology table as text, sources numbered below.
+pub fn table_text(table: &Table) -> String {
+    let figures = table.figures();
+    let mut sources: Vec<&str> = Vec::new();
+    let mut text = numeric_table(&["figure", "value", "unit", "status", "source"]);
+    for f in &figures {
+        let number = sources.iter().position(|s| *s == f.source).unwrap_or_else(|| {
+            sources.push(f.source);
+            sources.len() - 1
+        });
+        let source = format!("[{}]", number + 1);
+        text.add_row([f.name.to_owned(), f.value.to_string(), f.unit.to_owned(), f.status.text().to_owned(), source]);
+    }
+    for column in text.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Left);
+    }
+    let sources: String = sources.iter().enumerate().map(|(i, source)| format!("  [{}] {source}\n", i + 1)).collect();
+    format!("{}: {}\n\n{}\nsources\n{sources}", table.name, table.summary, indented(&text))
+}
