@@ -217,6 +217,9 @@ fn settings_change_what_they_should() {
     assert!(report(&[("memory.scratchpad_banks", "1")]).energy_pj.scratchpad > base.energy_pj.scratchpad);
     assert!(report(&[("array.preload", "serial")]).area_um2.registers < base.area_um2.registers);
     assert!(report(&[("array.partial_sums", "feedback")]).energy_pj.adders < base.energy_pj.adders);
+    assert!(report(&[("array.count", "4")]).energy_pj.scratchpad < base.energy_pj.scratchpad, "shares lie nearer");
+    // 256 PEs of 8 + 2 * 8 + 32 bits; 136 skew registers each of A, B and C; 16 feet of columns.
+    near(base.area_um2.registers, 5.98 * (256.0 * 56.0 + 136.0 * 48.0 + 16.0 * 32.0), 1e-12, "registers");
     let stationary = report(&[("array.dataflow", "os")]);
     assert_eq!((stationary.energy_pj.accumulator_memory, stationary.area_um2.accumulator_memory), (0.0, 0.0));
 }

@@ -10,7 +10,7 @@ use super::model::{Cost, Model, Switching};
 use super::table::{HOROWITZ_45NM, Table};
 use systole_isa::design::{self, Calibration, Design, MacMode, Product};
 use systole_isa::format::Format;
-use systole_isa::round::{Rounding, SubnormalPolicy};
+use systole_isa::round::{Overflow, Rounding, SubnormalPolicy};
 
 fn model(calibration: Calibration) -> Model {
     Model::new(Table::named(HOROWITZ_45NM).unwrap(), calibration)
@@ -195,6 +195,9 @@ fn modes_are_priced_by_their_datapaths() {
     near(fixed.multiplier.um2 + fixed.adder.um2, 760.0, 0.002, "fixed-point accumulator area");
     assert_eq!(fixed.rounding, Cost::ZERO, "nothing is lost, nothing is rounded");
     assert!(price(|m| m.accumulator = format("fx46.12")).rounding.pj > 0.0, "6 bits of the product fall off");
+
+    let saturating = price(|m| (m.accumulator, m.overflow) = (format("fx46.18"), Overflow::Saturate));
+    near(saturating.adder.pj - fixed.adder.pj, 46.0 * 0.0014, 1e-9, "saturation");
 
     let rounded = price(|m| m.product = Product::Rounded(Format::E4M3FN));
     assert!(rounded.rounding.pj > base.rounding.pj);
