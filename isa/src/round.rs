@@ -393,10 +393,14 @@ const fn encode_below_smallest(format: FloatFormat, value: Exact, policy: Policy
 }
 
 const fn encode_fixed(format: FixedFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    if value.significand == 0 {
+        // Whatever the exponent: that of a scaled zero is beyond any shift.
+        return (0, Flags::NONE);
+    }
     let quantum = -format.fraction_bits;
     let limit = format.max_integer() as u128 + value.negative as u128;
     let shift = value.exponent - quantum;
-    let beyond = value.significand != 0 && value.magnitude_exponent() - quantum >= 64;
+    let beyond = value.magnitude_exponent() - quantum >= 64;
     if beyond {
         let (low, inexact) = if shift >= 64 {
             (0, false)

@@ -27,7 +27,7 @@ impl Output {
 ///
 /// It is what a partial-sum register holds, so weight- and input-stationary arrays pass it
 /// from PE to PE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
     /// Code in the accumulator format.
     pub inner: u64,

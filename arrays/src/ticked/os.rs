@@ -1,0 +1,368 @@
+//! Output-stationary array: PEs with an accumulator and a drain register each.
+//!
+//! Control travels with A's tokens: the first product of a fold makes a PE start a sum (from
+//! the C in its drain register, if there is a C), a capture moves the finished sum to the
+//! drain register. When a capture has passed a row's last column, the row shifts C times.
+
+use super::edge::{Skew, Token};
+use super::{Bench, Span, closes};
+use crate::dataflow::Fold;
+use crate::datapath::Chain;
+use systole_isa::design::Drain;
+
+#[derive(Clone, Copy, Default)]
+struct Left {
+    code: u64,
+    k: u32,
+    row: u32,
+    data: bool,
+    first: bool,
+    closes: bool,
+    capture: bool,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Top {
+    code: u64,
+    column: u32,
+    data: bool,
+}
+
+/// An element of C on its way to the drain register of PE column `slot`.
+#[derive(Clone, Copy, Default)]
+struct Initial {
+    code: u64,
+    slot: u32,
+    data: bool,
+    /// Shifts the row, with or without data.
+    shifts: bool,
+}
+
+impl Token for Left {
+    fn has_data(&self) -> bool {
+        self.data
+    }
+}
+
+impl Token for Top {
+    fn has_data(&self) -> bool {
+        self.data
+    }
+}
+
+impl Token for Initial {
+    fn has_data(&self) -> bool {
+        self.data
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Accumulator {
+    chain: Chain,
+    row: u32,
+    column: u32,
+    full: bool,
+}
+
+/// Contents of a drain register.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Cell {
+    #[default]
+    Empty,
+    Initial(u64),
+    Result { outermost: u64, row: u32, column: u32 },
+}
+
+/// What enters the edges in one cycle: positions in the queue of folds.
+#[derive(Clone, Copy, Default)]
+struct Issue {
+    /// A fold's C for one PE column.
+    initial: Option<(usize, u32)>,
+    /// A fold's products k.
+    product: Option<(usize, u32)>,
+    /// The finished sums move to the drain registers behind this cycle's tokens.
+    capture: bool,
+}
+
+/// Starts folds when the registers they need are free.
+struct Sequencer {
+    folds: usize,
+    k: u32,
+    cols: u64,
+    has_c: bool,
+    overlap: bool,
+    /// Folds whose C has been started, and columns of the last one's that have entered.
+    initials: usize,
+    initial_columns: u64,
+    /// Folds whose stream has been started, the products of the last one that have entered,
+    /// and the cycles since its start.
+    streams: usize,
+    products: u32,
+    since_stream: u64,
+    captured: usize,
+}
+
+impl Sequencer {
+    /// `drained`: folds whose last result is in its output register.
+    fn issue(&mut self, drained: usize) -> Issue {
+        let mut issue = Issue::default();
+        self.since_stream += 1;
+        let streaming = self.streams > 0 && self.products < self.k;
+        let next = self.streams;
+        if !streaming && next < self.folds && self.may_stream(drained) {
+            self.streams += 1;
+            self.products = 0;
+            self.since_stream = 0;
+            // The sum of the fold before makes room: with C, the first product swaps them.
+            issue.capture = next > self.captured;
+        }
+        if self.streams > 0 {
+            if self.products < self.k {
+                issue.product = Some((self.streams - 1, self.products));
+                self.products += 1;
+            } else if self.captured < self.streams && self.may_capture() {
+                issue.capture = true;
+            }
+        }
+        self.captured += usize::from(issue.capture);
+        if self.has_c {
+            if self.may_initialise(drained) {
+                self.initials += 1;
+                self.initial_columns = 0;
+            }
+            if self.initials > 0 && self.initial_columns < self.cols {
+                // The last column's C goes first.
+                self.initial_columns += 1;
+                issue.initial = Some((self.initials - 1, (self.cols - self.initial_columns) as u32));
+            }
+        }
+        issue
+    }
+
+    fn may_stream(&self, drained: usize) -> bool {
+        let next = self.streams;
+        if self.has_c {
+            return self.initials > next && self.initial_columns == self.cols;
+        }
+        // A sum of the next fold, captured as many cycles later as it starts later, finds the
+        // drain register empty once each of the C shifts has had its cycle.
+        next == 0 || if self.overlap { self.since_stream >= self.cols } else { drained == next }
+    }
+
+    fn may_capture(&self) -> bool {
+        if !self.has_c || !self.overlap {
+            return true;
+        }
+        // Other folds are captured by the swap; the last one waits for the results swapped
+        // out by its own first products.
+        self.streams == self.folds && (self.streams == 1 || self.since_stream >= self.cols)
+    }
+
+    fn may_initialise(&self, drained: usize) -> bool {
+        let next = self.initials;
+        if next == self.folds || (next > 0 && self.initial_columns < self.cols) {
+            return false;
+        }
+        // The swap of the fold before has passed all columns.
+        next == 0 || if self.overlap { self.streams == next && self.since_stream >= self.cols } else { drained == next }
+    }
+}
+
+struct Array {
+    rows: usize,
+    cols: usize,
+    left: Skew<Left>,
+    top: Skew<Top>,
+    initial: Skew<Initial>,
+    a: Vec<Left>,
+    b: Vec<Top>,
+    accumulators: Vec<Accumulator>,
+    drain: Vec<Cell>,
+    /// Per row: shifts out still to come.
+    shifts_left: Vec<usize>,
+    has_c: bool,
+    /// Folds whose last row has shifted out.
+    drained: usize,
+}
+
+/// Walks one array's folds; returns when each ran.
+pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
+    let (rows, cols) = (bench.setup.array.rows as usize, bench.setup.array.cols as usize);
+    let has_c = bench.operands.c.is_some();
+    let mut array = Array {
+        rows,
+        cols,
+        left: Skew::new(rows),
+        top: Skew::new(cols),
+        initial: Skew::new(rows),
+        a: vec![Left::default(); rows * cols],
+        b: vec![Top::default(); rows * cols],
+        accumulators: vec![Accumulator::default(); rows * cols],
+        drain: vec![Cell::Empty; rows * cols],
+        shifts_left: vec![0; rows],
+        has_c,
+        drained: 0,
+    };
+    let mut sequencer = Sequencer {
+        folds: folds.len(),
+        k: bench.shape.k,
+        cols: cols as u64,
+        has_c,
+        overlap: bench.setup.array.drain == Drain::Overlap,
+        initials: 0,
+        initial_columns: 0,
+        streams: 0,
+        products: 0,
+        since_stream: 0,
+        captured: 0,
+    };
+    let mut spans = vec![Span::default(); folds.len()];
+    let mut cycle = 0;
+    while array.drained < folds.len() {
+        let drained = array.drained;
+        let issue = sequencer.issue(drained);
+        array.shift_drains(bench);
+        array.step_pes(bench);
+        array.shift_edges(bench, folds, issue);
+        if let Some((fold, 0)) = issue.product {
+            spans[fold].stream = cycle;
+            if !has_c {
+                spans[fold].start = cycle;
+            }
+        }
+        if let Some((fold, slot)) = issue.initial
+            && slot as usize + 1 == cols
+        {
+            spans[fold].start = cycle;
+        }
+        cycle += 1;
+        if array.drained > drained {
+            spans[drained].end = cycle;
+        }
+    }
+    spans
+}
+
+impl Array {
+    /// Rows that drain move results right and into the output register, rows that receive C
+    /// move it in behind them.
+    fn shift_drains(&mut self, bench: &mut Bench<'_>) {
+        for i in 0..self.rows {
+            let out = self.shifts_left[i];
+            let entering = *self.initial.facing(i);
+            if out == 0 && !entering.shifts {
+                continue;
+            }
+            let row = &mut self.drain[i * self.cols..][..self.cols];
+            // Results still lie in the last `out` columns; C reaches column C - 1 - slot.
+            let results = self.cols - out;
+            let initials = if entering.shifts { self.cols - entering.slot as usize } else { 0 };
+            debug_assert!(out == 0 || !entering.shifts || initials == results + 1, "C and results shift together");
+            if out > 0 {
+                if let Cell::Result { outermost, row, column } = row[self.cols - 1] {
+                    bench.write_output(row, column, outermost);
+                }
+                row.copy_within(results..self.cols - 1, results + 1);
+                row[results] = Cell::Empty;
+                let moved = row[results + 1..].iter().filter(|cell| **cell != Cell::Empty).count();
+                bench.events.drain_register_writes += moved as u64;
+                self.shifts_left[i] -= 1;
+                if out == 1 && i + 1 == self.rows {
+                    self.drained += 1;
+                }
+            }
+            if entering.shifts {
+                debug_assert!(row[initials - 1] == Cell::Empty, "C runs into a result");
+                row.copy_within(..initials - 1, 1);
+                row[0] = if entering.data { Cell::Initial(entering.code) } else { Cell::Empty };
+                let moved = row[..initials].iter().filter(|cell| **cell != Cell::Empty).count();
+                bench.events.drain_register_writes += moved as u64;
+            }
+        }
+    }
+
+    fn step_pes(&mut self, bench: &mut Bench<'_>) {
+        let cols = self.cols;
+        for i in (0..self.rows).rev() {
+            for j in (0..cols).rev() {
+                let pe = i * cols + j;
+                let a = if j == 0 { *self.left.facing(i) } else { self.a[pe - 1] };
+                let b = if i == 0 { *self.top.facing(j) } else { self.b[pe - cols] };
+                self.a[pe] = a;
+                self.b[pe] = b;
+                bench.events.streaming_register_writes += u64::from(a.data);
+                bench.events.stationary_register_writes += u64::from(b.data);
+                if a.capture || (a.data && b.data) {
+                    self.step_pe(bench, pe, &a, &b);
+                    if a.capture && j + 1 == cols {
+                        debug_assert_eq!(self.shifts_left[i], 0, "a row drains into itself");
+                        self.shifts_left[i] = cols;
+                    }
+                }
+            }
+        }
+    }
+
+    fn step_pe(&mut self, bench: &mut Bench<'_>, pe: usize, a: &Left, b: &Top) {
+        let mut drain = self.drain[pe];
+        let accumulator = &mut self.accumulators[pe];
+        let finished = *accumulator;
+        if a.data && b.data {
+            if a.first {
+                let start = if self.has_c {
+                    let Cell::Initial(c) = drain else { unreachable!("C is in place before the first product") };
+                    drain = Cell::Empty;
+                    c
+                } else {
+                    bench.setup.mode.outermost().zero(false)
+                };
+                debug_assert!(!finished.full || a.capture, "a sum is overwritten before its capture");
+                *accumulator = Accumulator { chain: Chain::start(&bench.mac, start), row: a.row, column: b.column, full: true };
+            }
+            let element = bench.element(a.row, b.column);
+            accumulator.chain.step(&bench.mac, a.code, b.code, a.k, a.closes, &element, &mut bench.activity);
+            bench.events.macs += 1;
+            bench.events.accumulator_register_writes += 1;
+            bench.events.outer_additions += u64::from(a.closes);
+        }
+        if a.capture && finished.full {
+            debug_assert!(drain == Cell::Empty, "a drain register is captured before it is free");
+            drain = Cell::Result {
+                outermost: finished.chain.outermost(&bench.mac),
+                row: finished.row,
+                column: finished.column,
+            };
+            bench.events.drain_register_writes += 1;
+            if !(a.data && b.data && a.first) {
+                accumulator.full = false;
+            }
+        }
+        self.drain[pe] = drain;
+    }
+
+    fn shift_edges(&mut self, bench: &mut Bench<'_>, folds: &[Fold], issue: Issue) {
+        let mut writes = self.left.shift(|i| {
+            let control = Left { capture: issue.capture, ..Left::default() };
+            let Some((fold, k)) = issue.product.map(|(f, k)| (&folds[f], k)) else { return control };
+            let row = fold.m.start + i as u32;
+            if row >= fold.m.end {
+                return control;
+            }
+            Left { code: bench.read_a(row, k), k, row, data: true, first: k == 0, closes: closes(bench, fold, k, false), ..control }
+        });
+        writes += self.top.shift(|j| {
+            let Some((fold, k)) = issue.product.map(|(f, k)| (&folds[f], k)) else { return Top::default() };
+            let column = fold.n.start + j as u32;
+            if column < fold.n.end { Top { code: bench.read_b(k, column), column, data: true } } else { Top::default() }
+        });
+        if self.has_c {
+            writes += self.initial.shift(|i| {
+                let Some((fold, slot)) = issue.initial.map(|(f, slot)| (&folds[f], slot)) else { return Initial::default() };
+                let (row, column) = (fold.m.start + i as u32, fold.n.start + slot);
+                let code = if row < fold.m.end && column < fold.n.end { bench.read_c(row, column) } else { None };
+                Initial { code: code.unwrap_or(0), slot, data: code.is_some(), shifts: true }
+            });
+        }
+        bench.events.skew_register_writes += writes;
+    }
+}

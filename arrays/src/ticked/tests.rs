@@ -1,0 +1,106 @@
+use super::*;
+use crate::testing::{self, Pattern, Problem};
+use proptest::prelude::*;
+use systole_isa::design::{ArraySpec, Drain, MacMode, PartialSums, Preload};
+use systole_isa::entropy::Site;
+use systole_isa::format::Format;
+use systole_isa::round::Policy;
+
+fn check(problem: &Problem) {
+    let Setup { array, mode, output, .. } = &problem.setup;
+    let plan = Plan::new(array, mode, output, problem.shape, problem.c.is_some());
+    super::check(&problem.setup, problem.shape, &problem.operands()).unwrap();
+    let (values, cost, spans) = simulate(&problem.setup, problem.shape, &problem.operands());
+    let expected = plan.cost();
+    assert_eq!(cost.compute_cycles, expected.compute_cycles);
+    for ((name, counted), (_, predicted)) in cost.events.iter().zip(expected.events.iter()) {
+        assert_eq!(counted, predicted, "{name}");
+    }
+    for (index, spans) in spans.iter().enumerate() {
+        let folds = plan.folds().filter(|fold| fold.array as usize == index);
+        assert!(folds.map(|fold| Span { start: fold.start, stream: fold.stream, end: fold.end }).eq(spans.iter().copied()));
+    }
+    assert_eq!(values, problem.by_definition());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_what_the_plan_predicts_and_computes_what_dot_defines(problem in testing::problem()) {
+        check(&problem);
+    }
+}
+
+/// FP8 into e6m9 with chunks and rounding at the drain.
+fn problem(array: ArraySpec, (m, n, k): (u32, u32, u32), has_c: bool) -> Problem {
+    let mode = MacMode { chunk: Some(3), ..MacMode::fused(Format::E4M3FN, Format::E5M2, "e6m9".parse().unwrap()) };
+    let codes = |format, len, seed| testing::codes(format, len, Pattern::Moderate, seed);
+    Problem {
+        a: codes(mode.a, (m * k) as usize, 1),
+        b: codes(mode.b, (k * n) as usize, 2),
+        c: has_c.then(|| codes(mode.outermost(), (m * n) as usize, 3)),
+        setup: Setup {
+            array,
+            bias_a: 0,
+            bias_b: 0,
+            output: crate::datapath::Output { format: Format::E4M3FN, policy: Policy::RNE },
+            site: Site::default(),
+            mode,
+        },
+        shape: Shape { m, n, k },
+    }
+}
+
+/// Every combination of options on small arrays, around every edge of the array.
+#[test]
+fn every_option_around_every_edge() {
+    let mut cases = 0;
+    for dataflow in [Dataflow::Os, Dataflow::Ws, Dataflow::Is] {
+        for drain in [Drain::Serial, Drain::Overlap] {
+            for preload in [Preload::Serial, Preload::Double] {
+                for partial_sums in [PartialSums::Feedback, PartialSums::Outside] {
+                    for (rows, cols, count) in [(1, 1, 1), (1, 3, 2), (3, 1, 1), (2, 3, 1), (3, 2, 3)] {
+                        let convention = Convention::Rtl;
+                        let array =
+                            ArraySpec { rows, cols, count, clock_mhz: 1.0, dataflow, convention, drain, preload, partial_sums };
+                        for (m, n, k) in [(1, 1, 1), (4, 3, 1), (2, 2, 2), (3, 4, 3), (5, 6, 7), (1, 7, 8), (7, 1, 13)] {
+                            for has_c in [false, true] {
+                                check(&problem(array, (m, n, k), has_c));
+                                cases += 1;
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(cases, 3 * 8 * 5 * 7 * 2);
+}
+
+#[test]
+fn refusals_name_the_mend() {
+    let array = ArraySpec {
+        rows: 4,
+        cols: 4,
+        count: 1,
+        clock_mhz: 1.0,
+        dataflow: Dataflow::Os,
+        convention: Convention::Rtl,
+        drain: Drain::Overlap,
+        preload: Preload::Double,
+        partial_sums: PartialSums::Feedback,
+    };
+    let sound = problem(array, (2, 3, 4), true);
+    let refusal = |change: fn(&mut Problem)| {
+        let mut problem = sound.clone();
+        change(&mut problem);
+        gemm(&problem.setup, problem.shape, &problem.operands()).unwrap_err()
+    };
+    assert_eq!(refusal(|p| p.setup.mode.lanes = 4), TickedError::Lanes(4));
+    assert_eq!(refusal(|p| (p.setup.array.rows, p.setup.array.cols) = (4097, 4096)), TickedError::TooLarge { rows: 4097, cols: 4096 });
+    assert_eq!(refusal(|p| p.shape.k = 0), TickedError::Empty(2, 3, 0));
+    assert_eq!(refusal(|p| p.c = Some(p.a.clone())), TickedError::Length { name: 'C', found: 8, expected: 6 });
+    assert_eq!(refusal(|p| p.shape.n = 5), TickedError::Length { name: 'B', found: 12, expected: 20 });
+    assert!(refusal(|p| p.setup.mode.lanes = 4).to_string().contains("mac.lanes=1"));
+}
