@@ -3,6 +3,11 @@
 //! It knows nothing of training, memory systems or programs. [`datapath`] defines what every
 //! operation computes; the engines around it give the same bits at different speeds.
 
+pub mod dataflow;
 pub mod datapath;
 pub mod problem;
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub mod testing;
+pub mod ticked;
 pub mod vector;
