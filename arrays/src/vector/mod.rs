@@ -1,3 +1,58 @@
-//! The vector unit: what it computes on codes, element by element.
+//! The vector unit: what its instructions compute on codes.
+//!
+//! [`elementwise`], [`reduce`] and [`pool`] are pure functions from gathered operand buffers to
+//! a result buffer and counts. [`apply`] is the definition of one element: decode, take the
+//! exact result, round once with the contract's `encode_decoded`. Everything faster
+//! states the domain in which it gives the same bits and is tested against that definition.
+//! [`work`] tells what an instruction costs from its shapes alone.
 
+mod adder;
+mod decoder;
+mod elementwise;
+mod exact;
 pub mod function;
+mod native;
+mod operation;
+mod order;
+mod pool;
+mod random;
+mod reduce;
+mod rounder;
+#[cfg(test)]
+mod tests;
+mod wide;
+mod work;
+
+pub use elementwise::elementwise;
+pub use exact::apply;
+pub use operation::{Elementwise, Operand, Pool, Reduction, Target, VectorError};
+pub use pool::pool;
+pub use reduce::reduce;
+pub use work::{Operation, VectorWork, work};
+
+use systole_isa::device::Activity;
+use systole_isa::format::Format;
+use systole_isa::round::Flags;
+
+/// Elements below which an instruction is computed on one thread.
+const PARALLEL_ELEMENTS: usize = 1 << 16;
+
+/// Counts one rounding's overflow and underflow.
+#[inline]
+const fn count_rounding(flags: Flags, activity: &mut Activity) {
+    activity.vector_overflows += flags.contains(Flags::OVERFLOW) as u64;
+    activity.vector_underflows += flags.contains(Flags::UNDERFLOW) as u64;
+}
+
+/// Counts one finished result: its rounding, and whether it is NaN.
+#[inline]
+const fn count_result(format: Format, code: u64, flags: Flags, activity: &mut Activity) {
+    count_rounding(flags, activity);
+    activity.vector_nans += format.is_nan(code) as u64;
+}
+
+/// The sum of two counts.
+fn total(mut a: Activity, b: Activity) -> Activity {
+    a += b;
+    a
+}

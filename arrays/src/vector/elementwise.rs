@@ -1,0 +1,275 @@
+//! Elementwise instructions: broadcasting, and the choice among definition, tables and fast paths.
+//!
+//! Elements are walked in blocks: operands are gathered into short buffers (repeated where the
+//! operand has extent 1), computed, rounded. Blocks run in parallel; an element's bits depend on
+//! its operands and site alone.
+
+use super::decoder::{Decoder, within_fp32};
+use super::exact::Scalar;
+use super::operation::{Elementwise, Operand, Target, VectorError, check_buffers, check_count};
+use super::rounder::{Rounder, plain};
+use super::{PARALLEL_ELEMENTS, count_result, native, random, total, wide};
+use rayon::prelude::*;
+use systole_isa::codes::Codes;
+use systole_isa::device::Activity;
+use systole_isa::round::Flags;
+
+/// Elements staged at a time.
+const BLOCK: usize = 512;
+/// Elements one thread takes at a time.
+const GRAIN: usize = 32 * BLOCK;
+/// Widest operand whose unary results are tabulated.
+const TABLE_BITS: u32 = 8;
+
+/// Refuses operands that do not repeat to the result's shape.
+pub(super) fn check_shapes(op: Elementwise, target: (usize, usize), operands: &[(usize, usize)]) -> Result<(), VectorError> {
+    check_count(op.mnemonic(), op.arity(), operands.len())?;
+    for (i, &(rows, cols)) in operands.iter().enumerate() {
+        if (rows != target.0 && rows != 1) || (cols != target.1 && cols != 1) {
+            let (target_rows, target_cols) = target;
+            return Err(VectorError::Broadcast { mnemonic: op.mnemonic(), operand: i + 1, rows, cols, target_rows, target_cols });
+        }
+    }
+    Ok(())
+}
+
+/// An elementwise instruction: result codes (row-major, `target.rows * target.cols`) and the
+/// overflows, underflows and NaNs among them. Operands with extent 1 repeat along that axis.
+///
+/// Stochastic rounding draws at the element's row and column, stage `Vector`, index 0.
+///
+/// # Errors
+/// A wrong number of operands, buffers that do not hold them, shapes that do not repeat to the
+/// result's, or formats the operation is not defined for.
+pub fn elementwise(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(Codes, Activity), VectorError> {
+    let shapes: Vec<_> = operands.iter().map(Operand::shape).collect();
+    check_shapes(op, target.shape(), &shapes)?;
+    check_buffers(op.mnemonic(), operands)?;
+    let formats: Vec<_> = operands.iter().map(|o| o.format).collect();
+    let scalar = Scalar::new(op, &formats, target.format, target.policy)?;
+    Ok(if native::computes(op, target.format, target.policy) && formats.iter().all(|&f| within_fp32(f)) {
+        by_native(op, target, operands)?
+    } else if op.arity() == 1 && formats[0].bits() <= TABLE_BITS && target.policy.rounding.random_bits() == 0 {
+        by_table(&scalar, target, &operands[0])
+    } else {
+        by_wide(op, target, operands).unwrap_or_else(|| by_definition(&scalar, target, operands))
+    })
+}
+
+/// An operand as blocks of elements of the result's shape.
+enum Source<'a, E> {
+    Whole(&'a Codes),
+    Scalar(E),
+    Row(Vec<E>),
+    Column(Vec<E>),
+}
+
+impl<'a, E: Copy + Default> Source<'a, E> {
+    /// `decode` fills a buffer with consecutive elements from an index on.
+    fn new(target: &Target, operand: &Operand<'a>, decode: &impl Fn(&Codes, usize, &mut [E])) -> Self {
+        let all = || {
+            let mut values = vec![E::default(); operand.codes.len()];
+            decode(operand.codes, 0, &mut values);
+            values
+        };
+        match operand.shape() {
+            shape if shape == target.shape() => Self::Whole(operand.codes),
+            (1, 1) => Self::Scalar(all()[0]),
+            (1, _) => Self::Row(all()),
+            _ => Self::Column(all()),
+        }
+    }
+
+    /// The elements from `start` on.
+    fn fill(&self, cols: usize, start: usize, decode: &impl Fn(&Codes, usize, &mut [E]), out: &mut [E]) {
+        match self {
+            Self::Whole(codes) => decode(codes, start, out),
+            Self::Scalar(value) => out.fill(*value),
+            Self::Row(values) => {
+                let (mut done, mut col) = (0, start % cols);
+                while done < out.len() {
+                    let run = (cols - col).min(out.len() - done);
+                    out[done..done + run].copy_from_slice(&values[col..col + run]);
+                    done += run;
+                    col = 0;
+                }
+            }
+            Self::Column(values) => {
+                let (mut done, mut row, mut left) = (0, start / cols, cols - start % cols);
+                while done < out.len() {
+                    let run = left.min(out.len() - done);
+                    out[done..done + run].fill(values[row]);
+                    done += run;
+                    row += 1;
+                    left = cols;
+                }
+            }
+        }
+    }
+}
+
+/// Fills `out` block by block; `kernel` gets a block's first index.
+fn blocks<T: Send>(out: &mut [T], kernel: impl Fn(usize, &mut [T], &mut Activity) + Sync) -> Activity {
+    let grain = |start: usize, out: &mut [T]| {
+        let mut activity = Activity::default();
+        for (i, block) in out.chunks_mut(BLOCK).enumerate() {
+            kernel(start + i * BLOCK, block, &mut activity);
+        }
+        activity
+    };
+    if out.len() <= PARALLEL_ELEMENTS {
+        return grain(0, out);
+    }
+    out.par_chunks_mut(GRAIN).enumerate().map(|(i, out)| grain(i * GRAIN, out)).reduce(Activity::default, total)
+}
+
+/// Fills a buffer of the target's codes, of whatever width, block by block.
+macro_rules! fill_codes {
+    ($target:expr, |$start:ident, $out:ident, $narrow:ident, $activity:ident| $body:expr) => {{
+        let mut codes = Codes::zeros($target.format, $target.rows * $target.cols);
+        macro_rules! width {
+            ($v:ident, $word:ty) => {
+                blocks($v, |$start, $out: &mut [$word], $activity| {
+                    let $narrow = |code: u64| code as $word;
+                    $body
+                })
+            };
+        }
+        let activity = match &mut codes {
+            Codes::U8(v) => width!(v, u8),
+            Codes::U16(v) => width!(v, u16),
+            Codes::U32(v) => width!(v, u32),
+            Codes::U64(v) => width!(v, u64),
+        };
+        (codes, activity)
+    }};
+}
+
+/// Operands beyond the operation's arity stand in for by the first.
+fn three<T>(count: usize, get: impl Fn(usize) -> T) -> [T; 3] {
+    std::array::from_fn(|i| get(if i < count { i } else { 0 }))
+}
+
+fn by_definition(scalar: &Scalar, target: &Target, operands: &[Operand]) -> (Codes, Activity) {
+    let decode = |codes: &Codes, start: usize, out: &mut [u64]| {
+        for (i, code) in out.iter_mut().enumerate() {
+            *code = codes.get(start + i);
+        }
+    };
+    let sources: Vec<_> = operands.iter().map(|o| Source::new(target, o, &decode)).collect();
+    let bits = target.policy.rounding.random_bits();
+    fill_codes!(target, |start, out, narrow, activity| {
+        let mut buffers = [[0; BLOCK]; 3];
+        let mut randoms = [0; BLOCK];
+        for (buffer, source) in buffers.iter_mut().zip(&sources) {
+            source.fill(target.cols, start, &decode, &mut buffer[..out.len()]);
+        }
+        if bits > 0 {
+            random::fill(target.site, bits, target.cols, start, &mut randoms[..out.len()]);
+        }
+        for (i, result) in out.iter_mut().enumerate() {
+            let (code, flags) = scalar.apply([buffers[0][i], buffers[1][i], buffers[2][i]], randoms[i]);
+            count_result(target.format, code, flags, activity);
+            *result = narrow(code);
+        }
+    })
+}
+
+/// Unary operations on at most 8 bits: every result is computed once, by definition.
+fn by_table(scalar: &Scalar, target: &Target, operand: &Operand) -> (Codes, Activity) {
+    let table: Vec<(u64, Flags)> = (0..1 << operand.format.bits()).map(|code| scalar.apply([code, 0, 0], 0)).collect();
+    let counts: Vec<Activity> = table
+        .iter()
+        .map(|&(code, flags)| {
+            let mut activity = Activity::default();
+            count_result(target.format, code, flags, &mut activity);
+            activity
+        })
+        .collect();
+    let mask = operand.format.mask();
+    let decode = |codes: &Codes, start: usize, out: &mut [u8]| {
+        for (i, code) in out.iter_mut().enumerate() {
+            *code = (codes.get(start + i) & mask) as u8;
+        }
+    };
+    let source = Source::new(target, operand, &decode);
+    fill_codes!(target, |start, out, narrow, activity| {
+        let mut buffer = [0; BLOCK];
+        source.fill(target.cols, start, &decode, &mut buffer[..out.len()]);
+        for (result, &code) in out.iter_mut().zip(&buffer) {
+            *result = narrow(table[usize::from(code)].0);
+            *activity += counts[usize::from(code)];
+        }
+    })
+}
+
+/// binary64 and one rounding, where operands, result and operation are in that domain.
+fn by_wide(op: Elementwise, target: &Target, operands: &[Operand]) -> Option<(Codes, Activity)> {
+    if !plain(target.policy) || !wide::computes(op, target.format, target.policy) {
+        return None;
+    }
+    let rounder = Rounder::new(target.format, target.policy)?;
+    let decoders: Vec<Decoder> = operands.iter().map(|o| Decoder::new(o.format)).collect::<Option<_>>()?;
+    let decode = |i: usize| {
+        let decoder = &decoders[i];
+        move |codes: &Codes, start: usize, out: &mut [f64]| decoder.fill(codes, start, out)
+    };
+    let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
+    let bits = rounder.rounding().random_bits();
+    let down = rounder.rounding().cancels_to_negative_zero();
+    Some(fill_codes!(target, |start, out, narrow, activity| {
+        let mut buffers = [[0.0; BLOCK]; 3];
+        let mut exact = [0.0; BLOCK];
+        let mut randoms = [0; BLOCK];
+        for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
+            source.fill(target.cols, start, &decode(i), &mut buffer[..out.len()]);
+        }
+        if bits > 0 {
+            random::fill(target.site, bits, target.cols, start, &mut randoms[..out.len()]);
+        }
+        wide::compute(op, down, three(sources.len(), |i| &buffers[i][..out.len()]), &mut exact[..out.len()]);
+        rounder.fill(&exact[..out.len()], &randoms[..out.len()], out, narrow, activity);
+    }))
+}
+
+/// The host's binary32.
+fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(Codes, Activity), VectorError> {
+    use systole_isa::format::Format;
+    let scalar = Scalar::new(op, &[Format::FP32; 3][..op.arity()], target.format, target.policy)?;
+    let decoders: Vec<Option<Decoder>> =
+        operands.iter().map(|o| if o.format == Format::FP32 { None } else { Decoder::new(o.format) }).collect();
+    let decode = |i: usize| {
+        let decoder = &decoders[i];
+        move |codes: &Codes, start: usize, out: &mut [u32]| match (decoder, codes) {
+            (None, Codes::U32(v)) => out.copy_from_slice(&v[start..start + out.len()]),
+            (None, _) => (),
+            (Some(decoder), _) => {
+                for (n, chunk) in out.chunks_mut(BLOCK).enumerate() {
+                    let mut values = [0.0; BLOCK];
+                    let values = &mut values[..chunk.len()];
+                    decoder.fill(codes, start + n * BLOCK, values);
+                    for (bits, &value) in chunk.iter_mut().zip(&*values) {
+                        *bits = (value as f32).to_bits();
+                    }
+                }
+            }
+        }
+    };
+    let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
+    let mut out = vec![0; target.rows * target.cols];
+    let activity = blocks(&mut out, |start, out, activity| {
+        let mut buffers = [[0; BLOCK]; 3];
+        let whole: [Option<&[u32]>; 3] = std::array::from_fn(|i| match (sources.get(i), decoders.get(i)) {
+            (Some(Source::Whole(Codes::U32(v))), Some(None)) => Some(&v[start..start + out.len()]),
+            _ => None,
+        });
+        for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
+            if whole[i].is_none() {
+                source.fill(target.cols, start, &decode(i), &mut buffer[..out.len()]);
+            }
+        }
+        let operands = three(sources.len(), |i| whole[i].unwrap_or(&buffers[i][..out.len()]));
+        native::compute(op, &scalar, operands, out, activity);
+    });
+    Ok((Codes::U32(out), activity))
+}

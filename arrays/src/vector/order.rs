@@ -1,0 +1,160 @@
+//! The order of codes: IEEE 754-2019 maximum without decoding.
+//!
+//! Sign-magnitude codes are ordered as their values are, two's complement as integers, so the
+//! larger of two codes of one format is found in integers, whatever the format.
+
+use super::{count_rounding, rounder::plain};
+use systole_isa::device::Activity;
+use systole_isa::exact::Exact;
+use systole_isa::format::{Decoded, Format};
+use systole_isa::round::{Overflow, Policy, SubnormalPolicy, convert, decode_with, encode_decoded};
+
+/// The order of one format's codes, under a subnormal policy.
+pub(super) struct Order {
+    format: Format,
+    subnormals: SubnormalPolicy,
+    mask: u64,
+    /// Sign bit and magnitude bits of a float; both 0 for fixed point.
+    sign: u64,
+    magnitude_mask: u64,
+    /// Magnitudes from here on are NaN or subject to a closer look.
+    finite: u64,
+    infinity: u64,
+    minus_zero_is_nan: bool,
+    /// Magnitudes below this are read as 0.
+    flushed_below: u64,
+}
+
+/// The place of NaN: above everything.
+const NAN: u64 = u64::MAX;
+const HALF: u64 = 1 << 63;
+
+impl Order {
+    pub fn new(format: Format, subnormals: SubnormalPolicy) -> Self {
+        let base = Self {
+            format,
+            subnormals,
+            mask: format.mask(),
+            sign: 0,
+            magnitude_mask: 0,
+            finite: 0,
+            infinity: 0,
+            minus_zero_is_nan: false,
+            flushed_below: 0,
+        };
+        match format {
+            Format::Fixed(_) => base,
+            Format::Float(f) => Self {
+                sign: f.sign_code(),
+                magnitude_mask: (1 << f.magnitude_bits()) - 1,
+                finite: f.max_finite_magnitude(),
+                infinity: f.infinity_magnitude().unwrap_or(0),
+                minus_zero_is_nan: !f.has_negative_zero(),
+                flushed_below: if subnormals.flushes_inputs() && f.subnormals == systole_isa::format::Subnormals::Gradual {
+                    1 << f.mantissa_bits
+                } else {
+                    0
+                },
+                ..base
+            },
+        }
+    }
+
+    /// A float's magnitude, [`NAN`] for NaN.
+    #[inline]
+    fn float_magnitude(&self, code: u64) -> u64 {
+        let magnitude = code & self.magnitude_mask;
+        if magnitude > self.finite && magnitude != self.infinity || magnitude == 0 && code & self.sign != 0 && self.minus_zero_is_nan {
+            NAN
+        } else if magnitude < self.flushed_below {
+            0
+        } else {
+            magnitude
+        }
+    }
+
+    /// An integer that orders codes as IEEE 754-2019 maximum does: NaN above all, +0 above -0.
+    #[inline]
+    pub fn of(&self, code: u64) -> u64 {
+        match self.format {
+            Format::Fixed(f) => f.integer(code & self.mask) as u64 ^ HALF,
+            Format::Float(_) => match self.float_magnitude(code) {
+                NAN => NAN,
+                magnitude if code & self.sign != 0 => !magnitude & !HALF,
+                magnitude => magnitude | HALF,
+            },
+        }
+    }
+
+    /// The like for magnitudes.
+    #[inline]
+    pub fn of_magnitude(&self, code: u64) -> u64 {
+        match self.format {
+            Format::Fixed(f) => f.integer(code & self.mask).unsigned_abs(),
+            Format::Float(_) => self.float_magnitude(code),
+        }
+    }
+
+    /// The winning code converted to the result's format; counts the result.
+    pub fn finish(&self, code: u64, output: Format, policy: Policy, random: u64, activity: &mut Activity) -> u64 {
+        let (result, flags) = if output == self.format && plain(policy) && policy.overflow == Overflow::Ieee && !output.is_nan(code) {
+            return code & self.mask;
+        } else {
+            convert(self.format, output, code, policy, random)
+        };
+        count_rounding(flags, activity);
+        activity.vector_nans += u64::from(output.is_nan(result));
+        result
+    }
+
+    /// The like for the magnitude of the winning code.
+    pub fn finish_magnitude(&self, code: u64, output: Format, policy: Policy, random: u64, activity: &mut Activity) -> u64 {
+        let magnitude = match decode_with(self.format, code, self.subnormals) {
+            Decoded::Nan => Decoded::Nan,
+            Decoded::Infinite { .. } => Decoded::Infinite { negative: false },
+            Decoded::Finite(x) => Decoded::Finite(Exact { negative: false, ..x }),
+        };
+        let (result, flags) = encode_decoded(output, magnitude, policy, random);
+        count_rounding(flags, activity);
+        activity.vector_nans += u64::from(output.is_nan(result));
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Elementwise, apply};
+    use super::*;
+    use systole_isa::format::NAMED;
+
+    #[test]
+    fn the_order_is_that_of_the_maximum() {
+        let formats = NAMED.iter().map(|n| n.format).filter(|f| f.bits() <= 8).chain([Format::FP16, Format::FP32, Format::INT32]);
+        for format in formats {
+            let bits = format.bits();
+            let step = if bits <= 8 { 1 } else { (format.mask() / 511).max(1) };
+            let codes: Vec<u64> = (0..512.min(format.mask() + 1)).map(|i| i * step).collect();
+            for policy in [Policy::RNE, Policy::RNE.subnormals(SubnormalPolicy::Daz)] {
+                let order = Order::new(format, policy.subnormals);
+                for &a in &codes {
+                    for &b in &codes {
+                        let winner = if order.of(b) > order.of(a) { b } else { a };
+                        let mut activity = Activity::default();
+                        let got = order.finish(winner, format, policy, 0, &mut activity);
+                        let want = apply(Elementwise::Maximum, &[(format, a), (format, b)], format, policy, 0).unwrap().0;
+                        assert_eq!(got, want, "{format} {a:#x} {b:#x}");
+
+                        let winner = if order.of_magnitude(b) > order.of_magnitude(a) { b } else { a };
+                        let got = order.finish_magnitude(winner, format, policy, 0, &mut activity);
+                        let magnitude = |code| apply(Elementwise::Absolute, &[(format, code)], Format::FP64, policy, 0).unwrap().0;
+                        let want =
+                            apply(Elementwise::Maximum, &[(Format::FP64, magnitude(a)), (Format::FP64, magnitude(b))], format, policy, 0)
+                                .unwrap()
+                                .0;
+                        assert_eq!(got, want, "|{format}| {a:#x} {b:#x}");
+                    }
+                }
+            }
+        }
+    }
+}
