@@ -6,12 +6,14 @@
 
 use super::decoder::{Decoder, within_fp32};
 use super::exact::Scalar;
+use super::narrow::Narrower;
 use super::operation::{Elementwise, Operand, Target, VectorError, check_buffers, check_count};
 use super::rounder::{Rounder, plain};
 use super::{PARALLEL_ELEMENTS, count_result, native, random, total, wide};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
+use systole_isa::format::Format;
 use systole_isa::round::Flags;
 
 /// Elements staged at a time.
@@ -47,13 +49,17 @@ pub fn elementwise(op: Elementwise, target: &Target, operands: &[Operand]) -> Re
     check_buffers(op.mnemonic(), operands)?;
     let formats: Vec<_> = operands.iter().map(|o| o.format).collect();
     let scalar = Scalar::new(op, &formats, target.format, target.policy)?;
-    Ok(if native::computes(op, target.format, target.policy) && formats.iter().all(|&f| within_fp32(f)) {
-        by_native(op, target, operands)?
-    } else if op.arity() == 1 && formats[0].bits() <= TABLE_BITS && target.policy.rounding.random_bits() == 0 {
-        by_table(&scalar, target, &operands[0])
-    } else {
-        by_wide(op, target, operands).unwrap_or_else(|| by_definition(&scalar, target, operands))
-    })
+    let fp32 = formats.iter().all(|&f| within_fp32(f));
+    if fp32 && native::computes(op, target.format, target.policy) {
+        return by_native(op, target, operands);
+    }
+    if op.arity() == 1 && formats[0].bits() <= TABLE_BITS && target.policy.rounding.random_bits() == 0 {
+        return Ok(by_table(&scalar, target, &operands[0]));
+    }
+    if fp32 && let Some(narrower) = Narrower::new(op, target.format, target.policy) {
+        return Ok(by_narrowing(&narrower, op, target, operands));
+    }
+    Ok(by_wide(op, target, operands).unwrap_or_else(|| by_definition(&scalar, target, operands)))
 }
 
 /// An operand as blocks of elements of the result's shape.
@@ -145,7 +151,7 @@ macro_rules! fill_codes {
     }};
 }
 
-/// Operands beyond the operation's arity stand in for by the first.
+/// Operands beyond the operation's arity are stood in for by the first.
 fn three<T>(count: usize, get: impl Fn(usize) -> T) -> [T; 3] {
     std::array::from_fn(|i| get(if i < count { i } else { 0 }))
 }
@@ -232,17 +238,19 @@ fn by_wide(op: Elementwise, target: &Target, operands: &[Operand]) -> Option<(Co
     }))
 }
 
-/// The host's binary32.
-fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(Codes, Activity), VectorError> {
-    use systole_isa::format::Format;
-    let scalar = Scalar::new(op, &[Format::FP32; 3][..op.arity()], target.format, target.policy)?;
-    let decoders: Vec<Option<Decoder>> =
-        operands.iter().map(|o| if o.format == Format::FP32 { None } else { Decoder::new(o.format) }).collect();
-    let decode = |i: usize| {
-        let decoder = &decoders[i];
-        move |codes: &Codes, start: usize, out: &mut [u32]| match (decoder, codes) {
-            (None, Codes::U32(v)) => out.copy_from_slice(&v[start..start + out.len()]),
-            (None, _) => (),
+/// Fills buffers with binary32 bits; the operand's format is within binary32.
+struct Fp32Bits {
+    /// None for fp32 itself.
+    decoder: Option<Decoder>,
+}
+
+impl Fp32Bits {
+    fn new(operand: &Operand) -> Self {
+        Self { decoder: if operand.format == Format::FP32 { None } else { Decoder::new(operand.format) } }
+    }
+
+    fn fill(&self, codes: &Codes, start: usize, out: &mut [u32]) {
+        match (&self.decoder, codes) {
             (Some(decoder), _) => {
                 for (n, chunk) in out.chunks_mut(BLOCK).enumerate() {
                     let mut values = [0.0; BLOCK];
@@ -253,14 +261,31 @@ fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(
                     }
                 }
             }
+            (None, Codes::U32(v)) => out.copy_from_slice(&v[start..start + out.len()]),
+            (None, _) => {
+                for (i, bits) in out.iter_mut().enumerate() {
+                    *bits = codes.get(start + i) as u32;
+                }
+            }
         }
+    }
+}
+
+/// The host's binary32.
+fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(Codes, Activity), VectorError> {
+    let scalar = Scalar::new(op, &[Format::FP32; 3][..op.arity()], target.format, target.policy)?;
+    let readers: Vec<Fp32Bits> = operands.iter().map(Fp32Bits::new).collect();
+    let decode = |i: usize| {
+        let reader = &readers[i];
+        move |codes: &Codes, start: usize, out: &mut [u32]| reader.fill(codes, start, out)
     };
     let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
     let mut out = vec![0; target.rows * target.cols];
     let activity = blocks(&mut out, |start, out, activity| {
         let mut buffers = [[0; BLOCK]; 3];
-        let whole: [Option<&[u32]>; 3] = std::array::from_fn(|i| match (sources.get(i), decoders.get(i)) {
-            (Some(Source::Whole(Codes::U32(v))), Some(None)) => Some(&v[start..start + out.len()]),
+        // Whole fp32 operands are read in place.
+        let whole: [Option<&[u32]>; 3] = std::array::from_fn(|i| match (sources.get(i), readers.get(i)) {
+            (Some(Source::Whole(Codes::U32(v))), Some(Fp32Bits { decoder: None })) => Some(&v[start..start + out.len()]),
             _ => None,
         });
         for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
@@ -272,4 +297,22 @@ fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(
         native::compute(op, &scalar, operands, out, activity);
     });
     Ok((Codes::U32(out), activity))
+}
+
+/// Binary32 values to narrow floats.
+fn by_narrowing(narrower: &Narrower, op: Elementwise, target: &Target, operands: &[Operand]) -> (Codes, Activity) {
+    let readers: Vec<Fp32Bits> = operands.iter().map(Fp32Bits::new).collect();
+    let decode = |i: usize| {
+        let reader = &readers[i];
+        move |codes: &Codes, start: usize, out: &mut [u32]| reader.fill(codes, start, out)
+    };
+    let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
+    fill_codes!(target, |start, out, narrow, activity| {
+        let mut buffers = [[0; BLOCK]; 2];
+        for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
+            source.fill(target.cols, start, &decode(i), &mut buffer[..out.len()]);
+        }
+        let [a, b] = &mut buffers;
+        narrower.compute(op, &mut a[..out.len()], &b[..out.len()], out, narrow, activity);
+    })
 }

@@ -11,6 +11,7 @@ mod decoder;
 mod elementwise;
 mod exact;
 pub mod function;
+mod narrow;
 mod native;
 mod operation;
 mod order;

@@ -10,7 +10,6 @@ use super::exact::Scalar;
 use super::function::Function;
 use super::operation::Elementwise;
 use super::rounder::plain;
-use super::wide::add_to_odd;
 use systole_isa::device::Activity;
 use systole_isa::format::Format;
 use systole_isa::round::{Policy, Rounding};
@@ -18,6 +17,8 @@ use systole_isa::round::{Policy, Rounding};
 const SIGN: u32 = 0x8000_0000;
 const INFINITY: u32 = 0x7f80_0000;
 const MIN_NORMAL: u32 = 0x0080_0000;
+/// Half an ulp of binary32 in a binary64 significand.
+const TIE: u32 = 1 << 28;
 
 /// True if [`compute`] gives the operation on binary32 values the same bits as its definition.
 pub(super) fn computes(op: Elementwise, output: Format, policy: Policy) -> bool {
@@ -60,10 +61,14 @@ pub(super) fn compute(op: Elementwise, scalar: &Scalar, operands: [&[u32]; 3], o
         Elementwise::Divide => {
             each!(|a, b, _c| (f(a) / f(b)).to_bits(), |r| not_finite(r) | (maybe_tiny(r) & (magnitude(a) != 0)))
         }
-        Elementwise::FusedMultiplyAdd => {
-            each!(|a, b, c| (add_to_odd::<false>(f64::from(f(a)) * f64::from(f(b)), f64::from(f(c))) as f32).to_bits(), |r| not_finite(r)
-                | (maybe_tiny(r) & (magnitude(a) != 0) & (magnitude(b) != 0)))
-        }
+        // The product is exact in binary64. Rounding the sum to 53 bits first can only mislead
+        // where it lands on a tie of binary32.
+        Elementwise::FusedMultiplyAdd => lanes(scalar, operands, out, activity, |a, b, c| {
+            let sum = f64::from(f(a)) * f64::from(f(b)) + f64::from(f(c));
+            let r = (sum as f32).to_bits();
+            let tie = sum.to_bits() as u32 & (TIE | (TIE - 1)) == TIE;
+            (r, not_finite(r) | tie | (maybe_tiny(r) & (magnitude(a) != 0) & (magnitude(b) != 0)))
+        }),
         Elementwise::Maximum => {
             each!(|a, b, _c| if ordered(a) >= ordered(b) { a } else { b }, |_r| not_finite(a) | not_finite(b))
         }

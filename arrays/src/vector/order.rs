@@ -3,11 +3,12 @@
 //! Sign-magnitude codes are ordered as their values are, two's complement as integers, so the
 //! larger of two codes of one format is found in integers, whatever the format.
 
-use super::{count_rounding, rounder::plain};
+use super::{count_result, rounder::plain};
+use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, Format};
-use systole_isa::round::{Overflow, Policy, SubnormalPolicy, convert, decode_with, encode_decoded};
+use systole_isa::round::{Overflow, Policy, SubnormalPolicy, decode_with, encode_decoded};
 
 /// The order of one format's codes, under a subnormal policy.
 pub(super) struct Order {
@@ -23,6 +24,15 @@ pub(super) struct Order {
     minus_zero_is_nan: bool,
     /// Magnitudes below this are read as 0.
     flushed_below: u64,
+}
+
+/// What is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Values.
+    Value,
+    /// Magnitudes.
+    Magnitude,
 }
 
 /// The place of NaN: above everything.
@@ -95,28 +105,36 @@ impl Order {
         }
     }
 
-    /// The winning code converted to the result's format; counts the result.
-    pub fn finish(&self, code: u64, output: Format, policy: Policy, random: u64, activity: &mut Activity) -> u64 {
-        let (result, flags) = if output == self.format && plain(policy) && policy.overflow == Overflow::Ieee && !output.is_nan(code) {
-            return code & self.mask;
-        } else {
-            convert(self.format, output, code, policy, random)
-        };
-        count_rounding(flags, activity);
-        activity.vector_nans += u64::from(output.is_nan(result));
-        result
+    /// [`Order::of`], or [`Order::of_magnitude`], of `out.len()` codes from `start` on.
+    pub fn fill(&self, key: Key, codes: &Codes, start: usize, out: &mut [u64]) {
+        macro_rules! each {
+            ($v:ident) => {
+                match key {
+                    Key::Value => out.iter_mut().zip(&$v[start..]).for_each(|(key, &code)| *key = self.of(code.into())),
+                    Key::Magnitude => out.iter_mut().zip(&$v[start..]).for_each(|(key, &code)| *key = self.of_magnitude(code.into())),
+                }
+            };
+        }
+        match codes {
+            Codes::U8(v) => each!(v),
+            Codes::U16(v) => each!(v),
+            Codes::U32(v) => each!(v),
+            Codes::U64(v) => each!(v),
+        }
     }
 
-    /// The like for the magnitude of the winning code.
-    pub fn finish_magnitude(&self, code: u64, output: Format, policy: Policy, random: u64, activity: &mut Activity) -> u64 {
-        let magnitude = match decode_with(self.format, code, self.subnormals) {
-            Decoded::Nan => Decoded::Nan,
-            Decoded::Infinite { .. } => Decoded::Infinite { negative: false },
-            Decoded::Finite(x) => Decoded::Finite(Exact { negative: false, ..x }),
+    /// The winning code, or its magnitude, converted to the result's format; counts the result.
+    pub fn finish(&self, key: Key, code: u64, output: Format, policy: Policy, random: u64, activity: &mut Activity) -> u64 {
+        if key == Key::Value && output == self.format && plain(policy) && policy.overflow == Overflow::Ieee && !output.is_nan(code) {
+            return code & self.mask;
+        }
+        let value = match (key, decode_with(self.format, code, self.subnormals)) {
+            (Key::Magnitude, Decoded::Infinite { .. }) => Decoded::Infinite { negative: false },
+            (Key::Magnitude, Decoded::Finite(x)) => Decoded::Finite(Exact { negative: false, ..x }),
+            (_, value) => value,
         };
-        let (result, flags) = encode_decoded(output, magnitude, policy, random);
-        count_rounding(flags, activity);
-        activity.vector_nans += u64::from(output.is_nan(result));
+        let (result, flags) = encode_decoded(output, value, policy, random);
+        count_result(output, result, flags, activity);
         result
     }
 }
@@ -140,12 +158,12 @@ mod tests {
                     for &b in &codes {
                         let winner = if order.of(b) > order.of(a) { b } else { a };
                         let mut activity = Activity::default();
-                        let got = order.finish(winner, format, policy, 0, &mut activity);
+                        let got = order.finish(Key::Value, winner, format, policy, 0, &mut activity);
                         let want = apply(Elementwise::Maximum, &[(format, a), (format, b)], format, policy, 0).unwrap().0;
                         assert_eq!(got, want, "{format} {a:#x} {b:#x}");
 
                         let winner = if order.of_magnitude(b) > order.of_magnitude(a) { b } else { a };
-                        let got = order.finish_magnitude(winner, format, policy, 0, &mut activity);
+                        let got = order.finish(Key::Magnitude, winner, format, policy, 0, &mut activity);
                         let magnitude = |code| apply(Elementwise::Absolute, &[(format, code)], Format::FP64, policy, 0).unwrap().0;
                         let want =
                             apply(Elementwise::Maximum, &[(Format::FP64, magnitude(a)), (Format::FP64, magnitude(b))], format, policy, 0)

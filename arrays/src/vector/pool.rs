@@ -6,7 +6,7 @@
 
 use super::adder::{Adder, with_adder};
 use super::operation::{Operand, Pool, Target, VectorError, check_buffers, check_count};
-use super::order::Order;
+use super::order::{Key, Order};
 use super::random::{Draws, addition};
 use super::{PARALLEL_ELEMENTS, total};
 use rayon::prelude::*;
@@ -96,10 +96,9 @@ impl Geometry {
         }
     }
 
-    /// What output pixel `output` of image `image` reads: pixels of the whole input.
-    fn window(&self, image: usize, output: usize) -> impl Iterator<Item = Option<usize>> + '_ {
-        let base = image * self.input_pixels;
-        self.taps[output * self.kernel..][..self.kernel].iter().map(move |tap| tap.map(|pixel| base + pixel))
+    /// What output pixel `output` reads: pixels of its own image.
+    fn window(&self, output: usize) -> impl Iterator<Item = Option<usize>> + '_ {
+        self.taps[output * self.kernel..][..self.kernel].iter().copied()
     }
 
     /// Computes the results image by image; `kernel` gets an image and its `pixels` rows.
@@ -141,50 +140,70 @@ pub fn pool(op: Pool, target: &Target, window: &Window, operands: &[Operand]) ->
         Pool::Maximum => maximum(&geometry, target, &operands[0]),
         Pool::Sum => with_adder!(operands[0].format, target, |adder| sum(&adder, &geometry, target, &operands[0])),
         Pool::MaximumGradient => {
-            let x = &operands[0];
-            let order = Order::new(x.format, target.policy.subnormals);
-            let choose = |image: usize, output: usize, chosen: &mut [usize]| {
-                let mut keys = vec![None; chosen.len()];
-                for pixel in geometry.window(image, output).flatten() {
-                    for (channel, (best, best_key)) in chosen.iter_mut().zip(&mut keys).enumerate() {
-                        let key = Some(order.of(x.codes.get(pixel * geometry.channels + channel)));
-                        if key > *best_key {
-                            (*best, *best_key) = (pixel, key);
-                        }
-                    }
-                }
-            };
-            with_adder!(operands[1].format, target, |adder| scatter(&adder, &geometry, target, &operands[1], Some(&choose)))
+            let winners = Winners::new(&geometry, &operands[0], target);
+            with_adder!(operands[1].format, target, |adder| scatter(&adder, &geometry, target, &operands[1], Some(&winners)))
         }
         Pool::Spread => {
-            let none: Option<&fn(usize, usize, &mut [usize])> = None;
-            with_adder!(operands[0].format, target, |adder| scatter(&adder, &geometry, target, &operands[0], none))
+            with_adder!(operands[0].format, target, |adder| scatter(&adder, &geometry, target, &operands[0], None))
         }
     };
     Ok((Codes::from_fn(target.format, results.len(), |i| results[i]), activity))
 }
 
-fn maximum(geometry: &Geometry, target: &Target, input: &Operand) -> (Vec<u64>, Activity) {
-    let order = Order::new(input.format, target.policy.subnormals);
-    let bits = target.policy.rounding.random_bits();
-    geometry.each_image(geometry.output_pixels, |image, results| {
-        let mut activity = Activity::default();
-        let mut keys = vec![None; geometry.channels];
-        for (output, best) in results.chunks_mut(geometry.channels).enumerate() {
-            keys.fill(None);
-            for pixel in geometry.window(image, output).flatten() {
-                for (channel, (best, best_key)) in best.iter_mut().zip(&mut keys).enumerate() {
-                    let code = input.codes.get(pixel * geometry.channels + channel);
-                    let key = Some(order.of(code));
-                    if key > *best_key {
-                        (*best, *best_key) = (code, key);
-                    }
+/// The first maximum of each window, channel by channel.
+struct Winners<'a> {
+    geometry: &'a Geometry,
+    order: Order,
+    input: &'a Operand<'a>,
+}
+
+impl<'a> Winners<'a> {
+    fn new(geometry: &'a Geometry, input: &'a Operand, target: &Target) -> Self {
+        Self { geometry, order: Order::new(input.format, target.policy.subnormals), input }
+    }
+
+    /// Ordering keys of one image's elements.
+    fn keys(&self, image: usize) -> Vec<u64> {
+        let size = self.geometry.input_pixels * self.geometry.channels;
+        let mut keys = vec![0; size];
+        self.order.fill(Key::Value, self.input.codes, image * size, &mut keys);
+        keys
+    }
+
+    /// The pixels of the image that win at `output`; `best` is scratch of the same length.
+    fn choose(&self, keys: &[u64], output: usize, best: &mut [u64], chosen: &mut [usize]) {
+        let channels = self.geometry.channels;
+        let mut pixels = self.geometry.window(output).flatten();
+        if let Some(pixel) = pixels.next() {
+            best.copy_from_slice(&keys[pixel * channels..][..channels]);
+            chosen.fill(pixel);
+        }
+        for pixel in pixels {
+            let keys = &keys[pixel * channels..][..channels];
+            for ((chosen, best), &key) in chosen.iter_mut().zip(&mut *best).zip(keys) {
+                if key > *best {
+                    (*chosen, *best) = (pixel, key);
                 }
             }
-            for (channel, result) in best.iter_mut().enumerate() {
+        }
+    }
+}
+
+fn maximum(geometry: &Geometry, target: &Target, input: &Operand) -> (Vec<u64>, Activity) {
+    let winners = Winners::new(geometry, input, target);
+    let bits = target.policy.rounding.random_bits();
+    let channels = geometry.channels;
+    geometry.each_image(geometry.output_pixels, |image, results| {
+        let mut activity = Activity::default();
+        let keys = winners.keys(image);
+        let (mut best, mut chosen) = (vec![0; channels], vec![0; channels]);
+        for (output, results) in results.chunks_mut(channels).enumerate() {
+            winners.choose(&keys, output, &mut best, &mut chosen);
+            for (channel, (result, &pixel)) in results.iter_mut().zip(&chosen).enumerate() {
                 let row = image * geometry.output_pixels + output;
                 let random = target.site.random(bits, row as u32, channel as u32, Stage::Vector, 0);
-                *result = order.finish(*result, target.format, target.policy, random, &mut activity);
+                let code = input.codes.get((image * geometry.input_pixels + pixel) * channels + channel);
+                *result = winners.order.finish(Key::Value, code, target.format, target.policy, random, &mut activity);
             }
         }
         activity
@@ -201,9 +220,11 @@ fn sum<A: Adder>(adder: &A, geometry: &Geometry, target: &Target, input: &Operan
         for (output, results) in results.chunks_mut(geometry.channels).enumerate() {
             let row = image * geometry.output_pixels + output;
             sums.fill(adder.zero());
-            for (pixel, &addition) in geometry.window(image, output).zip(&additions) {
+            for (pixel, &addition) in geometry.window(output).zip(&additions) {
                 match pixel {
-                    Some(pixel) => adder.terms(input.codes, pixel * geometry.channels, &mut terms),
+                    Some(pixel) => {
+                        adder.terms(input.codes, (image * geometry.input_pixels + pixel) * geometry.channels, &mut terms);
+                    }
                     // Not skipped: -0 + +0 is +0.
                     None => terms.fill(A::NOTHING),
                 }
@@ -220,47 +241,47 @@ fn sum<A: Adder>(adder: &A, geometry: &Geometry, target: &Target, input: &Operan
     })
 }
 
-/// Adds each element of G to the input pixel that `choose` names for its window and channel,
-/// or to every pixel of the window.
+/// Adds each element of G to the winner of its window and channel, or to every pixel of the
+/// window.
 fn scatter<A: Adder>(
     adder: &A,
     geometry: &Geometry,
     target: &Target,
     gradient: &Operand,
-    choose: Option<&(impl Fn(usize, usize, &mut [usize]) + Sync)>,
+    winners: Option<&Winners>,
 ) -> (Vec<u64>, Activity) {
     let bits = target.policy.rounding.random_bits();
     let channels = geometry.channels;
     geometry.each_image(geometry.input_pixels, |image, results| {
         let mut activity = Activity::default();
-        let base = image * geometry.input_pixels;
         let mut sums = vec![adder.zero(); results.len()];
         // Additions made to each element so far; kept where the draws depend on it.
         let mut made = vec![0; if bits == 0 { 0 } else { results.len() }];
-        let mut terms = vec![A::NOTHING; channels];
-        let mut chosen = vec![0; channels];
-        let mut add = |pixel: usize, channel: usize, term: A::Term| {
-            let index = (pixel - base) * channels + channel;
-            let random = if bits == 0 {
-                0
-            } else {
-                made[index] += 1;
-                Draws::new(target.site, bits, pixel, channel).draw(addition(target.site, bits, made[index] - 1))
-            };
-            sums[index] = adder.add(sums[index], term, random, &mut activity);
+        let mut draw = |index: usize| {
+            if bits == 0 {
+                return 0;
+            }
+            made[index] += 1;
+            let pixel = image * geometry.input_pixels + index / channels;
+            Draws::new(target.site, bits, pixel, index % channels).draw(addition(target.site, bits, made[index] - 1))
         };
+        let mut terms = vec![A::NOTHING; channels];
+        let keys = winners.map(|w| w.keys(image));
+        let (mut best, mut chosen) = (vec![0; channels], vec![0; channels]);
         for output in 0..geometry.output_pixels {
             adder.terms(gradient.codes, (image * geometry.output_pixels + output) * channels, &mut terms);
-            if let Some(choose) = choose {
-                choose(image, output, &mut chosen);
+            if let (Some(winners), Some(keys)) = (winners, &keys) {
+                winners.choose(keys, output, &mut best, &mut chosen);
                 for (channel, (&pixel, &term)) in chosen.iter().zip(&terms).enumerate() {
-                    add(pixel, channel, term);
+                    let index = pixel * channels + channel;
+                    sums[index] = adder.add(sums[index], term, draw(index), &mut activity);
                 }
-            } else {
-                for pixel in geometry.window(image, output).flatten() {
-                    for (channel, &term) in terms.iter().enumerate() {
-                        add(pixel, channel, term);
-                    }
+                continue;
+            }
+            for pixel in geometry.window(output).flatten() {
+                let first = pixel * channels;
+                for (channel, (sum, &term)) in sums[first..first + channels].iter_mut().zip(&terms).enumerate() {
+                    *sum = adder.add(*sum, term, draw(first + channel), &mut activity);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use super::adder::{Adder, with_adder};
 use super::operation::{Operand, Reduction, Target, VectorError, check_buffers, check_count};
-use super::order::Order;
+use super::order::{Key, Order};
 use super::random::{Draws, addition};
 use super::{PARALLEL_ELEMENTS, total};
 use rayon::prelude::*;
@@ -40,8 +40,8 @@ pub fn reduce(op: Reduction, target: &Target, operands: &[Operand]) -> Result<(C
     check_buffers(op.mnemonic(), operands)?;
     let (results, activity) = match op {
         Reduction::Sum => with_adder!(operand.format, target, |adder| sum(&adder, target, operand)),
-        Reduction::Maximum => maximum(target, operand, Order::of, Order::finish),
-        Reduction::Amax => maximum(target, operand, Order::of_magnitude, Order::finish_magnitude),
+        Reduction::Maximum => maximum(Key::Value, target, operand),
+        Reduction::Amax => maximum(Key::Magnitude, target, operand),
     };
     Ok((Codes::from_fn(target.format, results.len(), |i| results[i]), activity))
 }
@@ -125,54 +125,52 @@ fn sum<A: Adder>(adder: &A, target: &Target, operand: &Operand) -> (Vec<u64>, Ac
     (results, activity)
 }
 
-/// Converts a winning code: order, code, output format, policy, random bits, counts.
-type Finish = fn(&Order, u64, systole_isa::format::Format, systole_isa::round::Policy, u64, &mut Activity) -> u64;
-
-fn maximum(target: &Target, operand: &Operand, key: impl Fn(&Order, u64) -> u64 + Sync, finish: Finish) -> (Vec<u64>, Activity) {
+fn maximum(key: Key, target: &Target, operand: &Operand) -> (Vec<u64>, Activity) {
     let order = Order::new(operand.format, target.policy.subnormals);
     let elements = operand.codes.len();
     let bits = target.policy.rounding.random_bits();
     let mut results = vec![0; target.rows * target.cols];
-    let convert = |index: usize, code: u64, activity: &mut Activity| {
+    let finish = |index: usize, winner: usize, activity: &mut Activity| {
         let (row, col) = ((index / target.cols) as u32, (index % target.cols) as u32);
         let random = target.site.random(bits, row, col, Stage::Vector, 0);
-        finish(&order, code, target.format, target.policy, random, activity)
+        order.finish(key, operand.codes.get(winner), target.format, target.policy, random, activity)
     };
     let activity = match chains(target, operand) {
         Chains::Consecutive(length) => run(elements, (4 * BLOCK).div_ceil(length), &mut results, |first, results| {
             let mut activity = Activity::default();
+            let mut keys = [0; BLOCK];
             for (i, result) in results.iter_mut().enumerate() {
-                let start = (first + i) * length;
-                let mut best = operand.codes.get(start);
-                let mut best_key = key(&order, best);
-                for t in start + 1..start + length {
-                    let code = operand.codes.get(t);
-                    let code_key = key(&order, code);
-                    if code_key > best_key {
-                        (best, best_key) = (code, code_key);
+                let base = (first + i) * length;
+                let (mut winner, mut best) = (base, 0);
+                for start in (base..base + length).step_by(BLOCK) {
+                    let keys = &mut keys[..BLOCK.min(base + length - start)];
+                    order.fill(key, operand.codes, start, keys);
+                    let highest = keys.iter().copied().max().unwrap_or(0);
+                    if highest > best {
+                        best = highest;
+                        winner = start + keys.iter().position(|&k| k == highest).unwrap_or(0);
                     }
                 }
-                *result = convert(first + i, best, &mut activity);
+                *result = finish(first + i, winner, &mut activity);
             }
             activity
         }),
         Chains::Columns(cols) => run(elements, COLUMNS, &mut results, |first, results| {
             let mut activity = Activity::default();
-            for (i, result) in results.iter_mut().enumerate() {
-                *result = operand.codes.get(first + i);
-            }
-            let mut keys: Vec<u64> = results.iter().map(|&code| key(&order, code)).collect();
-            for row in 1..operand.rows {
-                for (i, (best, best_key)) in results.iter_mut().zip(&mut keys).enumerate() {
-                    let code = operand.codes.get(row * cols + first + i);
-                    let code_key = key(&order, code);
-                    if code_key > *best_key {
-                        (*best, *best_key) = (code, code_key);
+            let mut winners: Vec<usize> = (first..first + results.len()).collect();
+            let mut best = vec![0; results.len()];
+            let mut keys = vec![0; results.len()];
+            for row in 0..operand.rows {
+                let start = row * cols + first;
+                order.fill(key, operand.codes, start, &mut keys);
+                for (i, ((winner, best), &key)) in winners.iter_mut().zip(&mut best).zip(&keys).enumerate() {
+                    if key > *best {
+                        (*winner, *best) = (start + i, key);
                     }
                 }
             }
-            for (i, result) in results.iter_mut().enumerate() {
-                *result = convert(first + i, *result, &mut activity);
+            for (i, (result, &winner)) in results.iter_mut().zip(&winners).enumerate() {
+                *result = finish(first + i, winner, &mut activity);
             }
             activity
         }),

@@ -159,6 +159,47 @@ fn native_binary32() {
 }
 
 #[test]
+fn narrowing() {
+    let mut random = Random(12);
+    let ops = [Elementwise::Convert, Elementwise::Negate, Elementwise::Absolute, Elementwise::Relu, Elementwise::Gate];
+    let outputs = formats(&[
+        "e4m3fn",
+        "e5m2",
+        "e4m3fnuz",
+        "e2m1f",
+        "e6m9",
+        "e6m9f",
+        "bf16",
+        "fp16",
+        "e5m1",
+        "e5m0f",
+        "e4m0f",
+        "e4m3b-20fn",
+        "e8m3b130",
+    ]);
+    for op in ops {
+        for &to in &outputs {
+            for overflow in [Overflow::Ieee, Overflow::Saturate] {
+                check_instruction(op, &formats(&["fp32", "fp32"])[..op.arity()], to, Policy::RNE.overflow(overflow), 4000, &mut random);
+            }
+            check_instruction(op, &formats(&["bf16", "e5m2"])[..op.arity()], to, Policy::RNE, 1000, &mut random);
+        }
+    }
+    // Every value around the subnormals, the smallest normal and the largest numbers.
+    for to in outputs {
+        let Format::Float(f) = to else { continue };
+        let place = |exponent: i32| ((exponent + 127).clamp(0, 254) as u32) << 23;
+        let codes = [f.min_quantum_exponent() - 1, f.min_quantum_exponent(), f.min_exponent() - 1, f.min_exponent(), f.bias]
+            .into_iter()
+            .flat_map(|e| (0..1 << 13).map(move |i| place(e) + (i << 10) + (i & 1) * 1023))
+            .chain((0..1 << 13).map(|i| i << 10))
+            .flat_map(|code| [code, code | 0x8000_0000])
+            .collect();
+        check_conversion(Format::FP32, to, Policy::RNE, &Codes::U32(codes));
+    }
+}
+
+#[test]
 fn fused_multiply_add_at_ties() {
     // a b + c with c an exact half ulp of the product's rounding away, give or take a little.
     let mut random = Random(7);
