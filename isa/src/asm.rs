@@ -8,7 +8,7 @@
 
 mod binary;
 
-pub use binary::{ContainerError, from_bytes, to_bytes};
+pub use binary::{ContainerError, MAGIC, from_bytes, to_bytes};
 
 use crate::field::Region;
 use crate::format::{Format, FormatNameError};

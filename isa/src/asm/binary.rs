@@ -10,7 +10,8 @@ use crate::format::Format;
 use crate::instruction::{Instruction, InstructionError};
 use crate::program::{Program, Segment};
 
-const MAGIC: [u8; 8] = *b"systole\x1a";
+/// First bytes of every binary program.
+pub const MAGIC: [u8; 8] = *b"systole\x1a";
 const VERSION: u32 = 1;
 
 /// Bytes that are no program.

@@ -84,9 +84,8 @@ fn instruction() -> impl Strategy<Value = Instruction> {
 }
 
 fn segment() -> impl Strategy<Value = Segment> {
-    let format = prop_oneof![
-        Just("e4m3fn"), Just("fp32"), Just("e6m9"), Just("fx46.18"), Just("e2m1f"), Just("int8"), Just("fp64"), Just("e7m9")
-    ];
+    let format =
+        prop_oneof![Just("e4m3fn"), Just("fp32"), Just("e6m9"), Just("fx46.18"), Just("e2m1f"), Just("int8"), Just("fp64"), Just("e7m9")];
     (any::<u64>(), format, prop::collection::vec(any::<u64>(), 0..40)).prop_map(|(address, format, codes)| {
         let format: Format = format.parse().unwrap();
         Segment { address, format, codes: codes.into_iter().map(|c| c & format.mask()).collect() }
@@ -95,12 +94,7 @@ fn segment() -> impl Strategy<Value = Segment> {
 
 fn program() -> impl Strategy<Value = Program> {
     let regions = prop::collection::btree_set("\\PC{0,6}|[a-z]{1,3}|[\"\\\\;#\n\r\t ]{1,4}|[0-9]{1,2}", 0..6);
-    (
-        prop::collection::vec(instruction(), 0..40),
-        regions,
-        prop::collection::vec(segment(), 0..3),
-        prop::collection::vec(segment(), 0..3),
-    )
+    (prop::collection::vec(instruction(), 0..40), regions, prop::collection::vec(segment(), 0..3), prop::collection::vec(segment(), 0..3))
         .prop_map(|(instructions, regions, data, expect)| Program { instructions, regions: regions.into_iter().collect(), data, expect })
 }
 

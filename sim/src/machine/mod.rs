@@ -1,0 +1,318 @@
+//! The machine: memories, registers and units that run programs.
+//!
+//! Values and time are computed apart. Values follow program order, by the engine chosen; the
+//! schedule follows from program and design alone and is kept for programs run again. A run
+//! begins with registers as [`registers::Registers`] says and a scratchpad of zeros; DRAM
+//! keeps its contents.
+
+mod engine;
+mod memory;
+mod operation;
+mod overlap;
+mod registers;
+mod schedule;
+mod sequencer;
+mod transfer;
+mod values;
+
+pub use engine::Engine;
+
+use memory::Memory;
+use operation::{Hardware, Operation, Refusal};
+use registers::Registers;
+use sequencer::{SequenceError, Sequencer, Turn};
+use std::collections::{BTreeSet, VecDeque};
+use systole_arrays::fast::KernelChoice;
+use systole_arrays::vector::{self, Operation as VectorKind};
+use systole_isa::codes::Codes;
+use systole_isa::design::{Arithmetic, Design};
+use systole_isa::device::{Activity, Device, DeviceError, Record};
+use systole_isa::entropy::Site;
+use systole_isa::format::Format;
+use systole_isa::instruction::Instruction;
+use systole_isa::program::Program;
+use systole_isa::view::Space;
+use values::{Executor, Memories};
+
+/// Instructions a run may execute unless [`Machine::with_instruction_limit`] says otherwise.
+pub const INSTRUCTION_LIMIT: u64 = 1_000_000_000;
+
+/// Programs whose schedules are kept.
+const KEPT_SCHEDULES: usize = 64;
+
+/// A program's schedule.
+#[derive(Debug)]
+struct Kept {
+    instructions: Vec<Instruction>,
+    regions: Vec<String>,
+    record: Record,
+}
+
+/// A machine of one design.
+#[derive(Debug)]
+pub struct Machine {
+    hardware: Hardware,
+    engine: Engine,
+    choice: KernelChoice,
+    memories: Memories,
+    limit: u64,
+    schedules: VecDeque<Kept>,
+    kernels: BTreeSet<String>,
+}
+
+/// A segment whose codes are not those expected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Byte address of the code.
+    pub address: u64,
+    /// Its format.
+    pub format: Format,
+    /// What a correct run leaves there.
+    pub expected: u64,
+    /// What is there.
+    pub found: u64,
+}
+
+impl Machine {
+    /// A machine with an empty DRAM. Matrix products use the kernels of `choice` under
+    /// [`Engine::Fast`].
+    ///
+    /// # Errors
+    /// [`DeviceError::CostOnly`] for a design without modelled values, unless the engine is
+    /// [`Engine::Timing`].
+    pub fn new(design: Design, engine: Engine, choice: KernelChoice) -> Result<Self, DeviceError> {
+        if let (Arithmetic::CostOnly(reason), true) = (&design.arithmetic, engine.computes_values()) {
+            return Err(DeviceError::CostOnly { design: design.name.clone(), reason: reason.clone() });
+        }
+        let hardware = Hardware::new(design);
+        let memories =
+            Memories { dram: Memory::new(hardware.size(Space::Dram)), scratchpad: Memory::new(hardware.size(Space::Scratchpad)) };
+        let limit = INSTRUCTION_LIMIT;
+        Ok(Self { hardware, engine, choice, memories, limit, schedules: VecDeque::new(), kernels: BTreeSet::new() })
+    }
+
+    /// The same machine, executing at most `limit` instructions a run (2^32 at most).
+    #[must_use]
+    pub fn with_instruction_limit(mut self, limit: u64) -> Self {
+        self.limit = limit.min(1 << 32);
+        self
+    }
+
+    /// Kernels that matrix products have used so far, each with what kept it from a faster one.
+    pub fn kernels_used(&self) -> Vec<String> {
+        self.kernels.iter().cloned().collect()
+    }
+
+    /// Places the program's data in DRAM and runs it.
+    ///
+    /// # Errors
+    /// Data outside DRAM, and whatever [`Device::run`] refuses.
+    pub fn run_with_data(&mut self, program: &Program, step: u64) -> Result<Record, DeviceError> {
+        for segment in &program.data {
+            self.write(segment.address, segment.format, &segment.codes)?;
+        }
+        self.run(program, step)
+    }
+
+    /// Where DRAM differs from what the program expects to leave, NaN codes included.
+    ///
+    /// # Errors
+    /// An expectation outside DRAM.
+    pub fn differences(&self, program: &Program) -> Result<Vec<Difference>, DeviceError> {
+        let mut differences = Vec::new();
+        for segment in &program.expect {
+            let codes = self.read(segment.address, segment.format, segment.codes.len())?;
+            let pairs = segment.codes.iter().zip(codes).enumerate();
+            differences.extend(pairs.filter(|(_, (expected, found))| *expected != found).map(|(i, (&expected, found))| Difference {
+                address: segment.address + i as u64 * u64::from(segment.format.storage_bytes()),
+                format: segment.format,
+                expected,
+                found,
+            }));
+        }
+        Ok(differences)
+    }
+
+    fn host_range(&self, what: &str, address: u64, format: Format, count: usize) -> Result<(), DeviceError> {
+        let bytes = count as u128 * u128::from(format.storage_bytes());
+        let last = u128::from(address) + bytes.max(1) - 1;
+        if count > 0 && last >= u128::from(self.memories.dram.size()) {
+            return Err(out_of_range(&self.hardware, what.to_owned(), Space::Dram, address.into(), last as i128));
+        }
+        Ok(())
+    }
+
+    /// The schedule of a program, from those kept or made now.
+    fn schedule(&mut self, program: &Program) -> Result<Record, DeviceError> {
+        let known = self.schedules.iter().position(|k| k.instructions == program.instructions && k.regions == program.regions);
+        if let Some(kept) = known.and_then(|i| self.schedules.remove(i)) {
+            let record = kept.record.clone();
+            self.schedules.push_back(kept);
+            return Ok(record);
+        }
+        let record = self.timed(program)?;
+        if self.schedules.len() == KEPT_SCHEDULES {
+            self.schedules.pop_front();
+        }
+        self.schedules.push_back(Kept {
+            instructions: program.instructions.clone(),
+            regions: program.regions.clone(),
+            record: record.clone(),
+        });
+        Ok(record)
+    }
+
+    fn timed(&self, program: &Program) -> Result<Record, DeviceError> {
+        let mut schedule = schedule::Schedule::new(&self.hardware, self.named_scratchpad(program)?);
+        self.walk(program, |turn, operation| {
+            if let Operation::Mark(region) = operation {
+                schedule.enter(&program.regions[*region]);
+            }
+            if let (Operation::Vector(vector), Engine::Timing) = (operation, self.engine) {
+                // Values would be refused too, where an operation is not defined for its formats.
+                if let VectorKind::Elementwise(op) = vector.kind {
+                    let codes: Vec<(Format, u64)> = vector.operands().iter().map(|view| (view.format, 0)).collect();
+                    vector::apply(op, &codes, vector.d.format, vector.policy, 0).map_err(|e| e.to_string())?;
+                }
+            }
+            schedule.operation(operation).map_err(|message| format!("after {} instructions: {message}", turn.ordinal))
+        })?;
+        Ok(schedule.finish())
+    }
+
+    /// The first scratchpad byte above all that the program's tensors name.
+    fn named_scratchpad(&self, program: &Program) -> Result<u64, DeviceError> {
+        let names = |i: &Instruction| matches!(i, Instruction::Tensor { space: Space::Scratchpad, .. });
+        if !program.instructions.iter().any(names) {
+            return Ok(0);
+        }
+        let mut top = 0;
+        self.walk(program, |_, operation| {
+            let mut see = |view: &systole_isa::view::TensorView| {
+                if let (Space::Scratchpad, Some((_, last))) = (view.space, view.byte_range()) {
+                    top = top.max(last as u64 + 1);
+                }
+            };
+            match operation {
+                Operation::Load { dst, src } | Operation::Store { dst, src } => [dst, src].into_iter().for_each(&mut see),
+                Operation::Matrix(m) => [&m.d, &m.a, &m.b].into_iter().chain(&m.c).for_each(&mut see),
+                Operation::Vector(v) => v.operands().iter().chain([&v.d]).for_each(&mut see),
+                Operation::Configure | Operation::Fence | Operation::Mark(_) => {}
+            }
+            Ok(())
+        })?;
+        Ok(top)
+    }
+
+    /// Executes the program with values; activity by region.
+    fn valued(&mut self, program: &Program, step: u64) -> Result<Vec<(String, Activity)>, DeviceError> {
+        self.memories.scratchpad.clear();
+        let mut regions: Vec<(String, Activity)> = Vec::new();
+        let mut present = None;
+        let Self { hardware, engine, choice, memories, limit, kernels, .. } = self;
+        let mut executor = Executor { hardware, memories, engine: *engine, choice: *choice, kernels };
+        walk(hardware, *limit, program, |turn, operation| {
+            let slot = match (operation, present) {
+                (Operation::Mark(_), _) | (_, None) => {
+                    let name = if let Operation::Mark(region) = operation { program.regions[*region].as_str() } else { "" };
+                    let known = regions.iter().position(|(known, _)| known == name);
+                    known.unwrap_or_else(|| {
+                        regions.push((name.to_owned(), Activity::default()));
+                        regions.len() - 1
+                    })
+                }
+                (_, Some(slot)) => slot,
+            };
+            present = Some(slot);
+            let site = Site { seed: hardware.design.seed, step: step as u32, instruction: turn.ordinal as u32 };
+            regions[slot].1 += executor.execute(operation, site)?;
+            Ok(())
+        })?;
+        Ok(regions)
+    }
+
+    fn walk(&self, program: &Program, visit: impl FnMut(&Turn<'_>, &Operation) -> Result<(), String>) -> Result<(), DeviceError> {
+        walk(&self.hardware, self.limit, program, visit)
+    }
+}
+
+/// Resolves and visits every instruction of a program in order.
+fn walk(
+    hardware: &Hardware,
+    limit: u64,
+    program: &Program,
+    mut visit: impl FnMut(&Turn<'_>, &Operation) -> Result<(), String>,
+) -> Result<(), DeviceError> {
+    let text = |index: usize| program.instructions.get(index).map(Instruction::to_string).unwrap_or_default();
+    let mut sequencer = Sequencer::new(&program.instructions, limit);
+    let mut registers = Registers::new(&hardware.design);
+    loop {
+        let turn = match sequencer.step() {
+            Ok(Some(turn)) => turn,
+            Ok(None) => return Ok(()),
+            Err(SequenceError { index, message }) => return Err(DeviceError::Illegal { index, text: text(index), message }),
+        };
+        let visited = hardware
+            .resolve(&mut registers, turn.instruction, program.regions.len())
+            .and_then(|operation| visit(&turn, &operation).map_err(Refusal::from));
+        match visited {
+            Ok(()) => {}
+            Err(Refusal::Illegal(message)) => return Err(DeviceError::Illegal { index: turn.index, text: text(turn.index), message }),
+            Err(Refusal::OutOfRange { space, first, last }) => {
+                let what = format!("instruction {} `{}`", turn.index, text(turn.index));
+                return Err(out_of_range(hardware, what, space, first, last));
+            }
+        }
+    }
+}
+
+fn out_of_range(hardware: &Hardware, what: String, space: Space, first: i128, last: i128) -> DeviceError {
+    let (memory, mend) = match space {
+        Space::Dram => ("DRAM", "memory.dram_mib"),
+        Space::Scratchpad => ("scratchpad", "memory.scratchpad_kib"),
+    };
+    // Negative addresses print as the two's complement that an address register would hold.
+    let printed = |address: i128| address.clamp(i64::MIN.into(), u64::MAX.into()) as u64;
+    DeviceError::OutOfRange { what, first: printed(first), last: printed(last), memory, size: hardware.size(space), mend }
+}
+
+impl Device for Machine {
+    fn design(&self) -> &Design {
+        &self.hardware.design
+    }
+
+    fn write(&mut self, address: u64, format: Format, codes: &[u64]) -> Result<(), DeviceError> {
+        self.host_range("write from the host", address, format, codes.len())?;
+        if self.engine.computes_values() {
+            let codes = Codes::from_fn(format, codes.len(), |i| codes[i] & format.mask());
+            self.memories.dram.write(address, &transfer::to_bytes(format, &codes));
+        }
+        Ok(())
+    }
+
+    fn read(&self, address: u64, format: Format, count: usize) -> Result<Vec<u64>, DeviceError> {
+        self.host_range("read by the host", address, format, count)?;
+        let mut bytes = vec![0; count * format.storage_bytes() as usize];
+        self.memories.dram.read(address, &mut bytes);
+        Ok(transfer::from_bytes(format, bytes).iter().collect())
+    }
+
+    /// Runs a program. The low 32 bits of `step` enter the site of stochastic rounding, with
+    /// the ordinal of the instruction among those executed.
+    fn run(&mut self, program: &Program, step: u64) -> Result<Record, DeviceError> {
+        if !self.engine.computes_values() {
+            return self.schedule(program);
+        }
+        let activity = self.valued(program, step)?;
+        let mut record = self.schedule(program)?;
+        let mut total = Activity::default();
+        for (name, counts) in activity {
+            total += counts;
+            if let Some(region) = record.regions.iter_mut().find(|r| r.name == name) {
+                region.activity = Some(counts);
+            }
+        }
+        record.activity = Some(total);
+        Ok(record)
+    }
+}

@@ -1,0 +1,137 @@
+//! What instructions do to memory.
+
+use super::engine::Engine;
+use super::memory::Memory;
+use super::operation::{Hardware, Matrix, Operation, Vector};
+use super::transfer::{gather, scatter};
+use std::collections::BTreeSet;
+use systole_arrays::fast::{self, KernelChoice};
+use systole_arrays::problem::{Operands, Setup};
+use systole_arrays::ticked;
+use systole_arrays::vector::{Operand, Operation as VectorKind, Target, elementwise, pool, reduce};
+use systole_isa::codes::Codes;
+use systole_isa::device::Activity;
+use systole_isa::entropy::Site;
+use systole_isa::view::{Space, TensorView};
+
+/// Elements of an operand that are gathered at most.
+const MAX_ELEMENTS: u64 = 1 << 31;
+
+/// Both memories.
+#[derive(Debug)]
+pub struct Memories {
+    pub dram: Memory,
+    pub scratchpad: Memory,
+}
+
+impl Memories {
+    const fn of(&self, space: Space) -> &Memory {
+        match space {
+            Space::Dram => &self.dram,
+            Space::Scratchpad => &self.scratchpad,
+        }
+    }
+
+    fn gather(&self, view: &TensorView) -> Result<Codes, String> {
+        if view.elements() > MAX_ELEMENTS {
+            return Err(format!(
+                "an operand of {}x{} has more than the 2^31 elements that engines with values gather; split it, or use --engine timing",
+                view.rows, view.cols
+            ));
+        }
+        Ok(gather(self.of(view.space), view))
+    }
+
+    fn scatter(&mut self, view: &TensorView, codes: &Codes) {
+        let memory = match view.space {
+            Space::Dram => &mut self.dram,
+            Space::Scratchpad => &mut self.scratchpad,
+        };
+        scatter(memory, view, codes);
+    }
+}
+
+/// Executes operations with values, in program order.
+#[derive(Debug)]
+pub struct Executor<'a> {
+    pub hardware: &'a Hardware,
+    pub memories: &'a mut Memories,
+    pub engine: Engine,
+    pub choice: KernelChoice,
+    /// Kernels used so far, in words.
+    pub kernels: &'a mut BTreeSet<String>,
+}
+
+impl Executor<'_> {
+    /// Carries out one operation at a site.
+    ///
+    /// # Errors
+    /// What the engines refuse.
+    pub fn execute(&mut self, operation: &Operation, site: Site) -> Result<Activity, String> {
+        match operation {
+            Operation::Configure | Operation::Fence | Operation::Mark(_) => Ok(Activity::default()),
+            Operation::Load { dst, src } | Operation::Store { dst, src } => {
+                let codes = self.memories.gather(src)?;
+                self.memories.scatter(dst, &codes);
+                Ok(Activity::default())
+            }
+            Operation::Matrix(matrix) => self.matrix(matrix, site),
+            Operation::Vector(vector) => self.vector(vector, site),
+        }
+    }
+
+    fn matrix(&mut self, matrix: &Matrix, site: Site) -> Result<Activity, String> {
+        let a = self.memories.gather(&matrix.a)?;
+        let b = self.memories.gather(&matrix.b)?;
+        let c = matrix.c.as_ref().map(|c| self.memories.gather(c)).transpose()?;
+        let setup = Setup {
+            array: self.hardware.design.array,
+            mode: self.hardware.modes[matrix.mode].clone(),
+            bias_a: matrix.biases.0,
+            bias_b: matrix.biases.1,
+            output: matrix.output,
+            site,
+        };
+        let operands = Operands { a: &a, b: &b, c: c.as_ref() };
+        let values = match self.engine {
+            Engine::Ticked => {
+                let (values, counted) = ticked::gemm(&setup, matrix.shape, &operands).map_err(|e| e.to_string())?;
+                let predicted = self.hardware.plan(matrix).cost();
+                if counted != predicted {
+                    return Err(format!(
+                        "the ticked array counted {counted:?}, the closed form {predicted:?}; this is a defect of the simulator"
+                    ));
+                }
+                values
+            }
+            Engine::Fast | Engine::Timing => {
+                let (values, used) = fast::gemm(&setup, matrix.shape, &operands, self.choice);
+                let words = if used.reason.is_empty() { used.name.to_owned() } else { format!("{}: {}", used.name, used.reason) };
+                self.kernels.insert(words);
+                values
+            }
+        };
+        self.memories.scatter(&matrix.d, &values.d);
+        Ok(values.activity)
+    }
+
+    fn vector(&mut self, vector: &Vector, site: Site) -> Result<Activity, String> {
+        let codes = vector.operands().iter().map(|view| self.memories.gather(view)).collect::<Result<Vec<_>, _>>()?;
+        let operands: Vec<Operand> = vector
+            .operands()
+            .iter()
+            .zip(&codes)
+            .map(|(view, codes)| Operand { format: view.format, rows: view.rows as usize, cols: view.cols as usize, codes })
+            .collect();
+        let d = &vector.d;
+        let target = Target { format: d.format, rows: d.rows as usize, cols: d.cols as usize, policy: vector.policy, site };
+        let (codes, activity) = match vector.kind {
+            VectorKind::Elementwise(op) => elementwise(op, &target, &operands),
+            VectorKind::Reduce(op) => reduce(op, &target, &operands),
+            VectorKind::Pool(op, window) => pool(op, &target, &window, &operands),
+        }
+        .map_err(|e| e.to_string())?;
+        self.memories.scatter(d, &codes);
+        Ok(activity)
+    }
+}
