@@ -36,7 +36,7 @@ pub(super) fn add_to_odd<const DOWN: bool>(a: f64, b: f64) -> f64 {
     let b_part = sum - a;
     let error = (a - (sum - b_part)) + (b - b_part);
     let bits = sum.to_bits();
-    let inexact = error > 0.0 || error < 0.0;
+    let inexact = error.abs() > 0.0;
     let even = bits & 1 == 0;
     let inward = (error.to_bits() ^ bits) >> 63;
     // One ulp toward the exact sum: +1 outward, -1 inward, in magnitude.

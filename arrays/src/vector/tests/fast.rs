@@ -128,7 +128,7 @@ fn conversions_between_all_narrow_formats() {
 fn check_instruction(op: Elementwise, inputs: &[Format], to: Format, policy: Policy, len: usize, random: &mut Random) {
     let buffers: Vec<Codes> = inputs.iter().map(|&f| Codes::from_fn(f, len, |_| random.code(f))).collect();
     let cols = 1 + random.next() as usize % len;
-    let (rows, cols) = if len % cols == 0 { (len / cols, cols) } else { (1, len) };
+    let (rows, cols) = if len.is_multiple_of(cols) { (len / cols, cols) } else { (1, len) };
     let operands: Vec<Operand> = inputs.iter().zip(&buffers).map(|(&format, codes)| Operand { format, rows, cols, codes }).collect();
     let (got, activity) = elementwise(op, &target(to, rows, cols, policy), &operands).unwrap();
     let mut want_activity = Activity::default();
