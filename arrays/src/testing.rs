@@ -18,14 +18,50 @@ use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy
 
 /// Operand formats: FP8 and its neighbours first, then whatever else an operand may be.
 pub const OPERANDS: &[&str] = &[
-    "e4m3fn", "e5m2", "e4m3", "e3m4", "e4m3fnuz", "e5m2fnuz", "e4m3b11fnuz", "e2m1f", "e2m3f", "e3m2f", "e2m5b2f", "p3109_k8p4se",
-    "p3109_k8p3sf", "int8", "int4", "e6m9", "dlfloat16", "fp16", "bf16", "fp32", "fx12.5",
+    "e4m3fn",
+    "e5m2",
+    "e4m3",
+    "e3m4",
+    "e4m3fnuz",
+    "e5m2fnuz",
+    "e4m3b11fnuz",
+    "e2m1f",
+    "e2m3f",
+    "e3m2f",
+    "e2m5b2f",
+    "p3109_k8p4se",
+    "p3109_k8p3sf",
+    "int8",
+    "int4",
+    "e6m9",
+    "dlfloat16",
+    "fp16",
+    "bf16",
+    "fp32",
+    "fx12.5",
 ];
 
 /// Accumulator, product and output formats, from 8 bits to 64.
 pub const ACCUMULATORS: &[&str] = &[
-    "e6m9", "e6m9f", "fp16", "bf16", "dlfloat16", "e8m13", "e6m5", "e5m6", "fp32", "tf32", "fp64", "e4m3fn", "e5m2", "e4m3fnuz",
-    "int16", "int32", "fx46.18", "fx24.6", "p3109_k8p4se",
+    "e6m9",
+    "e6m9f",
+    "fp16",
+    "bf16",
+    "dlfloat16",
+    "e8m13",
+    "e6m5",
+    "e5m6",
+    "fp32",
+    "tf32",
+    "fp64",
+    "e4m3fn",
+    "e5m2",
+    "e4m3fnuz",
+    "int16",
+    "int32",
+    "fx46.18",
+    "fx24.6",
+    "p3109_k8p4se",
 ];
 
 /// How operand codes are drawn.
@@ -177,8 +213,9 @@ fn no_infinity() -> impl Strategy<Value = NoInfinity> {
 
 /// MAC modes of one lane over every choice a mode has.
 pub fn mode() -> impl Strategy<Value = MacMode> {
-    let subnormals =
-        select(&[SubnormalPolicy::Gradual, SubnormalPolicy::Gradual, SubnormalPolicy::Daz, SubnormalPolicy::Ftz, SubnormalPolicy::DazFtz][..]);
+    let subnormals = select(
+        &[SubnormalPolicy::Gradual, SubnormalPolicy::Gradual, SubnormalPolicy::Daz, SubnormalPolicy::Ftz, SubnormalPolicy::DazFtz][..],
+    );
     let product = prop_oneof![2 => Just(Product::Exact), 1 => accumulator_format().prop_map(Product::Rounded)];
     let chunk = prop_oneof![2 => Just(None), 2 => (1..9u32).prop_map(Some), 1 => Just(Some(64))];
     (

@@ -80,9 +80,7 @@ fn cycles_by_hand() {
 
 #[test]
 fn several_lanes_shorten_os_streams_and_deepen_stationary_folds() {
-    let plan = |dataflow, shape| {
-        Plan::new(&array(dataflow, 4, 3), &MacMode { lanes: 8, ..mode() }, &OUTPUT, shape, false)
-    };
+    let plan = |dataflow, shape| Plan::new(&array(dataflow, 4, 3), &MacMode { lanes: 8, ..mode() }, &OUTPUT, shape, false);
     assert_eq!(plan(Dataflow::Os, Shape { m: 4, n: 3, k: 65 }).cost().compute_cycles, 9 + 4 + 6);
     let ws = plan(Dataflow::Ws, Shape { m: 10, n: 3, k: 33 });
     assert_eq!(ws.cost().compute_cycles, 21 + 10);
@@ -129,7 +127,7 @@ fn count(array: &ArraySpec, mode: &MacMode, plan: &Plan, has_c: bool) -> Events 
                 events.scratchpad_read_bytes += initials * u64::from(c);
                 if let Some(chunk) = mode.chunk {
                     let separate = separate_fold_length(array, mode).is_some();
-                    let closes = |k: u32| if separate { (k - fold.k.start + 1) % chunk == 0 } else { (k + 1) % chunk == 0 };
+                    let closes = |k: u32| (if separate { k - fold.k.start + 1 } else { k + 1 }).is_multiple_of(chunk);
                     let ends = |k: u32| k + 1 == if separate { fold.k.end } else { plan.shape.k };
                     events.outer_additions += fold.k.clone().filter(|&k| closes(k) || ends(k)).count() as u64;
                 }

@@ -25,7 +25,9 @@ const MAX_PES: u64 = 1 << 24;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TickedError {
     /// The mode's PE adds several products a cycle.
-    #[error("mac.lanes = {0}: the ticked engine has PEs of one product a cycle; set mac.lanes=1, or use --engine timing for cycles and costs")]
+    #[error(
+        "mac.lanes = {0}: the ticked engine has PEs of one product a cycle; set mac.lanes=1, or use --engine timing for cycles and costs"
+    )]
     Lanes(u32),
     /// The array is too large to hold.
     #[error("an array of {rows} x {cols} PEs is beyond the ticked engine's 2^24; use --engine fast or timing")]

@@ -70,7 +70,11 @@ enum Cell {
     #[default]
     Empty,
     Initial(u64),
-    Result { outermost: u64, row: u32, column: u32 },
+    Result {
+        outermost: u64,
+        row: u32,
+        column: u32,
+    },
 }
 
 /// What enters the edges in one cycle: positions in the queue of folds.
@@ -327,11 +331,7 @@ impl Array {
         }
         if a.capture && finished.full {
             debug_assert!(drain == Cell::Empty, "a drain register is captured before it is free");
-            drain = Cell::Result {
-                outermost: finished.chain.outermost(&bench.mac),
-                row: finished.row,
-                column: finished.column,
-            };
+            drain = Cell::Result { outermost: finished.chain.outermost(&bench.mac), row: finished.row, column: finished.column };
             bench.events.drain_register_writes += 1;
             if !(a.data && b.data && a.first) {
                 accumulator.full = false;

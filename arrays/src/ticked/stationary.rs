@@ -145,15 +145,47 @@ impl Sequencer<'_> {
     }
 }
 
-struct Array<'a> {
+/// Where the elements of an array's folds lie.
+#[derive(Clone, Copy)]
+struct Layout<'a> {
     folds: &'a [Fold],
+    input_stationary: bool,
+    /// The accumulator memory adds the folds.
+    separate: bool,
+}
+
+impl Layout<'_> {
+    /// Row and column of D of element `t` in PE column `column`.
+    const fn place(&self, fold: &Fold, t: u32, column: usize) -> (u32, u32) {
+        if self.input_stationary { (fold.m.start + column as u32, t) } else { (t, fold.n.start + column as u32) }
+    }
+
+    const fn occupied_columns(&self, fold: &Fold) -> usize {
+        let columns = if self.input_stationary { &fold.m } else { &fold.n };
+        (columns.end - columns.start) as usize
+    }
+
+    /// C for element `t` of a column where a fold starts sums from it, else control alone.
+    fn initial(&self, bench: &mut Bench<'_>, fold: u32, t: u32, column: usize) -> Partial {
+        let control = Partial { t, fold, present: true, ..Partial::default() };
+        let fold = &self.folds[fold as usize];
+        if !fold.first_k || column >= self.occupied_columns(fold) {
+            return control;
+        }
+        let (row, col) = self.place(fold, t, column);
+        let Some(c) = bench.read_c(row, col) else { return control };
+        let chain = if self.separate { Chain { inner: c, outer: 0 } } else { Chain::start(&bench.mac, c) };
+        Partial { chain, data: true, ..control }
+    }
+}
+
+struct Array<'a> {
+    layout: Layout<'a>,
     rows: usize,
     cols: usize,
     /// Length of every stream.
     length: u32,
-    input_stationary: bool,
     double: bool,
-    separate: bool,
     left: Skew<Stream>,
     tiles: Skew<Tile>,
     top: Skew<Partial>,
@@ -176,14 +208,13 @@ pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
     let (rows, cols) = (spec.rows as usize, spec.cols as usize);
     let input_stationary = spec.dataflow == Dataflow::Is;
     let length = if input_stationary { bench.shape.n } else { bench.shape.m };
+    let layout = Layout { folds, input_stationary, separate: spec.partial_sums == PartialSums::Outside };
     let mut array = Array {
-        folds,
+        layout,
         rows,
         cols,
         length,
-        input_stationary,
         double: spec.preload == Preload::Double,
-        separate: spec.partial_sums == PartialSums::Outside,
         left: Skew::new(rows),
         tiles: Skew::new(cols),
         top: Skew::new(cols),
@@ -202,7 +233,7 @@ pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
         length,
         preload: spec.preload,
         drain: spec.drain,
-        feedback: !array.separate,
+        feedback: !layout.separate,
         tiles: 0,
         tile_rows: 0,
         streams: 0,
@@ -232,16 +263,6 @@ pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
 }
 
 impl Array<'_> {
-    /// Row and column of D of element `t` in PE column `column`.
-    const fn place(&self, fold: &Fold, t: u32, column: usize) -> (u32, u32) {
-        if self.input_stationary { (fold.m.start + column as u32, t) } else { (t, fold.n.start + column as u32) }
-    }
-
-    const fn occupied_columns(&self, fold: &Fold) -> usize {
-        let columns = if self.input_stationary { &fold.m } else { &fold.n };
-        (columns.end - columns.start) as usize
-    }
-
     /// A word that an earlier cycle of the fold before has written.
     fn read_memory(&self, bench: &mut Bench<'_>, token: &Partial, column: usize) -> Chain {
         let word = self.memory[token.t as usize * self.cols + column];
@@ -263,11 +284,11 @@ impl Array<'_> {
             if !token.data {
                 continue;
             }
-            let fold = &self.folds[token.fold as usize];
-            let (row, col) = self.place(fold, token.t, column);
+            let fold = &self.layout.folds[token.fold as usize];
+            let (row, col) = self.layout.place(fold, token.t, column);
             let mut chain = token.chain;
             let mut outermost = chain.outermost(&bench.mac);
-            if self.separate {
+            if self.layout.separate {
                 let memory = if !fold.first_k {
                     self.read_memory(bench, &token, column).inner
                 } else if bench.operands.c.is_some() {
@@ -346,8 +367,8 @@ impl Array<'_> {
             debug_assert_eq!(tile.fold, a.fold, "operands belong together");
         }
         if partial.data && a.data {
-            let (row, column) = self.place(&self.folds[a.fold as usize], a.t, c);
-            let (left, right) = if self.input_stationary { (tile.code, a.code) } else { (a.code, tile.code) };
+            let (row, column) = self.layout.place(&self.layout.folds[a.fold as usize], a.t, c);
+            let (left, right) = if self.layout.input_stationary { (tile.code, a.code) } else { (a.code, tile.code) };
             let element = bench.element(row, column);
             partial.chain.step(&bench.mac, left, right, tile.k, tile.closes, &element, &mut bench.activity);
             bench.events.macs += 1;
@@ -358,18 +379,15 @@ impl Array<'_> {
     }
 
     fn shift_edges(&mut self, bench: &mut Bench<'_>, issue: Issue) {
-        let (folds, is) = (self.folds, self.input_stationary);
+        let layout = self.layout;
+        let Layout { folds, input_stationary: is, separate } = layout;
         let mut writes = 0;
-        if self.separate {
+        if separate {
             // A streaming token leaving the last row's skew calls for its row of C.
             let call = *self.left.facing(self.rows - 1);
-            let initial = |c: usize| if call.present { self.initial(bench, call.fold as usize, call.t, c) } else { Partial::default() };
-            let entering: Vec<Partial> = (0..self.cols).map(initial).collect();
-            writes += self.bottom.shift(|c| entering[c]);
+            writes += self.bottom.shift(|c| if call.present { layout.initial(bench, call.fold, call.t, c) } else { Partial::default() });
         } else {
-            let initial = |c: usize| issue.stream.map_or_else(Partial::default, |(f, t)| self.initial(bench, f, t, c));
-            let entering: Vec<Partial> = (0..self.cols).map(initial).collect();
-            writes += self.top.shift(|c| entering[c]);
+            writes += self.top.shift(|c| issue.stream.map_or_else(Partial::default, |(f, t)| layout.initial(bench, f as u32, t, c)));
             writes += self.read_back(bench);
         }
         writes += self.left.shift(|r| {
@@ -392,22 +410,9 @@ impl Array<'_> {
                 return tile;
             }
             let code = if is { bench.read_a(column, k) } else { bench.read_b(k, column) };
-            Tile { code, data: true, closes: closes(bench, fold, k, self.separate), ..tile }
+            Tile { code, data: true, closes: closes(bench, fold, k, separate), ..tile }
         });
         bench.events.skew_register_writes += writes;
-    }
-
-    /// C for element `t` of a column where a fold starts sums from it, else control alone.
-    fn initial(&self, bench: &mut Bench<'_>, fold: usize, t: u32, column: usize) -> Partial {
-        let control = Partial { t, fold: fold as u32, present: true, ..Partial::default() };
-        let fold = &self.folds[fold];
-        if !fold.first_k || column >= self.occupied_columns(fold) {
-            return control;
-        }
-        let (row, col) = self.place(fold, t, column);
-        let Some(c) = bench.read_c(row, col) else { return control };
-        let chain = if self.separate { Chain { inner: c, outer: 0 } } else { Chain::start(&bench.mac, c) };
-        Partial { chain, data: true, ..control }
     }
 
     /// Partial sums of the fold before enter the registers facing the column tops.
@@ -415,7 +420,10 @@ impl Array<'_> {
         let mut writes = 0;
         for column in 0..self.cols {
             let token = *self.top.facing(column);
-            if token.present && !self.folds[token.fold as usize].first_k && column < self.occupied_columns(&self.folds[token.fold as usize]) {
+            if token.present
+                && !self.layout.folds[token.fold as usize].first_k
+                && column < self.layout.occupied_columns(&self.layout.folds[token.fold as usize])
+            {
                 let chain = self.read_memory(bench, &token, column);
                 *self.top.facing_mut(column) = Partial { chain, data: true, ..token };
                 writes += 1;
