@@ -188,6 +188,7 @@ pub fn to_bytes(format: Format, codes: &Codes) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::overlap::overlaps_itself;
     use super::*;
     use systole_isa::view::{Space, Window};
 
@@ -213,6 +214,8 @@ mod tests {
             strided(12, 0, 1, 12),
             strided(3, -100, 18, 2),
             strided(5, 7, 0, -1),
+            strided(3, -100, 36, 2),
+            strided(4, 1, 400, -4),
             // Far apart: read element by element.
             strided(12, 0, 100_000, 1),
             TensorView { layout: window(3, 4, 5, 6, 2, 3, 3, 1, 1, 1), ..base },
@@ -243,7 +246,7 @@ mod tests {
     fn what_is_scattered_is_gathered_and_nothing_else_changes() {
         for name in FORMATS {
             let format: Format = name.parse().unwrap();
-            for view in &views(format)[..4] {
+            for view in views(format).iter().filter(|view| !overlaps_itself(view)) {
                 let mut memory = filled(50_000);
                 let codes = Codes::from_fn(format, view.elements() as usize, |i| i as u64 * 77 & format.mask());
                 scatter(&mut memory, view, &codes);

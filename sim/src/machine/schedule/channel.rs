@@ -15,7 +15,7 @@ const PARTS: u64 = 256;
 const END: u64 = PARTS << 53;
 
 /// Stretches of past instructions kept for later ones.
-const KEPT: usize = 16;
+const KEPT: usize = 32;
 
 /// An interval of which `idle` parts are free, evenly spread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +36,31 @@ impl Stretch {
             (self.idle as u128 * (self.end - from) as u128 / (self.end - self.start) as u128) as u64
         }
     }
+}
 
-    /// Takes up to `wanted` idle parts from `from` on: how many, and when the last ends.
-    const fn take(&mut self, from: u64, wanted: u64) -> (u64, u64) {
-        let idle = self.idle_from(from);
-        let taken = if wanted < idle { wanted } else { idle };
-        let start = if from > self.start { from } else { self.start };
-        let end = if idle == 0 { start } else { start + (taken as u128 * (self.end - start) as u128).div_ceil(idle as u128) as u64 };
-        self.idle -= taken;
-        (taken, end)
+/// Takes up to `left` idle parts from `from` on, first ones first; when the last ends.
+fn fill(stretches: &mut VecDeque<Stretch>, from: u64, left: &mut u64) -> u64 {
+    let (mut end, mut i) = (from, 0);
+    while *left > 0 && i < stretches.len() {
+        let stretch = stretches[i];
+        let start = from.max(stretch.start);
+        let idle = stretch.idle_from(start);
+        if idle == 0 {
+            i += 1;
+            continue;
+        }
+        let taken = idle.min(*left);
+        *left -= taken;
+        end = start + (u128::from(taken) * u128::from(stretch.end - start)).div_ceil(idle.into()) as u64;
+        stretches.remove(i);
+        for (start, end, idle) in [(stretch.start, start, stretch.idle - idle), (end, stretch.end, idle - taken)] {
+            if idle > 0 {
+                stretches.insert(i, Stretch { start, end, idle });
+                i += 1;
+            }
+        }
     }
+    end
 }
 
 /// The channel's reservations.
@@ -100,33 +115,9 @@ impl Channel {
         let mut left = left as u64;
         let mut end = from;
         if from < self.free {
-            for stretch in self.past.iter_mut().filter(|s| s.end > from) {
-                let (taken, until) = stretch.take(from, left);
-                if taken > 0 {
-                    (end, left) = (until, left - taken);
-                }
-                if left == 0 {
-                    break;
-                }
-            }
-            let mut i = 0;
-            while left > 0 && i < self.recent.len() {
-                let gap = self.recent[i];
-                let start = from.max(gap.start);
-                if start >= gap.end {
-                    i += 1;
-                    continue;
-                }
-                // Gaps of this instruction are idle throughout; what is left of one stays so.
-                let taken = left.min(gap.end - start);
-                (end, left) = (start + taken, left - taken);
-                self.recent.remove(i);
-                for (start, end) in [(gap.start, start), (end, gap.end)] {
-                    if start < end {
-                        self.recent.insert(i, Stretch { start, end, idle: end - start });
-                        i += 1;
-                    }
-                }
+            end = fill(&mut self.past, from, &mut left);
+            if left > 0 {
+                end = end.max(fill(&mut self.recent, from, &mut left));
             }
         }
         if left > 0 {
@@ -163,9 +154,9 @@ impl Channel {
         let idle = self.folded + self.recent.iter().map(|s| s.idle).sum::<u64>();
         if idle > 0 {
             self.past.push_back(Stretch { start: self.origin, end: self.free, idle });
-            if self.past.len() > KEPT {
-                self.past.pop_front();
-            }
+        }
+        while self.past.len() > KEPT {
+            self.past.pop_front();
         }
         self.recent.clear();
         self.folded = 0;
@@ -186,13 +177,17 @@ impl Channel {
     pub fn repeats(&self, cycle: u64, then: &Snapshot) -> bool {
         let base = cycle * PARTS;
         let moved = base - then.base;
-        self.free.max(base) == then.free.max(then.base) + moved
+        (self.free == then.free || self.free == then.free + moved)
             && self.recent.len() == then.recent.len()
             && self.recent.iter().zip(&then.recent).all(|(now, then)| (now.start, now.end) == (then.start + moved, then.end + moved))
     }
 
-    /// Repeats `times` more what happened since a snapshot `cycles` ago.
+    /// Repeats `times` more what happened since a snapshot `cycles` ago: nothing, if there was no
+    /// transfer.
     pub fn repeat(&mut self, then: &Snapshot, cycles: u64, times: u64) {
+        if self.free == then.free {
+            return;
+        }
         self.folded += (self.folded - then.folded) * times;
         let shift = cycles * times * PARTS;
         for stretch in &mut self.recent {
@@ -227,10 +222,11 @@ mod tests {
             channel.pass(start);
         }
         channel.settle();
-        // 150 idle of 350: from 175 on, half of it.
+        // 150 idle of 350: from 175 on, half of it, and then none.
         assert_eq!(channel.past, [Stretch { start: 0, end: 350 * PARTS, idle: 150 * PARTS }]);
         assert_eq!(channel.transfer(175, 75), 350);
-        assert_eq!(channel.transfer(175, 10), 240);
+        assert_eq!(channel.transfer(175, 10), 360);
+        assert_eq!(channel.transfer(0, 30), 70);
     }
 
     #[test]
