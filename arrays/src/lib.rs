@@ -5,6 +5,7 @@
 
 pub mod dataflow;
 pub mod datapath;
+pub mod fast;
 pub mod problem;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

@@ -1,0 +1,358 @@
+//! Which kernel computes a product.
+//!
+//! The host decides the instructions: AVX2 with FMA and AES-NI where `auto` or `avx2` find
+//! them, else plain Rust. `fma32` and `carrier32` need a fused multiply-add in hardware (in
+//! software it is slower than the other kernels), so the portable set lacks them.
+//!
+//! Then the mode decides, fastest first. A kernel declines a mode outside its domain: the
+//! accumulator's format, the rounding, the width of products. It also declines operands whose
+//! range leads outside: operands are surveyed first (largest size, lowest set bit, specials of
+//! each row of A and column of B), which bounds every sum.
+//!
+//! Inside the chosen kernel each tile is rounded the cheap way where its own rows and columns
+//! show that nothing overflows, is tiny or is special, and the checked way elsewhere, where
+//! flags are counted. Tiles no kernel covers, such as those with NaNs under a fixed-point
+//! accumulator, are computed by the definition.
+
+use super::drain::Drain;
+#[cfg(target_arch = "x86_64")]
+use super::kernels::{Carrier32, Fma32};
+use super::kernels::{Carrier64, Kernel};
+use super::operands::{Panels, Reader, Survey};
+use super::order::{Knowledge, Order, Randomness, Stages};
+use super::reach::Reach;
+use super::rounder::{Rounder, power_of_two};
+use super::scalar::{self, Problem};
+#[cfg(target_arch = "x86_64")]
+use super::simd::Avx2;
+use super::simd::{Lanes64, Portable};
+use super::tiles::Tiles;
+use crate::dataflow::separate_fold_length;
+use crate::datapath::Mac;
+use crate::problem::{Operands, Setup, Shape, Values};
+use std::fmt;
+use std::str::FromStr;
+use systole_isa::codes::Codes;
+use systole_isa::design::Product;
+use systole_isa::device::Activity;
+use systole_isa::format::Format;
+use systole_isa::round::{Overflow, SubnormalPolicy};
+
+/// Which kernels may be used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum KernelChoice {
+    /// The fastest this machine has.
+    #[default]
+    Auto,
+    /// AVX2 with FMA and AES-NI.
+    Avx2,
+    /// Plain Rust.
+    Portable,
+    /// The definition.
+    Scalar,
+}
+
+/// A choice of kernels that cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KernelChoiceError {
+    /// No such kernels.
+    #[error("`{0}` names no kernels; use auto, avx2, portable or scalar")]
+    Unknown(String),
+    /// The machine lacks the instructions.
+    #[error("`avx2` kernels need a CPU with AVX2, FMA and AES-NI, which this one lacks; use auto or portable")]
+    Absent,
+}
+
+impl FromStr for KernelChoice {
+    type Err = KernelChoiceError;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        match name {
+            "auto" => Ok(Self::Auto),
+            "avx2" if has_avx2() => Ok(Self::Avx2),
+            "avx2" => Err(KernelChoiceError::Absent),
+            "portable" => Ok(Self::Portable),
+            "scalar" => Ok(Self::Scalar),
+            _ => Err(KernelChoiceError::Unknown(name.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for KernelChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Auto => "auto",
+            Self::Avx2 => "avx2",
+            Self::Portable => "portable",
+            Self::Scalar => "scalar",
+        })
+    }
+}
+
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return Avx2::detect().is_some();
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// The kernel that ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelUse {
+    /// Kernel and instructions, such as `carrier32/avx2`.
+    pub name: &'static str,
+    /// Why no faster one ran, and how many tiles fell to the definition. Empty if neither.
+    pub reason: String,
+}
+
+/// Computes a product and says by which kernel.
+///
+/// # Panics
+/// If the operands' lengths are not those of `shape`.
+pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: KernelChoice) -> (Values, KernelUse) {
+    let (m, n, k) = (shape.m as usize, shape.n as usize, shape.k as usize);
+    assert_eq!(operands.a.len(), m * k, "A is M x K");
+    assert_eq!(operands.b.len(), k * n, "B is K x N");
+    assert!(operands.c.is_none_or(|c| c.len() == m * n), "C is M x N");
+    let problem = Problem {
+        mac: Mac::new(&setup.mode, setup.bias_a, setup.bias_b),
+        setup,
+        shape,
+        operands,
+        fold: separate_fold_length(&setup.array, &setup.mode),
+    };
+    let mut declined = Vec::new();
+    let done = match choice {
+        KernelChoice::Scalar => Err("asked for".to_owned()),
+        #[cfg(target_arch = "x86_64")]
+        KernelChoice::Auto | KernelChoice::Avx2 => match Avx2::detect() {
+            Some(simd) => Prepared::new(&problem).and_then(|prepared| prepared.avx2(simd, &mut declined)),
+            None => {
+                declined.push("this CPU lacks AVX2, FMA or AES-NI".to_owned());
+                Prepared::new(&problem).and_then(|prepared| prepared.portable(&mut declined))
+            }
+        },
+        #[cfg(not(target_arch = "x86_64"))]
+        KernelChoice::Avx2 => Err("this machine has no AVX2".to_owned()),
+        _ => Prepared::new(&problem).and_then(|prepared| prepared.portable(&mut declined)),
+    };
+    let (d, activity, name, by_definition) = match done {
+        Ok(Done { name, d, activity, by_definition }) => (d, activity, name, by_definition),
+        Err(reason) => {
+            declined.push(reason);
+            let (d, activity) = scalar::run(&problem);
+            (d, activity, "scalar", 0)
+        }
+    };
+    if by_definition > 0 {
+        declined.push(format!("{by_definition} tiles by the definition: specials, or a range outside the kernel's"));
+    }
+    (Values { d, activity }, KernelUse { name, reason: declined.join("; ") })
+}
+
+/// What a kernel answered.
+struct Done {
+    name: &'static str,
+    d: Codes,
+    activity: Activity,
+    by_definition: u64,
+}
+
+/// A product surveyed, for any kernel.
+struct Prepared<'a> {
+    problem: &'a Problem<'a>,
+    stages: Stages,
+    order: Order,
+    a: Reader,
+    b: Reader,
+    a_survey: Survey,
+    b_survey: Survey,
+    c: Option<Vec<f64>>,
+    c_reach: Reach,
+    /// What all finite operands together allow to know.
+    finite: Knowledge,
+    /// Bits of the widest exact product.
+    product_bits: u32,
+}
+
+/// Significant bits of the widest value: two's complement has one more, a power of two.
+const fn significant_bits(format: Format) -> u32 {
+    match format {
+        Format::Float(f) => f.precision(),
+        Format::Fixed(f) => f.width - 1,
+    }
+}
+
+impl<'a> Prepared<'a> {
+    /// Surveys the operands, or says why only the definition will do.
+    fn new(problem: &'a Problem<'a>) -> Result<Self, String> {
+        let mode = problem.mac.mode();
+        let policy = mode.policy();
+        let (m, n, k) = (problem.shape.m as usize, problem.shape.n as usize, problem.shape.k as usize);
+        if m == 0 || n == 0 || k == 0 {
+            return Err("there are no products".to_owned());
+        }
+        let product = match mode.product {
+            Product::Exact => None,
+            Product::Rounded(format) => Some(Rounder::new(format, policy)?),
+        };
+        let stages =
+            Stages { product, accumulator: Rounder::new(mode.accumulator, policy)?, outermost: Rounder::new(mode.outermost(), policy)? };
+        let product_bits = significant_bits(mode.a) + significant_bits(mode.b);
+        if product_bits > 53 {
+            return Err(format!("products have up to {product_bits} significant bits, more than 53"));
+        }
+        let scale = -(problem.setup.bias_a + problem.setup.bias_b);
+        let range = |format: Format| format!("values of {format} with the shared biases are out of binary64's range");
+        let a = Reader::new(mode.a, policy.subnormals, 0).ok_or_else(|| range(mode.a))?;
+        let b = Reader::new(mode.b, policy.subnormals, scale).ok_or_else(|| range(mode.b))?;
+        let a_survey = Survey::rows(problem.operands.a, &a, k);
+        let b_survey = Survey::columns(problem.operands.b, &b, n);
+        let (c, c_reach) = match problem.operands.c {
+            None => (None, Reach::ZERO),
+            Some(codes) => {
+                let reader = Reader::new(mode.outermost(), SubnormalPolicy::Gradual, 0).ok_or_else(|| range(mode.outermost()))?;
+                let reach = Survey::rows(codes, &reader, n).of(0..m);
+                (Some(codes.iter().map(|code| reader.value(code)).collect()), reach)
+            }
+        };
+        let order = Order { k, chunk: mode.chunk.map(|chunk| chunk as usize), fold: problem.fold.map(|fold| fold as usize) };
+        let finite = |reach: Reach| Reach { special: false, ..reach };
+        let (a_reach, b_reach) = (finite(a_survey.of(0..m)), finite(b_survey.of(0..n)));
+        let products = a_reach.product(b_reach);
+        if products.lsb < -900 || products.max > power_of_two(900) {
+            return Err("products are out of binary64's range".to_owned());
+        }
+        let finite = Knowledge::new(&stages, &order, a_reach, b_reach, finite(c_reach));
+        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, finite, product_bits })
+    }
+
+    /// Tries the kernels for AVX2.
+    #[cfg(target_arch = "x86_64")]
+    fn avx2(&self, simd: Avx2, declined: &mut Vec<String>) -> Result<Done, String> {
+        let floating = self.stages.accumulator.floating;
+        match self.fma32(simd) {
+            Ok(kernel) => return Ok(self.run(simd, kernel, if floating { "fma32/avx2" } else { "integer/avx2" })),
+            Err(reason) if floating => declined.push(format!("fma32: {reason}")),
+            Err(reason) => declined.push(format!("integer on binary32: {reason}")),
+        }
+        if floating {
+            match self.carrier32(simd) {
+                Ok(kernel) => return Ok(self.run(simd, kernel, "carrier32/avx2")),
+                Err(reason) => declined.push(format!("carrier32: {reason}")),
+            }
+        }
+        self.carrier64(simd, if floating { "carrier64/avx2" } else { "integer/avx2" })
+    }
+
+    /// Tries the kernels in plain Rust.
+    fn portable(&self, declined: &mut Vec<String>) -> Result<Done, String> {
+        declined.push("fma32, carrier32: not without a fused multiply-add in hardware".to_owned());
+        self.carrier64(Portable, if self.stages.accumulator.floating { "carrier64/portable" } else { "integer/portable" })
+    }
+
+    /// Whether operands are exact in binary32 and products are exact.
+    #[cfg(target_arch = "x86_64")]
+    fn operands_fit_binary32(&self) -> Result<(), String> {
+        let mode = self.problem.mac.mode();
+        if self.stages.product.is_some() {
+            return Err("products are rounded".to_owned());
+        }
+        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
+        let fits = |format, reach: Reach| significant_bits(format) <= 24 && reach.lsb >= -126 && reach.max < power_of_two(127);
+        if fits(mode.a, self.a_survey.of(0..m)) && fits(mode.b, self.b_survey.of(0..n)) {
+            Ok(())
+        } else {
+            Err("operands with the shared biases are not in binary32's range".to_owned())
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn fma32(&self, simd: Avx2) -> Result<Fma32<Avx2>, String> {
+        let mode = self.problem.mac.mode();
+        let floating = self.stages.accumulator.floating;
+        if floating && mode.accumulator != Format::FP32 {
+            return Err(format!("the accumulator is {}, not fp32", mode.accumulator));
+        }
+        if floating && !self.stages.accumulator.is_nearest_even() {
+            return Err(format!("rounding is {}, not rne", mode.rounding));
+        }
+        self.operands_fit_binary32()?;
+        let kernel = Fma32 { simd, binary32: floating, specials: floating && mode.overflow == Overflow::Ieee };
+        match kernel.way(&self.finite) {
+            Some(_) => Ok(kernel),
+            None if floating => Err("these operands may overflow or underflow".to_owned()),
+            None => Err("sums may need more than 24 bits or exceed the accumulator".to_owned()),
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn carrier32(&self, simd: Avx2) -> Result<Carrier32<Avx2>, String> {
+        let mode = self.problem.mac.mode();
+        let accumulator = &self.stages.accumulator;
+        if !accumulator.is_nearest_even() {
+            return Err(format!("rounding is {}, not rne", mode.rounding));
+        }
+        let kernel = Carrier32::new(simd, accumulator)
+            .ok_or_else(|| format!("{} has {} significant bits, not 2 to 11", mode.accumulator, accumulator.precision))?;
+        self.operands_fit_binary32()?;
+        if self.product_bits > accumulator.precision {
+            return Err(format!(
+                "products have {} significant bits, more than the accumulator's {}",
+                self.product_bits, accumulator.precision
+            ));
+        }
+        if self.finite.addend.lsb < -149 {
+            return Err("products reach below binary32".to_owned());
+        }
+        kernel.way(&self.finite).map(|_| kernel).ok_or_else(|| "these operands may overflow or underflow".to_owned())
+    }
+
+    fn carrier64<S: Lanes64>(&self, simd: S, name: &'static str) -> Result<Done, String> {
+        let randomness = self.randomness();
+        let kernel =
+            Carrier64 { simd, product: self.stages.product.as_ref(), accumulator: &self.stages.accumulator, randomness: &randomness };
+        match kernel.way(&self.finite) {
+            Some(_) => Ok(self.run_with(simd, kernel, name, &randomness)),
+            None => Err("carrier64: these operands may underflow in a format without subnormals, or exceed fixed point's range".to_owned()),
+        }
+    }
+
+    fn randomness(&self) -> Randomness {
+        let bits = self.problem.mac.mode().rounding.random_bits();
+        Randomness::new(self.problem.setup.site, bits, self.order.k, self.stages.product.is_some())
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    fn run<S: Lanes64, K: Kernel>(&self, simd: S, kernel: K, name: &'static str) -> Done {
+        self.run_with(simd, kernel, name, &self.randomness())
+    }
+
+    fn run_with<S: Lanes64, K: Kernel>(&self, simd: S, kernel: K, name: &'static str, randomness: &Randomness) -> Done {
+        let problem = self.problem;
+        let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
+        let drain = Drain::new(&problem.mac, problem.setup.output, problem.setup.site);
+        let tiles = Tiles {
+            simd,
+            kernel,
+            problem,
+            stages: &self.stages,
+            order: self.order,
+            randomness,
+            drain: &drain,
+            a: Panels::<K::Number>::rows(problem.operands.a, &self.a, k, K::ROWS),
+            b: Panels::<K::Number>::columns(problem.operands.b, &self.b, n, K::COLUMNS),
+            a_survey: &self.a_survey,
+            b_survey: &self.b_survey,
+            c: self.c.as_deref(),
+            c_reach: self.c_reach,
+        };
+        let (d, mut activity, by_definition) = tiles.run();
+        let (rows, columns) = (u64::from(problem.shape.m), u64::from(problem.shape.n));
+        activity.zero_operand_macs = (self.a_survey.zeros.iter().zip(&self.b_survey.zeros))
+            .map(|(&a, &b)| (u64::from(a), u64::from(b)))
+            .map(|(a, b)| a * columns + b * rows - a * b)
+            .sum();
+        Done { name, d, activity, by_definition }
+    }
+}

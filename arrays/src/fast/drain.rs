@@ -1,0 +1,190 @@
+//! Finished sums on their way out: conversion to the output format and codes.
+
+use super::rounder::{Counts, Rounder, Tally, power_of_two};
+use super::simd::{Lanes64, Work};
+use crate::datapath::{Element, Mac, Output};
+use systole_isa::codes::Codes;
+use systole_isa::device::Activity;
+use systole_isa::entropy::{Block, Site, Stage};
+use systole_isa::format::{Format, Subnormals};
+
+/// From carried values to codes of the same value.
+struct Packer {
+    format: Format,
+    mantissa_bits: u32,
+    magnitude_bits: u32,
+    /// Bits of a binary64 exponent and fraction, cut to the format's, less this are a normal code.
+    rebias: f64,
+    /// Added to a subnormal, it leaves the code in the low bits of the fraction.
+    subnormal: f64,
+    normal: f64,
+    nan: f64,
+    infinity: f64,
+}
+
+impl Packer {
+    fn new(format: Format) -> Self {
+        match format {
+            Format::Float(f) => {
+                let field = match f.subnormals {
+                    Subnormals::Gradual => f.min_exponent() - 1,
+                    Subnormals::None => f.min_exponent(),
+                };
+                Self {
+                    format,
+                    mantissa_bits: f.mantissa_bits,
+                    magnitude_bits: f.magnitude_bits(),
+                    rebias: f64::from_bits((((field + 1023) as i64) << f.mantissa_bits) as u64),
+                    subnormal: power_of_two(52 + f.min_quantum_exponent()),
+                    normal: power_of_two(f.min_exponent()),
+                    nan: f64::from_bits(f.canonical_nan().unwrap_or(0)),
+                    infinity: f64::from_bits(f.infinity_magnitude().unwrap_or(0)),
+                }
+            }
+            // Codes of fixed point are made one by one.
+            Format::Fixed(_) => {
+                Self { format, mantissa_bits: 0, magnitude_bits: 0, rebias: 0.0, subnormal: 0.0, normal: 0.0, nan: 0.0, infinity: 0.0 }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn pack<S: Lanes64>(&self, s: S, value: S::V) -> [u64; 4] {
+        if let Format::Fixed(fixed) = self.format {
+            let mut lanes = [0.0; 4];
+            s.store(value, &mut lanes);
+            let quanta = power_of_two(fixed.fraction_bits);
+            return lanes.map(|x| fixed.code((x * quanta) as i64));
+        }
+        let sign_bit = s.splat(-0.0);
+        let infinity = s.splat(f64::INFINITY);
+        let sign = s.and(value, sign_bit);
+        let size = s.xor(value, sign);
+        let normal = s.sub_bits(s.shift_right(size, 52 - self.mantissa_bits), s.splat(self.rebias));
+        let subnormal = s.splat(self.subnormal);
+        let low = s.sub_bits(s.add(size, subnormal), subnormal);
+        let finite = s.select(s.less(size, s.splat(self.normal)), low, normal);
+        let number = s.select(s.less(size, infinity), finite, s.splat(self.infinity));
+        let signed = s.or(number, s.shift_right(sign, 63 - self.magnitude_bits));
+        s.bits(s.select(s.at_most(size, infinity), signed, s.splat(self.nan)))
+    }
+}
+
+/// How sums leave.
+enum Exit {
+    /// As they are.
+    Unconverted,
+    /// Rounded in lanes.
+    Rounded { rounder: Box<Rounder>, packer: Packer },
+    /// Each by [`Mac::finish`].
+    OneByOne,
+}
+
+/// The drain of one problem.
+pub(super) struct Drain<'a> {
+    mac: &'a Mac,
+    output: Output,
+    site: Site,
+    addition: Block,
+    outermost: Packer,
+    exit: Exit,
+}
+
+/// Where a row of a tile stands in the problem.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub row: usize,
+    pub column: usize,
+    /// Position blocks of the row, one per four columns; empty without stochastic rounding.
+    pub positions: &'a [Block],
+}
+
+impl<'a> Drain<'a> {
+    pub fn new(mac: &'a Mac, output: Output, site: Site) -> Self {
+        let from = mac.mode().outermost();
+        let exit = if !output.converts(from) {
+            Exit::Unconverted
+        } else {
+            match Rounder::new(output.format, output.policy) {
+                Ok(rounder) if rounder.floating && rounder.gradual && rounder.holds_nan => {
+                    Exit::Rounded { packer: Packer::new(output.format), rounder: Box::new(rounder) }
+                }
+                _ => Exit::OneByOne,
+            }
+        };
+        Self { mac, output, site, addition: site.addition(Stage::Output, 0), outermost: Packer::new(from), exit }
+    }
+
+    /// True if the drain takes random bits.
+    pub fn draws(&self) -> bool {
+        matches!(self.exit, Exit::Rounded { .. }) && self.output.policy.rounding.random_bits() > 0
+    }
+
+    /// Writes the codes of the first `width` of a row of sums at `at`.
+    pub fn row<S: Lanes64>(&self, s: S, sums: &[f64], width: usize, place: Place<'_>, to: &mut Codes, at: usize, activity: &mut Activity) {
+        activity.accumulator_nans += sums[..width].iter().filter(|x| x.is_nan()).count() as u64;
+        let mut codes = [0; 64];
+        let codes = &mut codes[..sums.len()];
+        let counts = s.enter(Convert { drain: self, sums, positions: place.positions, codes });
+        activity.conversion_overflows += counts.overflows;
+        activity.conversion_underflows += counts.underflows;
+        if matches!(self.exit, Exit::OneByOne) {
+            for (i, code) in codes[..width].iter_mut().enumerate() {
+                let element = Element { site: self.site, row: place.row as u32, column: (place.column + i) as u32 };
+                // `finish` counts the NaN again.
+                let mut finished = Activity::default();
+                *code = self.mac.finish(*code, &self.output, &element, &mut finished);
+                finished.accumulator_nans = 0;
+                *activity += finished;
+            }
+        }
+        let codes = &codes[..width];
+        match to {
+            Codes::U8(v) => v[at..at + width].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u8),
+            Codes::U16(v) => v[at..at + width].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u16),
+            Codes::U32(v) => v[at..at + width].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u32),
+            Codes::U64(v) => v[at..at + width].copy_from_slice(codes),
+        }
+    }
+}
+
+struct Convert<'a> {
+    drain: &'a Drain<'a>,
+    sums: &'a [f64],
+    positions: &'a [Block],
+    codes: &'a mut [u64],
+}
+
+impl<S: Lanes64> Work<S> for Convert<'_> {
+    type Out = Counts;
+
+    #[inline(always)]
+    fn run(self, s: S) -> Counts {
+        let (sums, _) = self.sums.as_chunks::<4>();
+        let (codes, _) = self.codes.as_chunks_mut::<4>();
+        match &self.drain.exit {
+            Exit::Unconverted | Exit::OneByOne => {
+                for (sum, codes) in sums.iter().zip(codes) {
+                    *codes = self.drain.outermost.pack(s, s.load(sum));
+                }
+                Counts::default()
+            }
+            Exit::Rounded { rounder, packer } => {
+                let constants = rounder.constants(s);
+                let bits = rounder.rounding.random_bits();
+                let mut tally = Tally::new(s);
+                for (i, (sum, codes)) in sums.iter().zip(codes).enumerate() {
+                    let draw = || s.random(&self.positions[i], &self.drain.addition, bits);
+                    let sum = s.load(sum);
+                    let rounded = if rounder.is_nearest_even() {
+                        rounder.round::<S, true, false>(s, &constants, sum, draw, &mut tally)
+                    } else {
+                        rounder.round::<S, false, false>(s, &constants, sum, draw, &mut tally)
+                    };
+                    *codes = packer.pack(s, rounded);
+                }
+                tally.counts(s)
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The `fast` engine's arithmetic: whole products by SIMD kernels, each inside the domain in
+//! which it equals [`crate::datapath::dot`], bit for bit and count for count.
+//!
+//! | kernel | accumulator | products | rounding |
+//! |---|---|---|---|
+//! | `fma32` | fp32, range proved | exact | rne |
+//! | `carrier32` | floats of 2 to 11 significant bits | exact, no wider than the accumulator | rne |
+//! | `carrier64` | floats of 2 to 50 significant bits | exact or rounded | all |
+//! | `integer` | two's complement of up to 50 bits, wrapping or saturating | exact or rounded | all |
+//! | `scalar` | any | any | all |
+//!
+//! [`gemm`] in `dispatch.rs` says how one is chosen. Outputs are independent, so threads share
+//! them out without touching the order of any sum; results are the same at any thread count.
+
+mod dispatch;
+mod drain;
+mod kernels;
+mod operands;
+mod order;
+mod reach;
+mod rounder;
+mod scalar;
+mod simd;
+#[cfg(test)]
+mod tests;
+mod tiles;
+
+pub use dispatch::{KernelChoice, KernelChoiceError, KernelUse, gemm};

@@ -1,0 +1,118 @@
+//! The order of sums of a whole product, and what is known of the values each sum sees.
+
+use super::reach::{Reach, Sums};
+use super::rounder::Rounder;
+use systole_isa::entropy::{Block, Site, Stage};
+
+/// Extents of the sums of one output, as [`crate::datapath::dot`] walks them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    /// Products.
+    pub k: usize,
+    /// Products per chunk.
+    pub chunk: Option<usize>,
+    /// Products per fold that the accumulator memory adds.
+    pub fold: Option<usize>,
+}
+
+impl Order {
+    /// True if the innermost sums are the ones C initialises.
+    pub const fn one_level(&self) -> bool {
+        self.chunk.is_none() && self.fold.is_none()
+    }
+
+    fn fold_length(&self) -> usize {
+        self.fold.map_or(self.k, |fold| fold.min(self.k))
+    }
+
+    fn inner_length(&self) -> usize {
+        self.chunk.map_or(self.fold_length(), |chunk| chunk.min(self.fold_length()))
+    }
+}
+
+/// The roundings of a mode, each where it has a float or fixed-point rounder.
+#[derive(Clone, Debug)]
+pub(super) struct Stages {
+    pub product: Option<Rounder>,
+    pub accumulator: Rounder,
+    pub outermost: Rounder,
+}
+
+/// What is known of every level of sums.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Knowledge {
+    /// What the innermost sums start from.
+    pub start: Reach,
+    /// What they add.
+    pub addend: Reach,
+    pub inner: Sums,
+    /// Chunks into the outer accumulator, with what they add.
+    pub outer: Option<(Reach, Sums)>,
+    /// Folds into the accumulator memory, with what they add.
+    pub memory: Option<(Reach, Sums)>,
+}
+
+impl Knowledge {
+    /// From the reaches of operands and of C.
+    pub fn new(stages: &Stages, order: &Order, a: Reach, b: Reach, c: Reach) -> Self {
+        let exact = a.product(b);
+        let addend = stages.product.as_ref().map_or(exact, |product| Sums::of(product, Reach::ZERO, exact, 1).reach);
+        let start = if order.one_level() { c } else { Reach::ZERO };
+        let inner = Sums::of(&stages.accumulator, start, addend, order.inner_length());
+        let outer = order.chunk.map(|chunk| {
+            let start = if order.fold.is_none() { c } else { Reach::ZERO };
+            (inner.reach, Sums::of(&stages.outermost, start, inner.reach, order.fold_length().div_ceil(chunk)))
+        });
+        let memory = order.fold.map(|fold| {
+            let addend = outer.map_or(inner.reach, |(_, sums)| sums.reach);
+            (addend, Sums::of(&stages.outermost, c, addend, order.k.div_ceil(fold)))
+        });
+        Self { start, addend, inner, outer, memory }
+    }
+}
+
+/// How a level of sums is rounded in one tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Sums need no rounding.
+    Exact,
+    /// The cheap rounding, nothing to watch for.
+    Proved,
+    /// Subnormals, overflow, specials, flags counted.
+    Checked,
+}
+
+impl Way {
+    /// How [`Rounder::round`] can treat these sums; `None` where it cannot.
+    pub fn of(rounder: &Rounder, addend: Reach, sums: &Sums) -> Option<Self> {
+        let addends_fit = rounder.floating || addend.max <= super::rounder::power_of_two(rounder.min_quantum) * (1u64 << 50) as f64;
+        if !rounder.floating && sums.proved() {
+            Some(Self::Exact)
+        } else if rounder.floating && sums.proved() {
+            Some(Self::Proved)
+        } else if (sums.plain || rounder.holds_nan) && (rounder.gradual || sums.never_tiny) && addends_fit {
+            Some(Self::Checked)
+        } else {
+            None
+        }
+    }
+}
+
+/// The random bits of a problem's roundings.
+pub(super) struct Randomness {
+    pub site: Site,
+    /// Bits one rounding of the mode takes; 0 if it takes none.
+    pub bits: u32,
+    /// Blocks of the additions, by k.
+    pub accumulate: Vec<Block>,
+    /// Blocks of the rounded products, by k.
+    pub product: Vec<Block>,
+}
+
+impl Randomness {
+    /// What `bits` random bits per rounding over `k` products need.
+    pub fn new(site: Site, bits: u32, k: usize, rounded_products: bool) -> Self {
+        let blocks = |stage, wanted| if wanted { (0..k).map(|k| site.addition(stage, k as u32)).collect() } else { Vec::new() };
+        Self { site, bits, accumulate: blocks(Stage::Accumulate, bits > 0), product: blocks(Stage::Product, bits > 0 && rounded_products) }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a set of values can reach, and what follows for the sums made of them.
+//!
+//! Every finite value of a set is a multiple of 2^lsb and at most `max` in size. Rounding a
+//! multiple of 2^lsb to a coarser grid leaves a multiple of it, so sums of such values never
+//! need a quantum finer than 2^lsb: where the accumulator has that quantum, nothing is ever
+//! tiny and inexact, and where the accumulator's range holds the bound, nothing overflows.
+
+use super::rounder::{Rounder, power_of_two};
+use systole_isa::round::Rounding;
+
+/// A bound on a set of values.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reach {
+    /// The largest finite size.
+    pub max: f64,
+    /// Nonzero finite values are multiples of 2^lsb.
+    pub lsb: i32,
+    /// True if an infinity or a NaN may be among them.
+    pub special: bool,
+    /// True if a -0 may be among them.
+    pub negative_zero: bool,
+}
+
+/// The lsb of a set without nonzero values.
+pub(super) const NO_LSB: i32 = 1 << 20;
+
+impl Reach {
+    /// Only +0.
+    pub const ZERO: Self = Self { max: 0.0, lsb: NO_LSB, special: false, negative_zero: false };
+
+    /// The union of two sets.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            max: self.max.max(other.max),
+            lsb: self.lsb.min(other.lsb),
+            special: self.special || other.special,
+            negative_zero: self.negative_zero || other.negative_zero,
+        }
+    }
+
+    /// The products of two sets.
+    pub fn product(self, other: Self) -> Self {
+        Self { max: self.max * other.max, lsb: self.lsb + other.lsb, special: self.special || other.special, negative_zero: true }
+    }
+
+    /// True if every value is an integer multiple of one power of two with at most `bits` bits.
+    pub fn spans(self, bits: i32) -> bool {
+        self.max == 0.0 || (self.lsb >= -1022 && power_of_two(self.lsb.min(900)) * power_of_two(bits) >= self.max)
+    }
+}
+
+/// What is known of a run of additions.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sums {
+    /// Bound on the finite results.
+    pub reach: Reach,
+    /// No finite sum overflows.
+    pub bounded: bool,
+    /// No sum is tiny and inexact.
+    pub never_tiny: bool,
+    /// Sums before rounding are exact in binary64.
+    pub exact: bool,
+    /// Nothing is special.
+    pub plain: bool,
+}
+
+impl Sums {
+    /// `count` additions of values within `addend` to a value within `start`, each rounded.
+    pub fn of(rounder: &Rounder, start: Reach, addend: Reach, count: usize) -> Self {
+        let n = count as f64;
+        let lsb = start.lsb.min(addend.lsb);
+        let total = start.max + n * addend.max;
+        let never_tiny = lsb >= rounder.harmless_lsb();
+        let fits = Reach { max: total, lsb, ..Reach::ZERO }.spans(rounder.precision as i32);
+        let rounds = lsb < rounder.min_quantum || (rounder.floating && !fits);
+        let bound = if !rounds {
+            total
+        } else {
+            match rounder.rounding {
+                Rounding::Rtz => total,
+                // A nearest value errs by no more than the addend, since staying put errs by that.
+                Rounding::Rne | Rounding::Rmm => start.max + 2.0 * n * addend.max,
+                // Below 2^(E+1) a float errs by less than 2^(E+1-p), and 2^(p-2) such errors add
+                // up to 2^(E-1); with 2^E the next power of two above the total, sums stay below 2^(E+1).
+                _ if lsb >= rounder.min_quantum && n <= power_of_two(rounder.precision as i32 - 2) => 4.0 * total,
+                _ => f64::INFINITY,
+            }
+        };
+        let plain = !start.special && !addend.special;
+        // Where infinities become the largest value, sums reach it whatever the finite values.
+        let bounded = bound <= rounder.max && (plain || rounder.infinite.iter().all(|x| !x.is_finite()));
+        let reach = Reach {
+            max: if bounded { bound } else { rounder.max.max(rounder.min_size) },
+            lsb: lsb.max(rounder.min_quantum),
+            special: !plain || (!bounded && rounder.overflowed.iter().any(|x| !x.is_finite())),
+            negative_zero: true,
+        };
+        Self { reach, bounded, never_tiny, exact: Reach { max: bound, lsb, ..Reach::ZERO }.spans(53), plain }
+    }
+
+    /// Nothing can happen that the cheap rounding leaves out.
+    pub fn proved(&self) -> bool {
+        self.bounded && self.never_tiny && self.exact && self.plain
+    }
+}

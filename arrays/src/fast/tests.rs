@@ -1,0 +1,478 @@
+use super::{KernelChoice, gemm};
+use crate::datapath::Output;
+use crate::problem::{Operands, Setup, Shape, Values};
+use crate::testing::{self, Pattern, Problem};
+use proptest::prelude::*;
+use proptest::sample::select;
+use proptest::test_runner::{Config, TestRunner};
+use std::collections::BTreeMap;
+use systole_isa::codes::Codes;
+use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product};
+use systole_isa::entropy::Site;
+use systole_isa::format::Format;
+use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
+
+const ARRAY: ArraySpec = ArraySpec {
+    rows: 16,
+    cols: 16,
+    count: 1,
+    clock_mhz: 1.0,
+    dataflow: Dataflow::Os,
+    convention: Convention::Rtl,
+    drain: Drain::Overlap,
+    preload: Preload::Double,
+    partial_sums: PartialSums::Feedback,
+};
+
+const FAST: [KernelChoice; 2] = [KernelChoice::Auto, KernelChoice::Portable];
+
+/// Modes whose roundings, policies and formats lie where kernels differ.
+const FP8: [&str; 2] = ["e4m3fn", "e5m2"];
+
+const ROUNDINGS: [Rounding; 9] = [
+    Rounding::Rne,
+    Rounding::Rmm,
+    Rounding::Rtz,
+    Rounding::Rdn,
+    Rounding::Rup,
+    Rounding::Rod,
+    Rounding::Sr(1),
+    Rounding::Sr(8),
+    Rounding::Sr(23),
+];
+
+fn format(name: &str) -> Format {
+    name.parse().unwrap()
+}
+
+fn mode(a: &str, b: &str, accumulator: &str) -> MacMode {
+    MacMode::fused(format(a), format(b), format(accumulator))
+}
+
+/// Results by kernel name, so that a test can tell which ran.
+#[derive(Default)]
+struct Ran(BTreeMap<&'static str, u64>);
+
+impl Ran {
+    fn check(&mut self, problem: &Problem, expected: &Values) {
+        for choice in FAST {
+            let (values, used) = gemm(&problem.setup, problem.shape, &problem.operands(), choice);
+            *self.0.entry(used.name).or_default() += problem.shape.macs();
+            if values != *expected {
+                let n = problem.shape.n as usize;
+                let at = (0..values.d.len()).find(|&i| values.d.get(i) != expected.d.get(i));
+                let difference = at.map(|i| format!("d[{}][{}] is {:#x}, not {:#x}", i / n, i % n, values.d.get(i), expected.d.get(i)));
+                panic!(
+                    "{} differs: {difference:?}\n{:?}\n{:?}\n{} {:?} biases {} {} {:?}",
+                    used.name,
+                    values.activity,
+                    expected.activity,
+                    used.reason,
+                    problem.setup.mode,
+                    problem.setup.bias_a,
+                    problem.setup.bias_b,
+                    problem.shape,
+                );
+            }
+        }
+    }
+
+    /// Against the definition, rows in parallel.
+    fn check_large(&mut self, problem: &Problem) {
+        let (expected, used) = gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Scalar);
+        assert_eq!(used.name, "scalar");
+        self.check(problem, &expected);
+    }
+
+    /// Every kernel named here must have run, where the machine can.
+    fn assert_ran(&self, names: &[&str]) {
+        for name in names {
+            let possible = !name.ends_with("avx2") || "avx2".parse::<KernelChoice>().is_ok();
+            assert!(!possible || self.0.contains_key(name), "{name} never ran: {:?}", self.0);
+        }
+    }
+}
+
+fn setup(mode: MacMode) -> Setup {
+    let output = Output { format: mode.outermost(), policy: Policy::RNE };
+    Setup { array: ARRAY, mode, bias_a: 0, bias_b: 0, output, site: Site { seed: 9, step: 2, instruction: 5 } }
+}
+
+/// Random modes, arrays, shapes, biases and data, small.
+#[test]
+fn any_problem_by_every_kernel() {
+    let mut runner = TestRunner::new(Config { cases: 4000, failure_persistence: None, ..Config::default() });
+    let ran = std::cell::RefCell::new(Ran::default());
+    runner
+        .run(&testing::problem(), |problem| {
+            let expected = problem.by_definition();
+            let (values, _) = gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Scalar);
+            assert_eq!(values, expected);
+            ran.borrow_mut().check(&problem, &expected);
+            Ok(())
+        })
+        .unwrap();
+    ran.borrow().assert_ran(&["scalar", "carrier64/avx2", "carrier64/portable", "integer/avx2", "integer/portable"]);
+}
+
+/// Modes inside the domains of the fast kernels, biases around the edges of their ranges.
+fn inside() -> impl Strategy<Value = MacMode> {
+    let operands = || select(&["e4m3fn", "e5m2", "e4m3fnuz", "int8", "e3m4", "bf16", "p3109_k8p4se"][..]);
+    let accumulators = select(
+        &[
+            "e6m9",
+            "fp16",
+            "bf16",
+            "dlfloat16",
+            "e8m13",
+            "e6m5",
+            "fp32",
+            "tf32",
+            "e5m2",
+            "e4m3fn",
+            "e6m9f",
+            "int16",
+            "int32",
+            "fx46.18",
+            "fx24.6",
+        ][..],
+    );
+    let outer = select(&[None, Some("fp32"), Some("e6m9"), Some("fp16"), Some("e8m13"), Some("int32")][..]);
+    let product = prop_oneof![4 => Just(None), 1 => select(&["fp16", "e5m2", "e6m5", "fp32"][..]).prop_map(Some)];
+    (
+        (operands(), operands(), accumulators, outer, product),
+        (prop_oneof![2 => Just(Rounding::Rne), 1 => select(&ROUNDINGS[..])], select(&[Overflow::Ieee, Overflow::Saturate][..])),
+        (select(&[NoInfinity::Nan, NoInfinity::Max][..]), select(&[Tininess::After, Tininess::Before][..])),
+        prop_oneof![1 => Just(None), 2 => (1..40u32).prop_map(Some)],
+    )
+        .prop_map(|((a, b, accumulator, outer, product), (rounding, overflow), (no_infinity, tininess), chunk)| MacMode {
+            rounding,
+            overflow,
+            no_infinity,
+            tininess,
+            chunk,
+            outer: outer.map(format),
+            product: product.map_or(Product::Exact, |p| Product::Rounded(format(p))),
+            ..mode(a, b, accumulator)
+        })
+}
+
+/// Shapes with ragged edges in every kernel's tiles, sums long enough to stagnate and overflow.
+fn large_problem() -> impl Strategy<Value = Problem> {
+    let side = prop_oneof![1 => 1..10u32, 2 => 10..70u32];
+    let dataflow = select(&[Dataflow::Os, Dataflow::Ws, Dataflow::Is][..]);
+    let partial_sums = select(&[PartialSums::Feedback, PartialSums::Outside][..]);
+    let pattern = || {
+        prop_oneof![
+            3 => Just(Pattern::Moderate),
+            2 => Just(Pattern::Cancelling),
+            3 => Just(Pattern::Uniform),
+            1 => select(&[Pattern::Specials, Pattern::Sparse][..])
+        ]
+    };
+    let bias = || prop_oneof![2 => Just(0), 2 => -12..41i32];
+    let output = select(&[None, None, Some("e4m3fn"), Some("e5m2"), Some("fp16"), Some("bf16"), Some("fp32")][..]);
+    (
+        inside(),
+        (side.clone(), side, prop_oneof![2 => 1..40u32, 1 => 40..300u32], 1..40u32),
+        (dataflow, partial_sums, output, select(&ROUNDINGS[..]), any::<bool>()),
+        (pattern(), pattern(), pattern()),
+        (bias(), bias(), any::<bool>(), any::<u64>()),
+    )
+        .prop_map(
+            |(mode, (m, n, k, rows), (dataflow, partial_sums, output, rounding, saturate), patterns, (bias_a, bias_b, has_c, seed))| {
+                let overflow = if saturate { Overflow::Saturate } else { Overflow::Ieee };
+                let output = Output { format: output.map_or(mode.outermost(), format), policy: Policy::new(rounding).overflow(overflow) };
+                Problem {
+                    a: testing::codes(mode.a, (m * k) as usize, patterns.0, seed),
+                    b: testing::codes(mode.b, (k * n) as usize, patterns.1, seed ^ 1 << 32),
+                    c: has_c.then(|| testing::codes(mode.outermost(), (m * n) as usize, patterns.2, seed ^ 2 << 32)),
+                    setup: Setup {
+                        array: ArraySpec { rows, dataflow, partial_sums, ..ARRAY },
+                        bias_a,
+                        bias_b,
+                        output,
+                        site: Site { seed, step: 1, instruction: 2 },
+                        mode,
+                    },
+                    shape: Shape { m, n, k },
+                }
+            },
+        )
+}
+
+#[test]
+fn large_problems_inside_the_domains() {
+    let mut runner = TestRunner::new(Config { cases: 600, failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
+    let ran = std::cell::RefCell::new(Ran::default());
+    runner
+        .run(&large_problem(), |problem| {
+            ran.borrow_mut().check_large(&problem);
+            Ok(())
+        })
+        .unwrap();
+    let all = ["fma32/avx2", "carrier32/avx2", "carrier64/avx2", "integer/avx2", "carrier64/portable", "integer/portable"];
+    ran.borrow().assert_ran(&all);
+}
+
+/// Codes around everything that happens in a format: zeros, the subnormal quantum, the
+/// smallest normal value, the range's end, specials, and one in the middle.
+fn corners(format: Format) -> Vec<u64> {
+    let mut codes = vec![format.zero(false), format.zero(true), encode_f64(format, 1.0), encode_f64(format, -1.75)];
+    if let Format::Float(f) = format {
+        let smallest_normal = 1u64 << f.mantissa_bits;
+        let max = f.max_finite_magnitude();
+        let magnitudes = [1, 2, 3, smallest_normal - 1, smallest_normal, smallest_normal + 1, max - 1, max, smallest_normal * 3 - 1];
+        codes.extend(magnitudes.iter().flat_map(|&m| [m, m | f.sign_code()]));
+        codes.extend(format.canonical_nan());
+        codes.extend([false, true].iter().filter_map(|&n| format.infinity(n)));
+    } else {
+        codes.extend([format.max_finite(false), format.max_finite(true)]);
+    }
+    codes
+}
+
+/// Every product of two 8-bit codes onto every corner of the accumulator.
+#[test]
+fn all_products_onto_corner_accumulators() {
+    let mut ran = Ran::default();
+    let cases: &[(&str, Rounding, Overflow, i32)] = &[
+        ("fp32", Rounding::Rne, Overflow::Ieee, 0),
+        ("e6m9", Rounding::Rne, Overflow::Ieee, 0),
+        ("e6m9", Rounding::Rne, Overflow::Saturate, 20),
+        ("fp16", Rounding::Rne, Overflow::Ieee, 3),
+        ("fp16", Rounding::Rne, Overflow::Saturate, -6),
+        ("bf16", Rounding::Rne, Overflow::Ieee, 0),
+        ("fp16", Rounding::Rup, Overflow::Ieee, 3),
+        ("e6m5", Rounding::Rne, Overflow::Ieee, 12),
+        ("e5m6", Rounding::Sr(8), Overflow::Saturate, 6),
+        ("int16", Rounding::Rne, Overflow::Ieee, 0),
+    ];
+    let every = Codes::from_fn(Format::INT8, 256, |i| i as u64);
+    for &(accumulator, rounding, overflow, bias) in cases {
+        for operand in FP8 {
+            let mode = MacMode { rounding, overflow, ..mode(operand, operand, accumulator) };
+            let outermost = mode.outermost();
+            let setup = Setup { bias_a: bias, ..setup(mode) };
+            for corner in corners(outermost) {
+                ran.check_large(&Problem {
+                    setup: setup.clone(),
+                    shape: Shape { m: 256, n: 256, k: 1 },
+                    a: every.clone(),
+                    b: every.clone(),
+                    c: Some(Codes::from_fn(outermost, 1 << 16, |_| corner)),
+                });
+            }
+        }
+    }
+    ran.assert_ran(&["fma32/avx2", "carrier32/avx2", "carrier64/avx2", "integer/avx2", "carrier64/portable", "integer/portable"]);
+}
+
+/// Every accumulator code, or every one that keeps a tile provable, plus products over all
+/// exponents that matter, whose last bits make and miss ties.
+#[test]
+fn all_accumulator_codes() {
+    let mut ran = Ran::default();
+    for (accumulator, operand, lowest, highest) in
+        [("e6m9", "e8m7", -52, 36), ("fp16", "e8m7", -38, 20), ("bf16", "e8m5", -30, 90), ("dlfloat16", "e8m7", -29, 34)]
+    {
+        let mode = mode("e2m1f", operand, accumulator);
+        let outermost = mode.outermost();
+        let one = encode_f64(mode.a, 1.0);
+        let significands = [1.0, 1.9921875, 1.5, 1.0078125, 1.9921875, 1.2578125, 1.34375];
+        let products: Vec<f64> =
+            (lowest..=highest).zip(0..).map(|(e, i)| significands[i % 7] * 2f64.powi(e) * if i % 3 == 0 { -1.0 } else { 1.0 }).collect();
+        // Provable tiles hold no specials, no -0, nothing near overflow and no finer multiples.
+        for provable in [false, true] {
+            let (step, keep): (u32, Box<dyn Fn(u64) -> bool>) = if provable {
+                let limit = outermost.to_f64(outermost.max_finite(false)).min(2f64.powi(80)) / 8.0;
+                (1, Box::new(move |code| outermost.to_f64(code).abs() <= limit && code != outermost.zero(true)))
+            } else {
+                (0, Box::new(|_| true))
+            };
+            let finest = outermost.as_float().map_or(0, |f| f.min_quantum_exponent()) + 7;
+            let chosen: Vec<f64> = products
+                .iter()
+                .copied()
+                .filter(|p| step == 0 || (p.abs() >= 2f64.powi(finest) && keep(encode_f64(outermost, *p))))
+                .collect();
+            let rows = 1 << 16;
+            let codes = move |i: usize| if keep(i as u64) { i as u64 } else { outermost.zero(false) };
+            let n = chosen.len();
+            ran.check_large(&Problem {
+                shape: Shape { m: rows, n: n as u32, k: 1 },
+                a: Codes::from_fn(mode.a, rows as usize, |_| one),
+                b: Codes::from_fn(mode.b, n, |i| encode_f64(mode.b, chosen[i])),
+                c: Some(Codes::from_fn(outermost, rows as usize * n, |i| codes(i / n))),
+                setup: setup(mode.clone()),
+            });
+        }
+    }
+    ran.assert_ran(&["carrier32/avx2", "carrier64/portable"]);
+}
+
+/// Binary32 sums through the drain to every kind of format, in every mode.
+#[test]
+fn conversions_at_the_drain() {
+    let mode = mode("e4m3fn", "e4m3fn", "fp32");
+    let (m, n) = (64, 61);
+    let mut ran = Ran::default();
+    let targets = [
+        "e4m3fn",
+        "e5m2",
+        "e4m3",
+        "e4m3fnuz",
+        "e4m3b11fnuz",
+        "p3109_k8p4se",
+        "fp16",
+        "bf16",
+        "e6m9",
+        "e8m13",
+        "e2m1f",
+        "dlfloat16",
+        "int8",
+        "fp64",
+        "e8m0",
+    ];
+    for target in targets.map(format) {
+        for rounding in ROUNDINGS {
+            for overflow in [Overflow::Ieee, Overflow::Saturate] {
+                for (tininess, no_infinity) in [(Tininess::After, NoInfinity::Nan), (Tininess::Before, NoInfinity::Max)] {
+                    let policy = Policy { tininess, no_infinity, ..Policy::new(rounding).overflow(overflow) };
+                    // Around ties and ends: codes of the target, stretched by half, quarter and tiny steps.
+                    let c = testing::codes(Format::FP32, m * n, Pattern::Uniform, 3);
+                    let near = |i: usize| {
+                        let draw = c.get(i);
+                        let value = target.to_f64(draw & target.mask());
+                        if draw >> 28 == 0 || !value.is_finite() {
+                            return draw;
+                        }
+                        let step = [0.0, 2f64.powi(-9), 2f64.powi(-4), 2f64.powi(-5), 2f64.powi(-4) + 2f64.powi(-21), 2f64.powi(-12)];
+                        encode_f64(Format::FP32, value * (1.0 + step[draw as usize >> 20 & 7 % 6]))
+                    };
+                    ran.check_large(&Problem {
+                        setup: Setup { output: Output { format: target, policy }, ..setup(mode.clone()) },
+                        shape: Shape { m: m as u32, n: n as u32, k: 1 },
+                        a: Codes::zeros(mode.a, m),
+                        b: Codes::zeros(mode.b, n),
+                        c: Some(Codes::from_fn(Format::FP32, m * n, near)),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// One NaN and one infinity leave the other rows and columns to the kernels.
+#[test]
+fn specials_touch_only_their_own_tiles() {
+    for (accumulator, slow_tiles) in [("fp32", 0), ("e6m9", 0), ("int32", 8 + 11 - 1)] {
+        let mode = mode("e5m2", "e5m2", accumulator);
+        let (m, n, k) = (48, 64, 40);
+        let mut a = testing::codes(mode.a, m * k, Pattern::Moderate, 1);
+        let mut b = testing::codes(mode.b, k * n, Pattern::Moderate, 2);
+        a.set(3 * k + 7, mode.a.canonical_nan().unwrap());
+        b.set(9 * n + 50, mode.b.infinity(true).unwrap());
+        let problem = Problem { setup: setup(mode), shape: Shape { m: m as u32, n: n as u32, k: k as u32 }, a, b, c: None };
+        Ran::default().check_large(&problem);
+        if "avx2".parse::<KernelChoice>().is_ok() {
+            let (_, used) = gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Auto);
+            assert!(used.name != "scalar", "{used:?}");
+            assert_eq!(used.reason.contains("tiles by the definition"), slow_tiles > 0, "{used:?}");
+        }
+    }
+}
+
+/// The kernel and its reason, for designs people run.
+#[test]
+fn dispatch_names_the_kernel_and_the_reason() {
+    let rne = |accumulator| mode("e4m3fn", "e5m2", accumulator);
+    let cases = [
+        (rne("fp32"), 0, "fma32/avx2", "", "carrier64/portable"),
+        (rne("e6m9"), 0, "carrier32/avx2", "not fp32", "carrier64/portable"),
+        (rne("fp16"), 7, "carrier32/avx2", "not fp32", "carrier64/portable"),
+        (rne("bf16"), 0, "carrier32/avx2", "not fp32", "carrier64/portable"),
+        (rne("dlfloat16"), 0, "carrier32/avx2", "not fp32", "carrier64/portable"),
+        (rne("dlfloat16"), 9, "scalar", "without subnormals", "scalar"),
+        (rne("e6m5"), 0, "carrier64/avx2", "more than the accumulator's 6", "carrier64/portable"),
+        (rne("e8m13"), 0, "carrier64/avx2", "14 significant bits", "carrier64/portable"),
+        (MacMode { rounding: Rounding::Sr(8), ..rne("e6m9") }, 0, "carrier64/avx2", "rounding is sr8", "carrier64/portable"),
+        (MacMode { subnormals: SubnormalPolicy::Ftz, ..rne("e6m9") }, 0, "scalar", "flushed", "scalar"),
+        (
+            MacMode { product: Product::Rounded(Format::FP16), ..rne("e6m9") },
+            0,
+            "carrier64/avx2",
+            "products are rounded",
+            "carrier64/portable",
+        ),
+        (mode("int8", "int8", "int32"), 0, "integer/avx2", "", "integer/portable"),
+        (mode("e4m3fn", "e4m3fn", "fx46.18"), 0, "integer/avx2", "24 bits", "integer/portable"),
+        (rne("fp64"), 0, "scalar", "not 2 to 50", "scalar"),
+        (mode("fp64", "fp64", "fp32"), 0, "scalar", "more than 53", "scalar"),
+        (rne("fp32"), 150, "carrier64/avx2", "binary32's range", "carrier64/portable"),
+    ];
+    for (mode, bias_a, name, reason, portable) in cases {
+        let (m, n, k) = (7, 19, 33);
+        let mut problem = Problem {
+            shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
+            a: testing::codes(mode.a, m * k, Pattern::Moderate, 1),
+            b: testing::codes(mode.b, k * n, Pattern::Moderate, 2),
+            c: None,
+            setup: Setup { bias_a, ..setup(mode) },
+        };
+        // One operand at the end of its format, so that its full range counts.
+        problem.a.set(0, 1);
+        problem.b.set(0, 1);
+        Ran::default().check_large(&problem);
+        let run = |choice| gemm(&problem.setup, problem.shape, &problem.operands(), choice).1;
+        assert_eq!(run(KernelChoice::Portable).name, portable, "{:?}", problem.setup.mode);
+        if "avx2".parse::<KernelChoice>().is_ok() {
+            let used = run(KernelChoice::Auto);
+            assert_eq!(used.name, name, "{used:?} {:?}", problem.setup.mode);
+            assert!(used.reason.contains(reason) && (!reason.is_empty() || used.reason.is_empty()), "{used:?}");
+        }
+    }
+}
+
+#[test]
+fn the_same_at_any_thread_count() {
+    let mode = MacMode { rounding: Rounding::Sr(8), chunk: Some(16), ..mode("e4m3fn", "e4m3fn", "e6m9") };
+    let (m, n, k) = (131, 67, 90);
+    let a = testing::codes(mode.a, m * k, Pattern::Uniform, 4);
+    let b = testing::codes(mode.b, k * n, Pattern::Uniform, 5);
+    let setup = setup(mode);
+    let run = |threads, choice| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let operands = Operands { a: &a, b: &b, c: None };
+        pool.install(|| gemm(&setup, Shape { m: m as u32, n: n as u32, k: k as u32 }, &operands, choice).0)
+    };
+    let one = run(1, KernelChoice::Auto);
+    for threads in [2, 3, 8] {
+        assert_eq!(run(threads, KernelChoice::Auto), one);
+        assert_eq!(run(threads, KernelChoice::Portable), one);
+    }
+    assert_eq!(run(2, KernelChoice::Scalar), one);
+}
+
+#[test]
+fn without_products_c_leaves_alone() {
+    let mode = mode("e4m3fn", "e4m3fn", "e6m9");
+    let problem = Problem {
+        a: Codes::zeros(mode.a, 0),
+        b: Codes::zeros(mode.b, 0),
+        c: Some(testing::codes(mode.accumulator, 6, Pattern::Uniform, 1)),
+        setup: setup(mode),
+        shape: Shape { m: 2, n: 3, k: 0 },
+    };
+    Ran::default().check_large(&problem);
+    assert_eq!(Some(gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Auto).0.d), problem.c);
+}
+
+#[test]
+fn choices_by_name() {
+    for choice in [KernelChoice::Auto, KernelChoice::Portable, KernelChoice::Scalar] {
+        assert_eq!(choice.to_string().parse(), Ok(choice));
+    }
+    let unknown = "avx512".parse::<KernelChoice>().unwrap_err().to_string();
+    assert_eq!(unknown, "`avx512` names no kernels; use auto, avx2, portable or scalar");
+}

@@ -1,0 +1,280 @@
+//! A whole product as independent tiles of outputs, each walked in the order of sums.
+
+use super::drain::{Drain, Place};
+use super::kernels::{Kernel, Tile};
+use super::operands::{Carrier, Panels, Survey};
+use super::order::{Knowledge, Order, Randomness, Stages, Way};
+use super::reach::Reach;
+use super::rounder::{Counts, Rounder, Tally};
+use super::scalar::{self, Problem};
+use super::simd::{Lanes64, Work};
+use rayon::prelude::*;
+use std::ops::Range;
+use systole_isa::codes::Codes;
+use systole_isa::device::Activity;
+use systole_isa::entropy::{Block, Stage};
+
+/// Panels of rows and of columns in one block, which one thread computes.
+const BLOCK: usize = 8;
+
+/// MACs below which threads cost more than they bring.
+const SEQUENTIAL_MACS: u64 = 1 << 17;
+
+/// Everything a product needs, operands surveyed and packed.
+pub(super) struct Tiles<'a, S, K: Kernel> {
+    pub simd: S,
+    pub kernel: K,
+    pub problem: &'a Problem<'a>,
+    pub stages: &'a Stages,
+    pub order: Order,
+    pub randomness: &'a Randomness,
+    pub drain: &'a Drain<'a>,
+    pub a: Panels<K::Number>,
+    pub b: Panels<K::Number>,
+    pub a_survey: &'a Survey,
+    pub b_survey: &'a Survey,
+    /// Values of C, row-major, and their reach.
+    pub c: Option<&'a [f64]>,
+    pub c_reach: Reach,
+}
+
+/// How each level of sums of one tile is rounded.
+#[derive(Clone, Copy)]
+struct Ways {
+    inner: Way,
+    outer: Option<Way>,
+    memory: Option<Way>,
+}
+
+/// Outputs of a block, or of a tile in it.
+#[derive(Clone)]
+struct Outputs {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// Sums of one tile under way.
+struct Buffers<T> {
+    inner: Vec<T>,
+    outer: Vec<f64>,
+    memory: Vec<f64>,
+    positions: Vec<Block>,
+}
+
+impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
+    /// Computes every output: codes, activity without zero operands, and the number of tiles
+    /// that fell to the definition.
+    pub fn run(&self) -> (Codes, Activity, u64) {
+        let shape = self.problem.shape;
+        let (m, n) = (shape.m as usize, shape.n as usize);
+        // Where the whole product is cheap, so is every tile.
+        let everywhere = self.ways(self.a_survey.of(0..m), self.b_survey.of(0..n)).filter(|ways| ways.inner != Way::Checked);
+        let (height, width) = (BLOCK * K::ROWS, BLOCK * K::COLUMNS);
+        let blocks: Vec<Outputs> = (0..m.div_ceil(height))
+            .flat_map(|i| (0..n.div_ceil(width)).map(move |j| (i, j)))
+            .map(|(i, j)| Outputs { rows: i * height..m.min((i + 1) * height), columns: j * width..n.min((j + 1) * width) })
+            .collect();
+        let compute = |block: &Outputs| self.block(block, everywhere);
+        let done: Vec<_> =
+            if shape.macs() < SEQUENTIAL_MACS { blocks.iter().map(compute).collect() } else { blocks.par_iter().map(compute).collect() };
+        let mut d = Codes::zeros(self.problem.setup.output.format, m * n);
+        let mut activity = Activity::default();
+        let mut by_definition = 0;
+        for (block, (codes, block_activity, tiles)) in blocks.iter().zip(&done) {
+            place(&mut d, n, block, codes);
+            activity += *block_activity;
+            by_definition += tiles;
+        }
+        (d, activity, by_definition)
+    }
+
+    fn ways(&self, a: Reach, b: Reach) -> Option<Ways> {
+        let knowledge = Knowledge::new(self.stages, &self.order, a, b, self.c_reach);
+        let level = |known: Option<(Reach, _)>| match known {
+            None => Some(None),
+            Some((addend, sums)) => Way::of(&self.stages.outermost, addend, &sums).map(Some),
+        };
+        Some(Ways { inner: self.kernel.way(&knowledge)?, outer: level(knowledge.outer)?, memory: level(knowledge.memory)? })
+    }
+
+    fn block(&self, block: &Outputs, everywhere: Option<Ways>) -> (Codes, Activity, u64) {
+        let width = block.columns.len();
+        let mut codes = Codes::zeros(self.problem.setup.output.format, block.rows.len() * width);
+        let mut activity = Activity::default();
+        let mut by_definition = 0;
+        let outputs = K::ROWS * K::COLUMNS;
+        let mut buffers = Buffers {
+            inner: vec![K::Number::default(); outputs],
+            outer: vec![0.0; outputs],
+            memory: vec![0.0; outputs],
+            positions: Vec::with_capacity(outputs / 4),
+        };
+        for column in block.columns.clone().step_by(K::COLUMNS) {
+            for row in block.rows.clone().step_by(K::ROWS) {
+                let tile =
+                    Outputs { rows: row..block.rows.end.min(row + K::ROWS), columns: column..block.columns.end.min(column + K::COLUMNS) };
+                let ways = everywhere.or_else(|| self.ways(self.a_survey.of(tile.rows.clone()), self.b_survey.of(tile.columns.clone())));
+                let at = |r: usize| (r - block.rows.start) * width + column - block.columns.start;
+                match ways {
+                    Some(ways) => {
+                        let counts = self.tile(&tile, ways, &mut buffers);
+                        activity.accumulator_overflows += counts.overflows;
+                        activity.accumulator_underflows += counts.underflows;
+                        for (i, r) in tile.rows.clone().enumerate() {
+                            let positions = match buffers.positions.len() {
+                                0 => &[][..],
+                                _ => &buffers.positions[i * K::COLUMNS / 4..][..K::COLUMNS / 4],
+                            };
+                            let place = Place { row: r, column, positions };
+                            let sums = &buffers.memory[i * K::COLUMNS..][..K::COLUMNS];
+                            self.drain.row(self.simd, sums, tile.columns.len(), place, &mut codes, at(r), &mut activity);
+                        }
+                    }
+                    None => {
+                        by_definition += 1;
+                        for r in tile.rows.clone() {
+                            for (i, c) in tile.columns.clone().enumerate() {
+                                codes.set(at(r) + i, scalar::element(self.problem, r, c, &mut activity));
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        // Zero operands are counted once for the whole product.
+        activity.zero_operand_macs = 0;
+        (codes, activity, by_definition)
+    }
+
+    /// Leaves the finished sums of a tile in `buffers.memory`.
+    fn tile(&self, outputs: &Outputs, ways: Ways, buffers: &mut Buffers<K::Number>) -> Counts {
+        let n = self.problem.shape.n as usize;
+        let (row, column) = (outputs.rows.start, outputs.columns.start);
+        let Buffers { inner, outer, memory, positions } = buffers;
+        positions.clear();
+        if self.randomness.bits > 0 || self.drain.draws() {
+            let site = self.randomness.site;
+            positions.extend(
+                (0..K::ROWS).flat_map(|r| (0..K::COLUMNS / 4).map(move |c| site.position((row + r) as u32, (column + 4 * c) as u32))),
+            );
+        }
+        memory.fill(0.0);
+        if let Some(c) = self.c {
+            for (r, sums) in outputs.rows.clone().zip(memory.chunks_exact_mut(K::COLUMNS)) {
+                let width = outputs.columns.len();
+                sums[..width].copy_from_slice(&c[r * n + column..][..width]);
+            }
+        }
+        let tile = Tile { a: self.a.panel(row / K::ROWS), b: self.b.panel(column / K::COLUMNS), positions };
+        match self.order.fold {
+            None => self.chain(&tile, 0..self.order.k, ways, inner, memory),
+            Some(fold) => {
+                let mut counts = Counts::default();
+                for begin in (0..self.order.k).step_by(fold) {
+                    let end = self.order.k.min(begin + fold);
+                    outer.fill(0.0);
+                    counts += self.chain(&tile, begin..end, ways, inner, outer);
+                    counts += self.add(ways.memory, memory, outer, positions, Stage::Memory, end - 1);
+                }
+                counts
+            }
+        }
+    }
+
+    /// One chain over `k` onto `sums`, which stand for the outermost accumulator.
+    fn chain(&self, tile: &Tile<'_, K::Number>, k: Range<usize>, ways: Ways, inner: &mut [K::Number], sums: &mut [f64]) -> Counts {
+        let Some(chunk) = self.order.chunk else {
+            for (inner, &sum) in inner.iter_mut().zip(&*sums) {
+                *inner = K::Number::from_f64(sum);
+            }
+            let counts = self.kernel.span(ways.inner, tile, k, inner);
+            for (sum, inner) in sums.iter_mut().zip(&*inner) {
+                *sum = inner.to_f64();
+            }
+            return counts;
+        };
+        let mut counts = Counts::default();
+        for begin in k.clone().step_by(chunk) {
+            let end = k.end.min(begin + chunk);
+            inner.fill(K::Number::default());
+            counts += self.kernel.span(ways.inner, tile, begin..end, inner);
+            counts += self.add(ways.outer, sums, inner, tile.positions, Stage::Outer, end - 1);
+        }
+        counts
+    }
+
+    /// Adds finished sums to the outermost accumulator.
+    fn add<T: Carrier>(&self, way: Option<Way>, sums: &mut [f64], addends: &[T], positions: &[Block], stage: Stage, k: usize) -> Counts {
+        let rounder = &self.stages.outermost;
+        let bits = self.randomness.bits;
+        let addition = if bits > 0 { self.randomness.site.addition(stage, k as u32) } else { [0; 4] };
+        let way = way.unwrap_or(Way::Checked);
+        self.simd.enter(Add { rounder, way, sums, addends, positions, addition, bits })
+    }
+}
+
+struct Add<'a, T> {
+    rounder: &'a Rounder,
+    way: Way,
+    sums: &'a mut [f64],
+    addends: &'a [T],
+    positions: &'a [Block],
+    addition: Block,
+    bits: u32,
+}
+
+impl<S: Lanes64, T: Carrier> Work<S> for Add<'_, T> {
+    type Out = Counts;
+
+    #[inline(always)]
+    fn run(self, s: S) -> Counts {
+        let rounder = self.rounder;
+        let constants = rounder.constants(s);
+        let mut tally = Tally::new(s);
+        let (sums, _) = self.sums.as_chunks_mut::<4>();
+        let (addends, _) = self.addends.as_chunks::<4>();
+        for (i, (to, addend)) in sums.iter_mut().zip(addends).enumerate() {
+            let (sum, addend) = (s.load(to), s.load(&addend.map(T::to_f64)));
+            let draw = || s.random(&self.positions[i], &self.addition, self.bits);
+            let nearest = rounder.is_nearest_even();
+            let rounded = match self.way {
+                Way::Exact => s.add(sum, addend),
+                Way::Proved => {
+                    let sum = rounder.cancelled(s, &constants, s.add(sum, addend), sum, addend);
+                    if nearest {
+                        rounder.round::<S, true, true>(s, &constants, sum, draw, &mut tally)
+                    } else {
+                        rounder.round::<S, false, true>(s, &constants, sum, draw, &mut tally)
+                    }
+                }
+                Way::Checked => {
+                    let sum = rounder.sum(s, &constants, sum, addend);
+                    if nearest {
+                        rounder.round::<S, true, false>(s, &constants, sum, draw, &mut tally)
+                    } else {
+                        rounder.round::<S, false, false>(s, &constants, sum, draw, &mut tally)
+                    }
+                }
+            };
+            s.store(rounded, to);
+        }
+        tally.counts(s)
+    }
+}
+
+/// Copies a block's codes to where they belong in the n columns of `to`.
+fn place(to: &mut Codes, n: usize, block: &Outputs, from: &Codes) {
+    fn rows<T: Copy>(to: &mut [T], n: usize, block: &Outputs, from: &[T]) {
+        let width = block.columns.len();
+        for (row, from) in block.rows.clone().zip(from.chunks_exact(width)) {
+            to[row * n + block.columns.start..][..width].copy_from_slice(from);
+        }
+    }
+    match (to, from) {
+        (Codes::U8(to), Codes::U8(from)) => rows(to, n, block, from),
+        (Codes::U16(to), Codes::U16(from)) => rows(to, n, block, from),
+        (Codes::U32(to), Codes::U32(from)) => rows(to, n, block, from),
+        (Codes::U64(to), Codes::U64(from)) => rows(to, n, block, from),
+        _ => unreachable!("both hold codes of the output format"),
+    }
+}
