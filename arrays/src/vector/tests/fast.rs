@@ -173,7 +173,7 @@ fn narrowing() {
         "fp16",
         "e5m1",
         "e5m0f",
-        "e4m0f",
+        "e5m0b14f",
         "e4m3b-20fn",
         "e8m3b130",
     ]);

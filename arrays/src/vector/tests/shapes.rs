@@ -259,6 +259,17 @@ fn pools_are_their_loops() {
 }
 
 #[test]
+fn borders_add_zero() {
+    // One pixel too small for e4m3fn, read at kernel position (1, 1) by the first output and at
+    // (1, 0) by the second. Added last it leaves -0; a border position after it makes that +0.
+    let window = Window { out_h: 1, out_w: 2, h: 1, w: 1, c: 1, kernel_h: 2, kernel_w: 2, stride: 1, pad: 1, dilate: 1 };
+    let codes = Codes::U32(vec![(-1e-30f32).to_bits()]);
+    let pixel = Operand { format: Format::FP32, rows: 1, cols: 1, codes: &codes };
+    let (sums, _) = pool(Pool::Sum, &target(Format::E4M3FN, (2, 1), Policy::RNE), &window, &[pixel]).unwrap();
+    assert_eq!((sums.get(0), sums.get(1)), (0x80, 0));
+}
+
+#[test]
 fn sums_start_where_there_is_a_zero() {
     assert!(has_zero(Format::E4M3FN) && !has_zero(format("e8m0")));
     // A maximum needs none.
