@@ -188,6 +188,35 @@ fn product(m: u32, n: u32, k: u32) -> String {
 }
 
 #[test]
+fn cycles_by_hand() {
+    let stalls = |cycles: &Cycles| cycles.stall.iter().map(|(reason, cycles)| (*reason, *cycles)).collect::<Vec<_>>();
+    // Five configuration cycles and the issue; 512 bytes in 8 cycles, 100 of latency; one fold
+    // of K + R + 2C; 1024 bytes in 16 cycles.
+    let one = timed(&design(&[]), &product(16, 16, 16)).cycles;
+    assert_eq!((one.total, one.compute), (6 + 108 + 64 + 16, 64));
+    assert_eq!(stalls(&one), [(Stall::OperandLoad, 108), (Stall::ResultStore, 16), (Stall::Issue, 6)]);
+    // A second fold streams 16 cycles later; its 256 bytes follow the first 512 at once, and
+    // its result is stored behind the first one's.
+    let two = timed(&design(&[]), &product(16, 32, 16)).cycles;
+    assert_eq!((two.total, two.compute), (6 + 108 + 80 + 16, 80));
+    // The same in the scratchpad: no transfers, and the same array time.
+    let text = product(16, 16, 16)
+        .replace("dram, 0x8000000", "spm, 0x400")
+        .replace("dram, 0x4000000", "spm, 0x200")
+        .replace("dram, 0,", "spm, 0,");
+    let inside = timed(&design(&[]), &text).cycles;
+    assert_eq!((inside.total, stalls(&inside)), (6 + 64, vec![(Stall::Issue, 6)]));
+    // SCALE-Sim's figure is what the array takes under its convention: R + C + T - 2, less one.
+    let scalesim = timed(&design(&[("array.convention", "scalesim")]), &text).cycles;
+    assert_eq!((scalesim.total, scalesim.compute), (6 + 45, 45));
+    // 512 elements on 16 lanes behind a latency of 8: fp32 in and out at 64 bytes a cycle.
+    let vector =
+        timed(&design(&[]), "format f0, fp32\ntensor t0, f0, dram, 0, 1, 512\ntensor t1, f0, dram, 0x1000, 1, 512\nvrelu t1, t0").cycles;
+    assert_eq!(vector.total, 4 + (32 + 100) + (8 + 32) + 32);
+    assert_eq!(stalls(&vector), [(Stall::Vector, vector.total)]);
+}
+
+#[test]
 fn double_buffering_hides_dram_or_shows_that_it_does_not() {
     let text = product(256, 256, 512);
     let record = |bandwidth: &str| timed(&design(&[("memory.dram_bytes_per_cycle", bandwidth), ("memory.scratchpad_kib", "64")]), &text);

@@ -248,7 +248,7 @@ mod tests {
             let format: Format = name.parse().unwrap();
             for view in views(format).iter().filter(|view| !overlaps_itself(view)) {
                 let mut memory = filled(50_000);
-                let codes = Codes::from_fn(format, view.elements() as usize, |i| i as u64 * 77 & format.mask());
+                let codes = Codes::from_fn(format, view.elements() as usize, |i| (i as u64 * 77) & format.mask());
                 scatter(&mut memory, view, &codes);
                 assert_eq!(gather(&memory, view), codes, "{name} {view:?}");
                 let (mut before, mut after) = (vec![0; 50_000], vec![0; 50_000]);

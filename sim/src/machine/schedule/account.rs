@@ -24,6 +24,25 @@ struct Ended {
     region: usize,
 }
 
+/// A matrix instruction's way through the arrays.
+#[derive(Clone, Copy, Debug)]
+pub struct Passage {
+    /// Cycle from which nothing before it kept it from beginning.
+    pub since: u64,
+    /// Cycle in which it began.
+    pub start: u64,
+    /// What it waited for in between.
+    pub bound: Stall,
+    /// Cycles it computed.
+    pub compute: u64,
+    /// Cycles it waited meanwhile.
+    pub delays: [(Stall, u64); 3],
+    /// MAC mode.
+    pub mode: usize,
+    /// Multiply-accumulates.
+    pub macs: u64,
+}
+
 /// Ended instructions that a later matrix instruction may still have waited for: those in flight.
 const REMEMBERED: usize = 2 * super::IN_FLIGHT;
 
@@ -111,22 +130,21 @@ impl Account {
         }
     }
 
-    /// A matrix instruction that could begin at `since` and began at `start`, waiting for
-    /// `bound`; it computed for `compute` cycles and waited `delays` meanwhile.
-    pub fn matrix(&mut self, since: u64, start: u64, bound: Stall, compute: u64, delays: &[(Stall, u64)], mode: usize, macs: u64) {
+    /// Accounts for a matrix instruction and the time before it.
+    pub fn matrix(&mut self, passage: &Passage) {
         let region = self.region();
-        self.charge_ended(since, Stall::Dependency);
-        self.charge(region, Stall::Issue, since);
-        self.charge(region, bound, start);
-        debug_assert_eq!(self.until, start, "a matrix instruction began in the past");
-        for &(reason, cycles) in delays {
+        self.charge_ended(passage.since, Stall::Dependency);
+        self.charge(region, Stall::Issue, passage.since);
+        self.charge(region, passage.bound, passage.start);
+        debug_assert_eq!(self.until, passage.start, "a matrix instruction began in the past");
+        for (reason, cycles) in passage.delays {
             self.charge(region, reason, self.until + cycles);
         }
         let share = &mut self.shares[region];
-        share.cycles.compute += compute;
-        share.cycles.total += compute;
-        *share.macs_by_mode.entry(mode).or_default() += macs;
-        self.until += compute;
+        share.cycles.compute += passage.compute;
+        share.cycles.total += passage.compute;
+        *share.macs_by_mode.entry(passage.mode).or_default() += passage.macs;
+        self.until += passage.compute;
     }
 
     /// An instruction of this kind has ended, and every earlier one, at cycle `until`.

@@ -32,6 +32,8 @@ impl Stretch {
             self.idle
         } else if from >= self.end {
             0
+        } else if self.idle == self.end - self.start {
+            self.end - from
         } else {
             (self.idle as u128 * (self.end - from) as u128 / (self.end - self.start) as u128) as u64
         }
@@ -51,7 +53,9 @@ fn fill(stretches: &mut VecDeque<Stretch>, from: u64, left: &mut u64) -> u64 {
         }
         let taken = idle.min(*left);
         *left -= taken;
-        end = start + (u128::from(taken) * u128::from(stretch.end - start)).div_ceil(idle.into()) as u64;
+        let length = stretch.end - start;
+        let spread = |taken: u64| (u128::from(taken) * u128::from(length)).div_ceil(idle.into()) as u64;
+        end = start + if idle == length { taken } else { spread(taken) };
         stretches.remove(i);
         for (start, end, idle) in [(stretch.start, start, stretch.idle - idle), (end, stretch.end, idle - taken)] {
             if idle > 0 {

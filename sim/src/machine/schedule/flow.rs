@@ -1,9 +1,10 @@
 //! Work that streams through a unit in waves: load, execute, store, double-buffered.
 //!
-//! The unit has two operand buffers and two result buffers. The load of wave i + 2 waits
-//! until wave i has consumed its operands; wave i waits for its operands, and for the result
-//! buffer until the results two before are stored. What a wave waits beyond its place in the
-//! unit's own rhythm delays all that follow, and is charged to what it waited for.
+//! The unit has two operand buffers and two result buffers. What a wave loads stays for the
+//! waves after it that load nothing; then its buffer takes the load after the next. A wave
+//! waits for its operands, and for the result buffer until the results two before are
+//! stored. What it waits beyond its place in the unit's own rhythm delays all that follow,
+//! and is charged to what it waited for.
 //!
 //! Long runs of equal waves settle into a period. When the state recurs, whole periods are
 //! skipped; the record is that of the unrolled run.
@@ -81,6 +82,7 @@ impl Flow {
 }
 
 /// Hands out waves and knows how many equal ones follow.
+#[derive(Clone)]
 struct Source<I> {
     runs: I,
     wave: Wave,
@@ -94,6 +96,16 @@ impl<I: Iterator<Item = Run>> Source<I> {
         }
         self.left -= 1;
         Some(self.wave)
+    }
+
+    /// Bytes of the next wave that loads any; 0 if none does.
+    fn next_load(&mut self) -> u64 {
+        while self.left == 0 || self.wave.load == 0 {
+            let Some(run) = self.runs.next() else { return 0 };
+            (self.wave, self.left) = run;
+        }
+        self.left -= 1;
+        self.wave.load
     }
 }
 
@@ -115,19 +127,23 @@ pub fn run(
     channel: &mut Channel,
     rhythm: Rhythm,
     (loads_from, start_from): (u64, u64),
-    runs: impl Iterator<Item = Run>,
+    runs: impl Iterator<Item = Run> + Clone,
     skip: bool,
 ) -> Flow {
     let mut source = Source { runs, wave: Wave::default(), left: 0 };
+    let mut loads = source.clone();
     let mut flow = Flow { start: unit.free.max(start_from), ..Flow::default() };
     let Some(mut wave) = source.next() else { return flow };
-    let mut next = source.next();
 
-    let arrival = channel.read(loads_from.max(unit.release[0]), wave.load);
-    let mut next_arrival = next.map_or(0, |w| channel.read(loads_from.max(unit.release[1]), w.load));
-    if wave.load > 0 && arrival > flow.start {
-        flow.start = arrival;
-        flow.bound = Some(Stall::OperandLoad);
+    // Arrival of the next load; two are under way or in use.
+    let mut arrival = channel.read(loads_from.max(unit.release[0]), loads.next_load());
+    let mut second = Some(channel.read(loads_from.max(unit.release[1]), loads.next_load()));
+    if wave.load > 0 {
+        if arrival > flow.start {
+            flow.start = arrival;
+            flow.bound = Some(Stall::OperandLoad);
+        }
+        arrival = second.take().unwrap_or(0);
     }
     if wave.store > 0 {
         let buffer = unit.results[0].saturating_sub(rhythm.first + rhythm.to_result);
@@ -140,23 +156,24 @@ pub fn run(
     let mut saved = Saved::default();
     // Numbers the waves of the present run; periods are looked for between powers of two.
     let (mut number, mut again) = (0u64, 1u64);
-    flow.load_bytes = wave.load + next.map_or(0, |w| w.load);
 
     loop {
-        let after = if next.is_some() { source.next() } else { None };
-        if skip && Some(wave) == next && next == after && source.left > 0 {
+        let next = source.next();
+        let alike = Some(wave) == next && source.left > 0 && (wave.load == 0 || loads.wave == wave && loads.left > 0);
+        if skip && alike {
             number += 1;
             let clamp = |time: u64, base: u64| time.saturating_sub(base);
             let recurs = number > 1
-                && clamp(next_arrival, stream) == clamp(saved.arrival, saved.stream)
+                && (wave.load == 0 || clamp(arrival, stream) == clamp(saved.arrival, saved.stream))
                 && (0..2).all(|i| clamp(unit.results[i], stream) == clamp(saved.results[i], saved.stream))
                 && channel.repeats(stream, &saved.channel)
                 && channel.is_past(saved.stream);
             if recurs {
                 let waves = number - saved.wave;
                 let cycles = stream - saved.stream;
+                let left = if wave.load > 0 { source.left.min(loads.left) } else { source.left };
                 // Beyond this nothing is counted, and products must not overflow.
-                let times = (source.left / waves).min((1 << 53) / cycles.max(1));
+                let times = (left / waves).min((1 << 53) / cycles.max(1));
                 let shift = cycles * times;
                 source.left -= waves * times;
                 channel.repeat(&saved.channel, cycles, times);
@@ -167,23 +184,18 @@ pub fn run(
                 flow.store_bytes += wave.store * waves * times;
                 stream += shift;
                 if wave.load > 0 {
-                    next_arrival += shift;
+                    loads.left -= waves * times;
+                    arrival += shift;
+                    unit.release.iter_mut().for_each(|r| *r += shift);
                 }
                 if wave.store > 0 {
                     flow.stored += shift;
                     unit.results.iter_mut().for_each(|r| *r += shift);
                 }
-                unit.release.iter_mut().for_each(|r| *r += shift);
                 (number, again) = (0, 1);
             } else if number == again {
-                saved = Saved {
-                    wave: number,
-                    stream,
-                    arrival: next_arrival,
-                    results: unit.results,
-                    delays: flow.delays,
-                    channel: channel.snapshot(stream),
-                };
+                saved =
+                    Saved { wave: number, stream, arrival, results: unit.results, delays: flow.delays, channel: channel.snapshot(stream) };
                 again *= 2;
             }
         } else {
@@ -191,30 +203,37 @@ pub fn run(
         }
 
         let consumed = stream + rhythm.stream + wave.extra;
-        unit.release = [unit.release[1], consumed];
         channel.pass(consumed);
-        let after_arrival = after.map_or(0, |w| channel.read(consumed.max(loads_from), w.load));
+        let mut loaded = 0;
+        let frees = flow.load_bytes + wave.load > 0 && next.is_none_or(|w| w.load > 0);
+        if frees {
+            unit.release = [unit.release[1], consumed];
+        }
+        if next.is_some_and(|w| w.load > 0) {
+            loaded = arrival + rhythm.first;
+            arrival = match second.take() {
+                Some(arrival) if !frees => arrival,
+                _ => channel.read(consumed.max(loads_from), loads.next_load()),
+            };
+        }
         if wave.store > 0 {
             let done = channel.transfer(stream + rhythm.to_end + wave.extra, wave.store);
             unit.results = [unit.results[1], done];
             flow.stored = flow.stored.max(done);
-            flow.store_bytes += wave.store;
         }
+        flow.load_bytes += wave.load;
+        flow.store_bytes += wave.store;
         flow.delays[2] += wave.extra;
         flow.last = stream + wave.extra;
         let Some(following) = next else { return flow };
-        flow.load_bytes += after.map_or(0, |w| w.load);
 
         let ideal = stream + wave.slot + wave.extra;
-        let loaded = if following.load > 0 { next_arrival + rhythm.first } else { 0 };
         let buffer = if following.store > 0 { unit.results[0].saturating_sub(rhythm.to_result) } else { 0 };
         stream = ideal.max(loaded).max(buffer);
         if stream > ideal {
             flow.delays[usize::from(buffer > loaded)] += stream - ideal;
         }
         wave = following;
-        next = after;
-        next_arrival = after_arrival;
     }
 }
 

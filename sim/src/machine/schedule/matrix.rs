@@ -45,24 +45,28 @@ impl Tiles {
 
 /// DRAM bytes behind elements of a view.
 #[derive(Clone, Copy, Debug)]
-struct Traffic {
-    /// Bytes per element times the elements that are not padding.
-    real: u128,
-    /// All elements.
-    all: u128,
+enum Traffic {
+    /// Bytes of every element; 0 in the scratchpad.
+    Each(u64),
+    /// Bytes of all elements that are not padding, and the number of all elements.
+    Share(u128, u128),
 }
 
 impl Traffic {
     fn new(view: &TensorView) -> Self {
-        if view.space == Space::Scratchpad {
-            return Self { real: 0, all: 1 };
+        let size = view.format.storage_bytes();
+        match (view.space, view.layout) {
+            (Space::Scratchpad, _) => Self::Each(0),
+            (Space::Dram, Layout::Strided { .. }) => Self::Each(size.into()),
+            (Space::Dram, Layout::Window(_)) => Self::Share(real_elements(view) * u128::from(size), view.elements().into()),
         }
-        let all = u128::from(view.elements());
-        Self { real: real_elements(view) * u128::from(view.format.storage_bytes()), all }
     }
 
     const fn bytes(self, elements: u64) -> u64 {
-        (elements as u128 * self.real).div_ceil(self.all) as u64
+        match self {
+            Self::Each(bytes) => elements * bytes,
+            Self::Share(real, all) => (elements as u128 * real).div_ceil(all) as u64,
+        }
     }
 }
 
@@ -149,7 +153,7 @@ impl Product {
             stream,
             a: Traffic::new(&matrix.a),
             b: Traffic::new(&matrix.b),
-            c: matrix.c.as_ref().map_or(Traffic { real: 0, all: 1 }, Traffic::new),
+            c: matrix.c.as_ref().map_or(Traffic::Each(0), Traffic::new),
             d: Traffic::new(&matrix.d),
             keep_a: panel * edge[0] <= share(&matrix.b),
             keep_b: k * n * edge[1] <= share(&matrix.a),
@@ -169,7 +173,7 @@ impl Product {
     }
 
     /// The waves in order.
-    pub fn runs(&self) -> impl Iterator<Item = Run> + '_ {
+    pub fn runs(&self) -> impl Iterator<Item = Run> + Clone + '_ {
         let mut at = (0, 0);
         std::iter::from_fn(move || {
             let (wave, repeats) = self.waves.at(at.0, at.1)?;

@@ -14,7 +14,7 @@ mod flow;
 mod matrix;
 
 use super::operation::{Hardware, Matrix, Operation, Vector};
-use account::{Account, Kind};
+use account::{Account, Kind, Passage};
 use channel::Channel;
 use flow::{Flow, Rhythm, Run, Unit, Wave};
 use matrix::{Product, real_elements};
@@ -206,8 +206,15 @@ impl<'a> Schedule<'a> {
         } else {
             flow.start
         };
-        let delays: Vec<_> = Flow::REASONS.into_iter().zip(flow.delays).collect();
-        self.account.matrix(since, flow.start, flow.bound.unwrap_or(Stall::Issue), compute, &delays, matrix.mode, product.cost.events.macs);
+        self.account.matrix(&Passage {
+            since,
+            start: flow.start,
+            bound: flow.bound.unwrap_or(Stall::Issue),
+            compute,
+            delays: std::array::from_fn(|i| (Flow::REASONS[i], flow.delays[i])),
+            mode: matrix.mode,
+            macs: product.cost.events.macs,
+        });
         self.account.count(product.cost.events);
         self.account.count(transfers(&flow, product.spilled_bytes()));
         self.retire(Kind::Matrix, operands, end, &matrix.d, end.max(flow.stored));
