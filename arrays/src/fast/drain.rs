@@ -90,6 +90,49 @@ pub(super) struct Drain<'a> {
     exit: Exit,
 }
 
+/// Part of a row of the output.
+pub(super) enum Row<'a> {
+    U8(&'a mut [u8]),
+    U16(&'a mut [u16]),
+    U32(&'a mut [u32]),
+    U64(&'a mut [u64]),
+}
+
+impl Row<'_> {
+    /// Codes at `at` and behind it.
+    pub fn write(&mut self, at: usize, codes: &[u64]) {
+        let end = at + codes.len();
+        match self {
+            Self::U8(v) => v[at..end].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u8),
+            Self::U16(v) => v[at..end].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u16),
+            Self::U32(v) => v[at..end].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u32),
+            Self::U64(v) => v[at..end].copy_from_slice(codes),
+        }
+    }
+
+    /// The parts of every row of an output of `n` columns, cut at multiples of `width`:
+    /// for each block of `height` rows and `width` columns, row-major, its rows.
+    pub fn blocks(d: &mut Codes, n: usize, height: usize, width: usize) -> Vec<Vec<Row<'_>>> {
+        fn cut<'a, T>(d: &'a mut [T], n: usize, height: usize, width: usize, row: impl Fn(&'a mut [T]) -> Row<'a>) -> Vec<Vec<Row<'a>>> {
+            let mut blocks = Vec::new();
+            for band in d.chunks_mut(height * n) {
+                let first = blocks.len();
+                blocks.resize_with(first + n.div_ceil(width), Vec::new);
+                for line in band.chunks_mut(n) {
+                    blocks[first..].iter_mut().zip(line.chunks_mut(width)).for_each(|(block, part)| block.push(row(part)));
+                }
+            }
+            blocks
+        }
+        match d {
+            Codes::U8(v) => cut(v, n, height, width, Row::U8),
+            Codes::U16(v) => cut(v, n, height, width, Row::U16),
+            Codes::U32(v) => cut(v, n, height, width, Row::U32),
+            Codes::U64(v) => cut(v, n, height, width, Row::U64),
+        }
+    }
+}
+
 /// Where a row of a tile stands in the problem.
 #[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
@@ -120,8 +163,18 @@ impl<'a> Drain<'a> {
         matches!(self.exit, Exit::Rounded { .. }) && self.output.policy.rounding.random_bits() > 0
     }
 
-    /// Writes the codes of the first `width` of a row of sums at `at`.
-    pub fn row<S: Lanes64>(&self, s: S, sums: &[f64], width: usize, place: Place<'_>, to: &mut Codes, at: usize, activity: &mut Activity) {
+    /// Writes the codes of the first `width` of a row of sums to `to`, from `at` on.
+    #[allow(clippy::too_many_arguments, reason = "a row, where it stands and where it goes")]
+    pub fn row<S: Lanes64>(
+        &self,
+        s: S,
+        sums: &[f64],
+        width: usize,
+        place: Place<'_>,
+        to: &mut Row<'_>,
+        at: usize,
+        activity: &mut Activity,
+    ) {
         activity.accumulator_nans += sums[..width].iter().filter(|x| x.is_nan()).count() as u64;
         let mut codes = [0; 64];
         let codes = &mut codes[..sums.len()];
@@ -139,12 +192,7 @@ impl<'a> Drain<'a> {
             }
         }
         let codes = &codes[..width];
-        match to {
-            Codes::U8(v) => v[at..at + width].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u8),
-            Codes::U16(v) => v[at..at + width].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u16),
-            Codes::U32(v) => v[at..at + width].iter_mut().zip(codes).for_each(|(to, &code)| *to = code as u32),
-            Codes::U64(v) => v[at..at + width].copy_from_slice(codes),
-        }
+        to.write(at, codes);
     }
 }
 
@@ -174,7 +222,7 @@ impl<S: Lanes64> Work<S> for Convert<'_> {
                 let bits = rounder.rounding.random_bits();
                 let mut tally = Tally::new(s);
                 for (i, (sum, codes)) in sums.iter().zip(codes).enumerate() {
-                    let draw = || s.random(&self.positions[i], &self.drain.addition, bits);
+                    let draw = if bits == 0 { constants.zero } else { s.random(&self.positions[i], &self.drain.addition, bits) };
                     let sum = s.load(sum);
                     let rounded = if rounder.is_nearest_even() {
                         rounder.round::<S, true, false>(s, &constants, sum, draw, &mut tally)

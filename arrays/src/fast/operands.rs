@@ -41,14 +41,51 @@ pub(super) fn exact_f64(value: Decoded) -> Option<f64> {
     }
 }
 
+/// Every code of a format of up to eight bits.
+struct Table {
+    values: [f64; 256],
+    keys: [Key; 256],
+    /// The sizes in ascending order: what a key's rank stands for.
+    sizes: [u64; 256],
+}
+
+/// What a survey asks of a code, such that the lanewise maximum answers for a set of codes:
+/// rank of the size, -lsb, special, negative zero, zero.
+type Key = [i16; 8];
+
+/// The key below all keys.
+const NO_KEY: Key = [0, i16::MIN, 0, 0, 0, 0, 0, 0];
+
+impl Table {
+    fn new(entry: impl Fn(u64) -> Entry) -> Self {
+        let entries: [Entry; 256] = std::array::from_fn(|code| entry(code as u64));
+        let mut sizes = entries.map(|e| e.size);
+        sizes.sort_unstable();
+        let keys = entries.map(|e| {
+            let rank = sizes.partition_point(|&size| size < e.size) as i16;
+            let low = if e.lsb == NO_LSB { i16::MIN } else { -e.lsb as i16 };
+            [rank, low, e.special.into(), e.negative_zero.into(), e.zero.into(), 0, 0, 0]
+        });
+        Self { values: entries.map(|e| e.value), keys, sizes }
+    }
+
+    fn reach(&self, key: &Key) -> Reach {
+        Reach {
+            max: f64::from_bits(self.sizes[key[0] as usize]),
+            lsb: if key[1] == i16::MIN { NO_LSB } else { -i32::from(key[1]) },
+            special: key[2] > 0,
+            negative_zero: key[3] > 0,
+        }
+    }
+}
+
 /// How codes of one format are read.
 pub(super) struct Reader {
     format: Format,
     subnormals: SubnormalPolicy,
     /// Power of two that multiplies every value.
     scale: i32,
-    /// Every code of a format of up to eight bits.
-    table: Option<Box<[Entry; 256]>>,
+    table: Option<Box<Table>>,
 }
 
 impl Reader {
@@ -63,7 +100,7 @@ impl Reader {
         }
         let mut reader = Self { format, subnormals, scale, table: None };
         if format.bits() <= 8 {
-            reader.table = Some(Box::new(std::array::from_fn(|code| reader.entry(code as u64))));
+            reader.table = Some(Box::new(Table::new(|code| reader.entry(code))));
         }
         Some(reader)
     }
@@ -92,66 +129,80 @@ impl Reader {
     /// The value of a code.
     pub fn value(&self, code: u64) -> f64 {
         match &self.table {
-            Some(table) => table[(code & 0xff) as usize].value,
+            Some(table) => table.values[(code & 0xff) as usize],
             None => self.entry(code).value,
         }
     }
 }
 
-/// A reach being gathered.
-#[derive(Clone, Copy)]
-struct Gather {
-    size: u64,
-    lsb: i32,
-    special: bool,
-    negative_zero: bool,
+/// A reach being gathered from what a survey asks of each code.
+trait Gather: Copy + Send + Sync {
+    const NOTHING: Self;
+    fn take(&mut self, other: &Self);
+    fn is_zero(&self) -> u32;
 }
 
-impl Gather {
-    const NOTHING: Self = Self { size: 0, lsb: NO_LSB, special: false, negative_zero: false };
+impl Gather for Key {
+    const NOTHING: Self = NO_KEY;
 
     #[inline(always)]
-    fn take(&mut self, entry: &Entry) {
-        self.size = self.size.max(entry.size);
-        self.lsb = self.lsb.min(entry.lsb);
-        self.special |= entry.special;
-        self.negative_zero |= entry.negative_zero;
+    fn take(&mut self, other: &Self) {
+        for (mine, &other) in self.iter_mut().zip(other) {
+            *mine = (*mine).max(other);
+        }
     }
 
-    fn join(&mut self, other: &Self) {
+    #[inline(always)]
+    fn is_zero(&self) -> u32 {
+        self[4] as u32
+    }
+}
+
+impl Gather for Entry {
+    const NOTHING: Self = Self { value: 0.0, size: 0, lsb: NO_LSB, special: false, negative_zero: false, zero: false };
+
+    #[inline(always)]
+    fn take(&mut self, other: &Self) {
         self.size = self.size.max(other.size);
         self.lsb = self.lsb.min(other.lsb);
         self.special |= other.special;
         self.negative_zero |= other.negative_zero;
     }
 
+    #[inline(always)]
+    fn is_zero(&self) -> u32 {
+        self.zero.into()
+    }
+}
+
+impl Entry {
     fn reach(&self) -> Reach {
         Reach { max: f64::from_bits(self.size), lsb: self.lsb, special: self.special, negative_zero: self.negative_zero }
     }
 }
 
-/// Calls `$body` with the slice of codes in `$v` and a closure from one of them to its entry.
-macro_rules! with_entries {
-    ($codes:expr, $reader:expr, |$v:ident, $entry:ident| $body:expr) => {
+/// Calls `$body` with the slice of codes in `$v` and a closure from one of them to its value.
+macro_rules! with_values {
+    ($codes:expr, $reader:expr, |$v:ident, $value:ident| $body:expr) => {
         match ($codes, &$reader.table) {
             (Codes::U8($v), Some(table)) => {
-                let $entry = |code: u8| table[code as usize];
+                let $value = |code: u8| table.values[code as usize];
                 $body
             }
             (Codes::U8($v), None) => {
-                let $entry = |code: u8| $reader.entry(code.into());
+                let $value = |code: u8| $reader.entry(code.into()).value;
                 $body
             }
             (Codes::U16($v), _) => {
-                let $entry = |code: u16| $reader.entry(code.into());
+                let $value = |code: u16| $reader.entry(code.into()).value;
                 $body
             }
             (Codes::U32($v), _) => {
-                let $entry = |code: u32| $reader.entry(code.into());
+                let $value = |code: u32| $reader.entry(code.into()).value;
                 $body
             }
             (Codes::U64($v), _) => {
-                let $entry = |code: u64| $reader.entry(code);
+                let $value = |code: u64| $reader.entry(code).value;
                 $body
             }
         }
@@ -174,66 +225,77 @@ impl Survey {
 
     /// Surveys an M x K matrix whose lines are its rows.
     pub fn rows(codes: &Codes, reader: &Reader, k: usize) -> Self {
-        with_entries!(codes, reader, |v, entry| {
-            let parts: Vec<(Vec<Reach>, Vec<u32>)> = v
-                .par_chunks(k * rows_per_part(k))
-                .map(|rows| {
-                    let mut zeros = vec![0; k];
-                    let lines = rows
-                        .chunks_exact(k)
-                        .map(|row| {
-                            let mut line = Gather::NOTHING;
-                            for (&code, zero) in row.iter().zip(&mut zeros) {
-                                let entry = entry(code);
-                                line.take(&entry);
-                                *zero += u32::from(entry.zero);
-                            }
-                            line.reach()
-                        })
-                        .collect();
-                    (lines, zeros)
-                })
-                .collect();
-            let mut all = Self { lines: Vec::new(), zeros: vec![0; k] };
-            for (lines, zeros) in parts {
-                all.lines.extend(lines);
-                all.zeros.iter_mut().zip(zeros).for_each(|(sum, part)| *sum += part);
-            }
-            all
-        })
+        match (codes, &reader.table) {
+            (Codes::U8(v), Some(table)) => survey_rows(v, k, |code| table.keys[code as usize], |key| table.reach(key)),
+            (Codes::U8(v), None) => survey_rows(v, k, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U16(v), _) => survey_rows(v, k, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U32(v), _) => survey_rows(v, k, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U64(v), _) => survey_rows(v, k, |code| reader.entry(code), Entry::reach),
+        }
     }
 
     /// Surveys a K x N matrix whose lines are its columns.
     pub fn columns(codes: &Codes, reader: &Reader, n: usize) -> Self {
-        with_entries!(codes, reader, |v, entry| {
-            let parts: Vec<(Vec<Gather>, Vec<u32>)> = v
-                .par_chunks(n * rows_per_part(n))
-                .map(|rows| {
-                    let mut lines = vec![Gather::NOTHING; n];
-                    let zeros = rows
-                        .chunks_exact(n)
-                        .map(|row| {
-                            let mut zeros = 0;
-                            for (&code, line) in row.iter().zip(&mut lines) {
-                                let entry = entry(code);
-                                line.take(&entry);
-                                zeros += u32::from(entry.zero);
-                            }
-                            zeros
-                        })
-                        .collect();
-                    (lines, zeros)
-                })
-                .collect();
-            let mut lines = vec![Gather::NOTHING; n];
-            let mut zeros = Vec::new();
-            for (part, part_zeros) in parts {
-                lines.iter_mut().zip(&part).for_each(|(line, part)| line.join(part));
-                zeros.extend(part_zeros);
-            }
-            Self { lines: lines.iter().map(Gather::reach).collect(), zeros }
-        })
+        match (codes, &reader.table) {
+            (Codes::U8(v), Some(table)) => survey_columns(v, n, |code| table.keys[code as usize], |key| table.reach(key)),
+            (Codes::U8(v), None) => survey_columns(v, n, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U16(v), _) => survey_columns(v, n, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U32(v), _) => survey_columns(v, n, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U64(v), _) => survey_columns(v, n, |code| reader.entry(code), Entry::reach),
+        }
     }
+}
+
+fn survey_rows<C: Copy + Sync, G: Gather>(v: &[C], k: usize, ask: impl Fn(C) -> G + Sync, reach: impl Fn(&G) -> Reach + Sync) -> Survey {
+    let parts: Vec<(Vec<Reach>, Vec<u32>)> = v
+        .par_chunks(k * rows_per_part(k))
+        .map(|rows| {
+            let mut zeros = vec![0; k];
+            let line = |row: &[C]| {
+                let mut line = G::NOTHING;
+                for (&code, zero) in row.iter().zip(&mut zeros) {
+                    let asked = ask(code);
+                    line.take(&asked);
+                    *zero += asked.is_zero();
+                }
+                reach(&line)
+            };
+            (rows.chunks_exact(k).map(line).collect(), zeros)
+        })
+        .collect();
+    let mut all = Survey { lines: Vec::new(), zeros: vec![0; k] };
+    for (lines, zeros) in parts {
+        all.lines.extend(lines);
+        all.zeros.iter_mut().zip(zeros).for_each(|(sum, part)| *sum += part);
+    }
+    all
+}
+
+fn survey_columns<C: Copy + Sync, G: Gather>(v: &[C], n: usize, ask: impl Fn(C) -> G + Sync, reach: impl Fn(&G) -> Reach + Sync) -> Survey {
+    let parts: Vec<(Vec<G>, Vec<u32>)> = v
+        .par_chunks(n * rows_per_part(n))
+        .map(|rows| {
+            let mut lines = vec![G::NOTHING; n];
+            let zeros_of = |row: &[C]| {
+                let mut zeros = 0;
+                for (&code, line) in row.iter().zip(&mut lines) {
+                    let asked = ask(code);
+                    line.take(&asked);
+                    zeros += asked.is_zero();
+                }
+                zeros
+            };
+            let zeros = rows.chunks_exact(n).map(zeros_of).collect();
+            (lines, zeros)
+        })
+        .collect();
+    let mut lines = vec![G::NOTHING; n];
+    let mut zeros = Vec::new();
+    for (part, part_zeros) in parts {
+        lines.iter_mut().zip(&part).for_each(|(line, part)| line.take(part));
+        zeros.extend(part_zeros);
+    }
+    Survey { lines: lines.iter().map(reach).collect(), zeros }
 }
 
 /// Rows of `width` codes that make a part worth a thread's while.
@@ -242,14 +304,30 @@ fn rows_per_part(width: usize) -> usize {
 }
 
 /// A number kernels compute with.
-pub(super) trait Carrier: Copy + Default + Send + Sync {
+pub(super) trait Carrier: Copy + Default + Send + Sync + 'static {
+    /// Buffers of earlier products on this thread: fresh pages cost more than small products.
+    fn spare() -> &'static std::thread::LocalKey<Spare<Self>>;
     /// The number of this value; exact inside the kernel's domain.
     fn from_f64(value: f64) -> Self;
     /// The value of this number.
     fn to_f64(self) -> f64;
 }
 
+/// Buffers kept for the next product.
+pub(super) type Spare<T> = std::cell::RefCell<Vec<Vec<T>>>;
+
+/// Bytes of the largest buffer worth keeping.
+const SPARE_BYTES: usize = 32 << 20;
+
+thread_local! {
+    static SPARE_32: Spare<f32> = const { Spare::new(Vec::new()) };
+    static SPARE_64: Spare<f64> = const { Spare::new(Vec::new()) };
+}
+
 impl Carrier for f32 {
+    fn spare() -> &'static std::thread::LocalKey<Spare<Self>> {
+        &SPARE_32
+    }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as Self
@@ -261,6 +339,9 @@ impl Carrier for f32 {
 }
 
 impl Carrier for f64 {
+    fn spare() -> &'static std::thread::LocalKey<Spare<Self>> {
+        &SPARE_64
+    }
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value
@@ -272,50 +353,74 @@ impl Carrier for f64 {
 }
 
 /// Panels of `lines` lines each, k-major, zeros past the last line.
-pub(super) struct Panels<T> {
+pub(super) struct Panels<T: Carrier> {
     numbers: Vec<T>,
     /// Numbers of one panel.
     stride: usize,
 }
 
 impl<T: Carrier> Panels<T> {
+    /// Panels to be filled for `count` lines; only what lies past the last line is zeroed.
+    fn unfilled(count: usize, lines: usize, k: usize) -> Self {
+        let stride = lines * k;
+        let mut numbers = T::spare().with_borrow_mut(Vec::pop).unwrap_or_default();
+        numbers.resize(count.div_ceil(lines) * stride, T::default());
+        if !count.is_multiple_of(lines) {
+            let last = numbers.len() - stride;
+            numbers[last..].fill(T::default());
+        }
+        Self { numbers, stride }
+    }
+
     /// Panels of the rows of an M x K matrix.
     pub fn rows(codes: &Codes, reader: &Reader, k: usize, lines: usize) -> Self {
-        let stride = lines * k;
-        let mut numbers = vec![T::default(); (codes.len() / k).div_ceil(lines) * stride];
-        with_entries!(codes, reader, |v, entry| {
-            numbers.par_chunks_mut(stride).zip(v.par_chunks(stride)).for_each(|(panel, rows)| {
+        let mut panels = Self::unfilled(codes.len() / k, lines, k);
+        let stride = panels.stride;
+        with_values!(codes, reader, |v, value| {
+            panels.numbers.par_chunks_mut(stride).zip(v.par_chunks(stride)).for_each(|(panel, rows)| {
                 for (line, row) in rows.chunks_exact(k).enumerate() {
                     for (to, &code) in panel[line..].iter_mut().step_by(lines).zip(row) {
-                        *to = T::from_f64(entry(code).value);
+                        *to = T::from_f64(value(code));
                     }
                 }
             });
         });
-        Self { numbers, stride }
+        panels
     }
 
     /// Panels of the columns of a K x N matrix.
     pub fn columns(codes: &Codes, reader: &Reader, n: usize, lines: usize) -> Self {
-        let k = codes.len() / n;
-        let stride = lines * k;
-        let mut numbers = vec![T::default(); n.div_ceil(lines) * stride];
-        with_entries!(codes, reader, |v, entry| {
-            numbers.par_chunks_mut(stride).enumerate().for_each(|(index, panel)| {
+        let mut panels = Self::unfilled(n, lines, codes.len() / n);
+        let stride = panels.stride;
+        with_values!(codes, reader, |v, value| {
+            panels.numbers.par_chunks_mut(stride).enumerate().for_each(|(index, panel)| {
                 let first = index * lines;
                 let width = lines.min(n - first);
                 for (to, row) in panel.chunks_exact_mut(lines).zip(v.chunks_exact(n)) {
                     for (to, &code) in to.iter_mut().zip(&row[first..first + width]) {
-                        *to = T::from_f64(entry(code).value);
+                        *to = T::from_f64(value(code));
                     }
                 }
             });
         });
-        Self { numbers, stride }
+        panels
     }
 
     /// Panel `index`.
     pub fn panel(&self, index: usize) -> &[T] {
         &self.numbers[index * self.stride..][..self.stride]
+    }
+}
+
+impl<T: Carrier> Drop for Panels<T> {
+    fn drop(&mut self) {
+        let numbers = std::mem::take(&mut self.numbers);
+        if size_of_val(numbers.as_slice()) <= SPARE_BYTES {
+            T::spare().with_borrow_mut(|spare| {
+                if spare.len() < 2 {
+                    spare.push(numbers);
+                }
+            });
+        }
     }
 }

@@ -198,24 +198,24 @@ impl Rounder {
             max: s.splat(self.max),
             min_size: s.splat(self.min_size),
             normal: s.splat(self.normal),
-            tiny: tiny.map(|x| s.splat(x)),
+            tiny: [s.splat(tiny[0]), s.splat(tiny[1])],
             carry_unit: s.splat(0.5 * self.normal * self.unit),
-            overflowed: self.overflowed.map(|x| s.splat(x)),
-            infinite: self.infinite.map(|x| s.splat(x)),
+            overflowed: [s.splat(self.overflowed[0]), s.splat(self.overflowed[1])],
+            infinite: [s.splat(self.infinite[0]), s.splat(self.infinite[1])],
         }
     }
 
     /// Rounds exact sums, or sums rounded to odd.
     ///
     /// `NEAREST`: the mode is nearest-even. `PROVED`: no lane is special, overflows, or is tiny
-    /// and inexact, and the format is a float.
+    /// and inexact, and the format is a float. `random` feeds stochastic rounding.
     #[inline(always)]
     pub fn round<S: Lanes64, const NEAREST: bool, const PROVED: bool>(
         &self,
         s: S,
         k: &Constants<S::V>,
         sum: S::V,
-        random: impl Fn() -> S::V,
+        random: S::V,
         tally: &mut Tally<S::V>,
     ) -> S::V {
         let sign = s.and(sum, k.sign);
@@ -225,11 +225,11 @@ impl Rounder {
             binade = s.min(s.max(binade, k.low), k.high);
         }
         let nearest = s.mul_add(binade, k.minus_magic, s.mul_add(binade, k.magic, size));
-        let magnitude = if NEAREST { nearest } else { self.directed(s, k, binade, size, nearest, sign, &random) };
+        let magnitude = if NEAREST { nearest } else { self.directed(s, k, binade, size, nearest, sign, random) };
         let mut result = s.or(magnitude, sign);
         if !PROVED {
             if s.any(s.less(size, k.normal)) {
-                let limit = self.tiny_limit(s, k, sum, &random);
+                let limit = self.tiny_limit(s, k, sum, random);
                 tally.underflows = s.sub_bits(tally.underflows, s.and(s.less(size, limit), s.differ(result, sum)));
             }
             // NaN fails this comparison too.
@@ -243,16 +243,7 @@ impl Rounder {
     /// Magnitudes in the modes other than nearest-even.
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "the parts of one rounding")]
-    fn directed<S: Lanes64>(
-        &self,
-        s: S,
-        k: &Constants<S::V>,
-        binade: S::V,
-        size: S::V,
-        nearest: S::V,
-        sign: S::V,
-        random: &impl Fn() -> S::V,
-    ) -> S::V {
+    fn directed<S: Lanes64>(&self, s: S, k: &Constants<S::V>, binade: S::V, size: S::V, nearest: S::V, sign: S::V, random: S::V) -> S::V {
         let quantum = s.mul(binade, k.unit);
         let lower = s.sub(nearest, s.and(s.less(size, nearest), quantum));
         let discarded = s.sub(size, lower);
@@ -271,7 +262,7 @@ impl Rounder {
             Rounding::Sr(_) => {
                 // floor(nu 2^N) + R >= 2^N is nu >= (2^N - R) 2^-N: the right side is a
                 // multiple of 2^-N.
-                let threshold = s.mul(s.mul(s.sub(k.draws, random()), k.draw), quantum);
+                let threshold = s.mul(s.mul(s.sub(k.draws, random), k.draw), quantum);
                 s.and(inexact, s.at_most(threshold, discarded))
             }
         };
@@ -281,9 +272,9 @@ impl Rounder {
     /// Sizes below which a result is tiny: the smallest normal, or the least size that
     /// rounding with unbounded exponent carries up to it.
     #[inline(always)]
-    fn tiny_limit<S: Lanes64>(&self, s: S, k: &Constants<S::V>, sum: S::V, random: &impl Fn() -> S::V) -> S::V {
+    fn tiny_limit<S: Lanes64>(&self, s: S, k: &Constants<S::V>, sum: S::V, random: S::V) -> S::V {
         match (self.rounding, self.tininess) {
-            (Rounding::Sr(_), Tininess::After) => s.add(k.tiny[0], s.mul(s.mul(s.sub(k.draws, random()), k.draw), k.carry_unit)),
+            (Rounding::Sr(_), Tininess::After) => s.add(k.tiny[0], s.mul(s.mul(s.sub(k.draws, random), k.draw), k.carry_unit)),
             _ => s.select(sum, k.tiny[1], k.tiny[0]),
         }
     }
@@ -309,12 +300,12 @@ impl Rounder {
         let replaced = match self.modulus {
             None => s.select(over, s.select(sum, k.overflowed[1], k.overflowed[0]), result),
             Some(modulus) => {
-                let mut lanes = [0.0; 4];
-                s.store(result, &mut lanes);
-                for lane in &mut lanes {
-                    *lane -= modulus * ((*lane + self.min_size) / modulus).floor();
-                }
-                s.select(over, s.load(&lanes), result)
+                // The multiple of the modulus nearest to the result; half of it is too much.
+                let unit = s.splat(1.5 * power_of_two(52));
+                let turns = s.sub(s.add(s.mul(result, s.splat(1.0 / modulus)), unit), unit);
+                let modulus = s.splat(modulus);
+                let wrapped = s.sub(result, s.mul(turns, modulus));
+                s.select(over, s.sub(wrapped, s.and(s.less(k.max, wrapped), modulus)), result)
             }
         };
         s.select(nan, sum, s.select(infinite, s.select(sum, k.infinite[1], k.infinite[0]), replaced))

@@ -1,6 +1,6 @@
 //! A whole product as independent tiles of outputs, each walked in the order of sums.
 
-use super::drain::{Drain, Place};
+use super::drain::{Drain, Place, Row};
 use super::kernels::{Kernel, Tile};
 use super::operands::{Carrier, Panels, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages, Way};
@@ -70,19 +70,22 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
         // Where the whole product is cheap, so is every tile.
         let everywhere = self.ways(self.a_survey.of(0..m), self.b_survey.of(0..n)).filter(|ways| ways.inner != Way::Checked);
         let (height, width) = (BLOCK * K::ROWS, BLOCK * K::COLUMNS);
-        let blocks: Vec<Outputs> = (0..m.div_ceil(height))
-            .flat_map(|i| (0..n.div_ceil(width)).map(move |j| (i, j)))
-            .map(|(i, j)| Outputs { rows: i * height..m.min((i + 1) * height), columns: j * width..n.min((j + 1) * width) })
-            .collect();
-        let compute = |block: &Outputs| self.block(block, everywhere);
-        let done: Vec<_> =
-            if shape.macs() < SEQUENTIAL_MACS { blocks.iter().map(compute).collect() } else { blocks.par_iter().map(compute).collect() };
         let mut d = Codes::zeros(self.problem.setup.output.format, m * n);
+        let places = (0..m.div_ceil(height)).flat_map(|i| (0..n.div_ceil(width)).map(move |j| (i * height, j * width)));
+        let blocks: Vec<_> = places.zip(Row::blocks(&mut d, n, height, width)).collect();
+        let compute = |((row, column), mut to): ((usize, usize), Vec<Row<'_>>)| {
+            let block = Outputs { rows: row..m.min(row + height), columns: column..n.min(column + width) };
+            self.block(&block, everywhere, &mut to)
+        };
+        let done: Vec<(Activity, u64)> = if shape.macs() < SEQUENTIAL_MACS {
+            blocks.into_iter().map(compute).collect()
+        } else {
+            blocks.into_par_iter().map(compute).collect()
+        };
         let mut activity = Activity::default();
         let mut by_definition = 0;
-        for (block, (codes, block_activity, tiles)) in blocks.iter().zip(&done) {
-            place(&mut d, n, block, codes);
-            activity += *block_activity;
+        for (block_activity, tiles) in done {
+            activity += block_activity;
             by_definition += tiles;
         }
         (d, activity, by_definition)
@@ -97,9 +100,8 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
         Some(Ways { inner: self.kernel.way(&knowledge)?, outer: level(knowledge.outer)?, memory: level(knowledge.memory)? })
     }
 
-    fn block(&self, block: &Outputs, everywhere: Option<Ways>) -> (Codes, Activity, u64) {
-        let width = block.columns.len();
-        let mut codes = Codes::zeros(self.problem.setup.output.format, block.rows.len() * width);
+    /// Computes a block of outputs into its rows.
+    fn block(&self, block: &Outputs, everywhere: Option<Ways>, to: &mut [Row<'_>]) -> (Activity, u64) {
         let mut activity = Activity::default();
         let mut by_definition = 0;
         let outputs = K::ROWS * K::COLUMNS;
@@ -114,28 +116,29 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
                 let tile =
                     Outputs { rows: row..block.rows.end.min(row + K::ROWS), columns: column..block.columns.end.min(column + K::COLUMNS) };
                 let ways = everywhere.or_else(|| self.ways(self.a_survey.of(tile.rows.clone()), self.b_survey.of(tile.columns.clone())));
-                let at = |r: usize| (r - block.rows.start) * width + column - block.columns.start;
+                let at = column - block.columns.start;
+                let rows = &mut to[row - block.rows.start..][..tile.rows.len()];
                 match ways {
                     Some(ways) => {
                         let counts = self.tile(&tile, ways, &mut buffers);
                         activity.accumulator_overflows += counts.overflows;
                         activity.accumulator_underflows += counts.underflows;
-                        for (i, r) in tile.rows.clone().enumerate() {
+                        for ((i, r), to) in tile.rows.clone().enumerate().zip(rows) {
                             let positions = match buffers.positions.len() {
                                 0 => &[][..],
                                 _ => &buffers.positions[i * K::COLUMNS / 4..][..K::COLUMNS / 4],
                             };
                             let place = Place { row: r, column, positions };
                             let sums = &buffers.memory[i * K::COLUMNS..][..K::COLUMNS];
-                            self.drain.row(self.simd, sums, tile.columns.len(), place, &mut codes, at(r), &mut activity);
+                            self.drain.row(self.simd, sums, tile.columns.len(), place, to, at, &mut activity);
                         }
                     }
                     None => {
                         by_definition += 1;
-                        for r in tile.rows.clone() {
-                            for (i, c) in tile.columns.clone().enumerate() {
-                                codes.set(at(r) + i, scalar::element(self.problem, r, c, &mut activity));
-                            }
+                        for (r, to) in tile.rows.clone().zip(rows) {
+                            let codes: Vec<u64> =
+                                tile.columns.clone().map(|c| scalar::element(self.problem, r, c, &mut activity)).collect();
+                            to.write(at, &codes);
                         }
                     }
                 }
@@ -143,7 +146,7 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
         }
         // Zero operands are counted once for the whole product.
         activity.zero_operand_macs = 0;
-        (codes, activity, by_definition)
+        (activity, by_definition)
     }
 
     /// Leaves the finished sums of a tile in `buffers.memory`.
@@ -234,8 +237,9 @@ impl<S: Lanes64, T: Carrier> Work<S> for Add<'_, T> {
         let (sums, _) = self.sums.as_chunks_mut::<4>();
         let (addends, _) = self.addends.as_chunks::<4>();
         for (i, (to, addend)) in sums.iter_mut().zip(addends).enumerate() {
-            let (sum, addend) = (s.load(to), s.load(&addend.map(T::to_f64)));
-            let draw = || s.random(&self.positions[i], &self.addition, self.bits);
+            let addend = [addend[0].to_f64(), addend[1].to_f64(), addend[2].to_f64(), addend[3].to_f64()];
+            let (sum, addend) = (s.load(to), s.load(&addend));
+            let draw = if self.bits == 0 { constants.zero } else { s.random(&self.positions[i], &self.addition, self.bits) };
             let nearest = rounder.is_nearest_even();
             let rounded = match self.way {
                 Way::Exact => s.add(sum, addend),
@@ -259,22 +263,5 @@ impl<S: Lanes64, T: Carrier> Work<S> for Add<'_, T> {
             s.store(rounded, to);
         }
         tally.counts(s)
-    }
-}
-
-/// Copies a block's codes to where they belong in the n columns of `to`.
-fn place(to: &mut Codes, n: usize, block: &Outputs, from: &Codes) {
-    fn rows<T: Copy>(to: &mut [T], n: usize, block: &Outputs, from: &[T]) {
-        let width = block.columns.len();
-        for (row, from) in block.rows.clone().zip(from.chunks_exact(width)) {
-            to[row * n + block.columns.start..][..width].copy_from_slice(from);
-        }
-    }
-    match (to, from) {
-        (Codes::U8(to), Codes::U8(from)) => rows(to, n, block, from),
-        (Codes::U16(to), Codes::U16(from)) => rows(to, n, block, from),
-        (Codes::U32(to), Codes::U32(from)) => rows(to, n, block, from),
-        (Codes::U64(to), Codes::U64(from)) => rows(to, n, block, from),
-        _ => unreachable!("both hold codes of the output format"),
     }
 }

@@ -9,7 +9,6 @@ use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use systole_isa::asm;
-use systole_isa::device::Device;
 use systole_isa::program::Program;
 
 /// Arguments of `asm`.
@@ -47,7 +46,7 @@ pub struct RunArgs {
 
 fn read(path: &Path) -> Result<Program> {
     let bytes = std::fs::read(path).map_err(|e| miette!("program `{}` cannot be read: {e}", path.display()))?;
-    if asm::is_binary(&bytes) {
+    if bytes.starts_with(&asm::MAGIC) {
         return asm::from_bytes(&bytes).map_err(|e| miette!("program `{}`: {e}", path.display()));
     }
     let text = String::from_utf8(bytes)
@@ -79,23 +78,19 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
     let engine = Engine::from(args.engine);
     let mut machine = Machine::new(design.clone(), engine, common.kernel()?).into_diagnostic()?;
     let record = machine.run_with_data(&program, 0).into_diagnostic()?;
-    let mut differing = Vec::new();
-    if engine.computes_values() {
-        for segment in &program.expect {
-            let found = machine.read(segment.address, segment.format, segment.codes.len()).into_diagnostic()?;
-            for (i, (got, want)) in found.iter().zip(&segment.codes).enumerate() {
-                if got != want {
-                    let address = segment.address + i as u64 * u64::from(segment.format.storage_bytes());
-                    differing.push(format!(
-                        "{address:#x}: expected {want:#x} ({}), found {got:#x} ({}) in {}",
-                        segment.format.to_f64(*want),
-                        segment.format.to_f64(*got),
-                        segment.format
-                    ));
-                }
-            }
-        }
-    }
+    let differing: Vec<String> = if engine.computes_values() {
+        let differences = machine.differences(&program).into_diagnostic()?;
+        differences
+            .iter()
+            .map(|d| {
+                let value = |code| d.format.to_f64(code);
+                let (want, got) = (d.expected, d.found);
+                format!("{:#x}: expected {want:#x} ({}), found {got:#x} ({}) in {}", d.address, value(want), value(got), d.format)
+            })
+            .collect()
+    } else {
+        Vec::new()
+    };
     let checked: usize = if engine.computes_values() { program.expect.iter().map(|s| s.codes.len()).sum() } else { 0 };
     if args.json {
         let mut object = json!({

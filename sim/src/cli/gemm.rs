@@ -83,7 +83,7 @@ fn parse_shape(text: &str) -> Result<[u32; 3]> {
 /// Runs the product and reports.
 pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     let design = load_design(&args.design, &common.settings()?)?;
-    energy::check(&design).into_diagnostic()?;
+    energy::technology(&design.energy.table).into_diagnostic()?;
     let engine = Engine::from(args.engine);
     let task = match (&args.shape, &args.a, &args.b) {
         (Some(shape), _, _) => {
@@ -110,7 +110,7 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     if let (Some(path), Some(d)) = (&args.out, &outcome.d) {
         write_npy(path, d).into_diagnostic()?;
     }
-    let account = energy::account(&design, &outcome.record);
+    let account = energy::account(&design, &outcome.record).into_diagnostic()?;
     if args.json {
         let mut object = json!({
             "design": design.name,
@@ -128,7 +128,7 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
             object["kernels"] = json!(outcome.kernels);
         }
         object["energy_pj"] = account.energy_json();
-        object["tflops"] = account.tflops_json();
+        object["tflops"] = account.tflops.json();
         object["seconds"] = json!(outcome.seconds);
         print_json(&object);
     } else {

@@ -2,10 +2,12 @@
 
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
-use miette::Result;
+use miette::{IntoDiagnostic, Result};
 use std::process::ExitCode;
 use systole_isa::design::{DESIGNS, find};
 use systole_isa::format::{Format, NAMED};
+use systole_trainer::model::MODELS;
+use systole_trainer::recipe::{RECIPES, Recipe};
 
 /// Arguments of `list`.
 #[derive(Args)]
@@ -25,7 +27,7 @@ enum What {
 /// A borderless table with a header.
 pub fn plain_table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.to_vec());
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
     table
 }
 
@@ -43,15 +45,16 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     }
     if wanted(What::Recipes) {
         let mut table = plain_table(&["recipe", "native design", "summary"]);
-        for recipe in systole_trainer::recipe::built_in() {
-            table.add_row([&recipe.name, &recipe.design, &recipe.summary]);
+        for built_in in RECIPES {
+            let recipe = Recipe::builtin(built_in.name).into_diagnostic()?;
+            table.add_row([recipe.name, recipe.design, recipe.summary]);
         }
         sections.push(table.to_string());
     }
     if wanted(What::Models) {
         let mut table = plain_table(&["model", "summary"]);
-        for (name, summary) in systole_trainer::model::built_in() {
-            table.add_row([name, summary]);
+        for model in MODELS {
+            table.add_row([model.name, model.summary]);
         }
         sections.push(table.to_string());
     }

@@ -1,5 +1,7 @@
 //! What a run prints: JSON objects other programs rely on, and text for people.
 
+pub mod training;
+
 use crate::energy::EnergyAccount;
 use crate::machine::Engine;
 use crate::run::gemm::{Outcome, Task};
@@ -54,7 +56,7 @@ pub fn percent(part: f64, whole: f64) -> String {
 /// A borderless table whose columns after the first are right-aligned.
 pub fn numeric_table(header: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(header.to_vec());
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }

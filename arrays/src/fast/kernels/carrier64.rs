@@ -9,6 +9,7 @@ use super::super::rounder::{Counts, Rounder, Tally};
 use super::super::simd::{Lanes64, Work};
 use super::{Kernel, Tile};
 use std::ops::Range;
+use systole_isa::entropy::Block;
 
 /// The kernel.
 pub(in super::super) struct Carrier64<'a, S> {
@@ -56,7 +57,7 @@ struct Parts<'a, S> {
     b: &'a [f64],
     /// k of the first product.
     first: usize,
-    positions: &'a [systole_isa::entropy::Block],
+    positions: &'a [Block],
     sums: &'a mut [f64],
     kernel: &'a Carrier64<'a, S>,
 }
@@ -120,7 +121,6 @@ impl<S: Lanes64, const NEAREST: bool, const PROVED: bool, const ROUNDED: bool> W
             for (r, (row, &a)) in lanes.iter_mut().zip(a).enumerate() {
                 let a = s.splat(a);
                 for (v, (lane, &b)) in row.iter_mut().zip(&b).enumerate() {
-                    let draw = |blocks: &[systole_isa::entropy::Block]| s.random(&positions[r * VECTORS + v], &blocks[k], random.bits);
                     let sum = if PROVED && NEAREST {
                         s.mul_add(a, b, *lane)
                     } else {
@@ -130,7 +130,7 @@ impl<S: Lanes64, const NEAREST: bool, const PROVED: bool, const ROUNDED: bool> W
                                 s,
                                 &product_constants,
                                 product,
-                                || draw(&random.product),
+                                draw::<S, NEAREST>(s, random.bits, positions, r * VECTORS + v, &random.product, k),
                                 &mut tally,
                             );
                         }
@@ -140,7 +140,13 @@ impl<S: Lanes64, const NEAREST: bool, const PROVED: bool, const ROUNDED: bool> W
                             rounder.sum(s, &constants, *lane, product)
                         }
                     };
-                    *lane = rounder.round::<S, NEAREST, PROVED>(s, &constants, sum, || draw(&random.accumulate), &mut tally);
+                    *lane = rounder.round::<S, NEAREST, PROVED>(
+                        s,
+                        &constants,
+                        sum,
+                        draw::<S, NEAREST>(s, random.bits, positions, r * VECTORS + v, &random.accumulate, k),
+                        &mut tally,
+                    );
                 }
             }
         }
@@ -149,4 +155,10 @@ impl<S: Lanes64, const NEAREST: bool, const PROVED: bool, const ROUNDED: bool> W
         }
         tally.counts(s)
     }
+}
+
+/// The random numbers of one rounding of four lanes; none outside stochastic rounding.
+#[inline(always)]
+fn draw<S: Lanes64, const NEAREST: bool>(s: S, bits: u32, positions: &[Block], lane: usize, additions: &[Block], k: usize) -> S::V {
+    if NEAREST || bits == 0 { s.splat(0.0) } else { s.random(&positions[lane], &additions[k], bits) }
 }

@@ -1,0 +1,69 @@
+//! The datapath held against the exact-rational oracle.
+
+use crate::dataflow;
+use crate::testing::{self, Problem};
+use proptest::prelude::*;
+use systole_golden::gemm::{Folds, Gemm, Site, Step};
+use systole_isa::design::MacMode;
+use systole_isa::entropy::Stage;
+
+/// The oracle's result, random bits taken from the same sites.
+fn oracle(problem: &Problem) -> Vec<u64> {
+    let setup = &problem.setup;
+    let mode = MacMode { bias_a: setup.bias_a, bias_b: setup.bias_b, ..setup.mode.clone() };
+    let fold = dataflow::separate_fold_length(&setup.array, &setup.mode);
+    let [a, b] = [&problem.a, &problem.b].map(|codes| codes.iter().collect::<Vec<_>>());
+    let c = problem.c.as_ref().map(|codes| codes.iter().collect::<Vec<_>>());
+    let gemm = Gemm {
+        mode: &mode,
+        folds: fold.map_or(Folds::Chain, |rows| Folds::Outside { rows: rows as usize }),
+        output: (setup.output.format, setup.output.policy),
+        shape: [problem.shape.m, problem.shape.n, problem.shape.k].map(|x| x as usize),
+        a: &a,
+        b: &b,
+        c: c.as_deref(),
+    };
+    let random = |site: Site| {
+        let (rounding, stage, index) = match site.step {
+            Step::Product { k } => (mode.rounding, Stage::Product, k),
+            Step::Accumulate { k } => (mode.rounding, Stage::Accumulate, k),
+            Step::Outer { k } => (mode.rounding, Stage::Outer, k),
+            Step::Memory { fold: index } => {
+                let rows = fold.unwrap_or(1) as usize;
+                (mode.rounding, Stage::Memory, ((index + 1) * rows).min(gemm.shape[2]) - 1)
+            }
+            Step::Output => (setup.output.policy.rounding, Stage::Output, 0),
+        };
+        setup.site.random(rounding.random_bits(), site.row as u32, site.column as u32, stage, index as u32)
+    };
+    gemm.run(random).unwrap_or_else(|e| panic!("{e}"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_datapath_computes_the_truth(problem in testing::problem()) {
+        let ours: Vec<u64> = problem.by_definition().d.iter().collect();
+        prop_assert_eq!(ours, oracle(&problem));
+    }
+}
+
+/// The published trap: 4096 ones in e6m9 stop at 1024; chunks of 64 repair it.
+#[test]
+fn chunks_repair_a_narrow_accumulator() {
+    use crate::datapath::{Element, Mac, Output, dot};
+    use systole_isa::device::Activity;
+    use systole_isa::entropy;
+    use systole_isa::format::Format;
+    use systole_isa::round::{Policy, encode_f64};
+    let e6m9: Format = "e6m9".parse().unwrap();
+    let one = encode_f64(Format::E4M3FN, 1.0);
+    for (chunk, expected) in [(None, 1024.0), (Some(64), 4096.0)] {
+        let mode = MacMode { chunk, ..MacMode::fused(Format::E4M3FN, Format::E4M3FN, e6m9) };
+        let output = Output { format: e6m9, policy: Policy::RNE };
+        let element = Element { site: entropy::Site::default(), row: 0, column: 0 };
+        let code = dot(&Mac::new(&mode, 0, 0), 4096, |_| one, |_| one, None, None, &output, &element, &mut Activity::default());
+        assert_eq!(e6m9.to_f64(code), expected);
+    }
+}

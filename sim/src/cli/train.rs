@@ -1,0 +1,169 @@
+//! `systole train`: a network trained through the simulated array.
+
+use super::{Common, gemm::EngineArg, load_design, print_json, split_settings};
+use crate::energy;
+use crate::machine::Engine;
+use crate::report::training::{self as report, Summary};
+use crate::run::train::{self, Directory, Specification};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use miette::{IntoDiagnostic, Result, miette};
+use serde_json::json;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use systole_trainer::data::{self, Dataset};
+use systole_trainer::model::Model;
+use systole_trainer::recipe::{Backend, Recipe};
+use systole_trainer::training::Heard;
+
+/// Arguments of `train`.
+#[derive(Args, Default)]
+pub struct TrainArgs {
+    /// Built-in recipe or RON file [default: fp8].
+    #[arg(long, value_name = "RECIPE")]
+    recipe: Option<String>,
+    /// Built-in design or RON file [default: the recipe's native design].
+    #[arg(long, value_name = "DESIGN")]
+    design: Option<String>,
+    /// Model [default: mlp].
+    #[arg(long, value_name = "MODEL")]
+    model: Option<String>,
+    /// `digits` (embedded), or a directory of IDX files, plain or gzip [default: digits].
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Train on the first N images only.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Passes over the training images [default: the recipe's].
+    #[arg(long, value_name = "N")]
+    epochs: Option<u32>,
+    /// Seed of initial weights and shuffles.
+    #[arg(long, value_name = "S", default_value_t = 0)]
+    seed: u64,
+    /// Train seeds S to S + N - 1 and report the paired differences from the reference.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    seeds: Option<u32>,
+    /// Engine: fast, or ticked (every register, every cycle; very slow).
+    #[arg(long, value_enum, value_name = "ENGINE")]
+    engine: Option<EngineArg>,
+    /// Directory for checkpoint, report and final weights.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on from the checkpoint in --out.
+    #[arg(long, requires = "out")]
+    resume: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What the command line asks for, loaded.
+struct Loaded {
+    recipe: Recipe,
+    model: Model,
+    data: Dataset,
+}
+
+fn load(args: &TrainArgs, settings: &[(String, String)]) -> Result<Loaded> {
+    let mut settings = settings.to_vec();
+    if let Some(epochs) = args.epochs {
+        settings.push(("epochs".to_owned(), epochs.to_string()));
+    }
+    let recipe = Recipe::load(args.recipe.as_deref().unwrap_or("fp8")).into_diagnostic()?;
+    let recipe = recipe.with_overrides(&settings).into_diagnostic()?;
+    let data = data::load(args.data.as_deref().unwrap_or("digits"), args.limit).into_diagnostic()?;
+    let model = Model::builtin(args.model.as_deref().unwrap_or("mlp"), data.shape, data.classes).into_diagnostic()?;
+    Ok(Loaded { recipe, model, data })
+}
+
+/// A bar on a terminal, nothing elsewhere.
+fn progress_bar(steps: u64) -> ProgressBar {
+    let bar = ProgressBar::new(steps);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {elapsed} (left {eta})") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Trains and reports.
+pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
+    let (design_settings, recipe_settings) = split_settings(common.settings()?);
+    let loaded = load(args, &recipe_settings)?;
+    let Loaded { recipe, model, data } = &loaded;
+    if recipe.backend == Backend::Host {
+        if args.design.is_some() || args.out.is_some() || args.engine.is_some() || !design_settings.is_empty() {
+            return Err(miette!("recipe `{}` trains on the host and simulates no hardware: leave out --design, --engine, --out and settings of a design", recipe.name));
+        }
+        return host_only(args, &loaded);
+    }
+    let design = load_design(args.design.as_deref().unwrap_or(&recipe.design), &design_settings)?;
+    energy::technology(&design.energy.table).into_diagnostic()?;
+    let engine = match args.engine {
+        Some(EngineArg::Timing) => return Err(miette!("--engine timing computes no values, and training needs them; use fast or ticked")),
+        Some(engine) => Engine::from(engine),
+        None => Engine::Fast,
+    };
+    let count = args.seeds.unwrap_or(1);
+    if count > 1 && args.out.is_some() {
+        return Err(miette!("--out holds one run; leave out --seeds, or run the seeds one by one"));
+    }
+    let directory = args.out.clone().map(|path| Directory { path, resume: args.resume });
+    let mut summaries = Vec::new();
+    for seed in args.seed..args.seed.saturating_add(count.into()) {
+        let spec = Specification { model, data, recipe, design: &design, seed, engine, kernel: common.kernel()? };
+        let steps = u64::from(recipe.epochs) * (data.train.len() / recipe.batch.max(1) as usize) as u64;
+        let bar = progress_bar(steps);
+        let outcome = train::run(&spec, directory.as_ref(), |heard| match heard {
+            Heard::Step { epoch, step, of, loss } => {
+                bar.set_position(u64::from(*epoch) * *of as u64 + *step as u64);
+                bar.set_message(format!("seed {seed}, epoch {}, loss {loss:.4}", epoch + 1));
+            }
+            // Nothing is printed where the bar is hidden.
+            Heard::Epoch { epoch, result, .. } => bar.println(format!(
+                "seed {seed}, epoch {}: loss {:.4}, test accuracy {:.2} %",
+                epoch + 1,
+                result.loss,
+                100.0 * result.test_accuracy
+            )),
+        });
+        bar.finish_and_clear();
+        let outcome = outcome.into_diagnostic()?;
+        let reference = train::reference(&spec).into_diagnostic()?;
+        let summary = Summary { spec, outcome, reference };
+        if let Some(d) = &directory {
+            let path = d.path.join("report.json");
+            let mut object = summary.json();
+            // Wall time aside, the file is the same bytes for the same run.
+            object.as_object_mut().map(|o| o.remove("seconds"));
+            std::fs::write(&path, format!("{object:#}\n")).map_err(|e| miette!("report `{}`: {e}", path.display()))?;
+        }
+        summaries.push(summary);
+    }
+    match (&summaries[..], args.json) {
+        ([one], true) => print_json(&one.json()),
+        ([one], false) => print!("{}", one.text()),
+        (many, true) => print_json(&report::seeds_json(many)),
+        (many, false) => print!("{}", report::seeds_text(many)),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The recipe that trains on host floats alone.
+fn host_only(args: &TrainArgs, loaded: &Loaded) -> Result<ExitCode> {
+    let Loaded { recipe, model, data } = loaded;
+    let hyper = recipe.hyperparameters(args.seed);
+    let run = systole_trainer::host::train(model, data, &hyper, |_, _| ()).into_diagnostic()?;
+    let accuracy = run.epochs.last().map_or(0.0, |e| e.test_accuracy);
+    if args.json {
+        print_json(&json!({
+            "recipe": recipe.name, "model": model.name, "data": data.name, "seed": args.seed,
+            "epochs": run.epochs, "test_accuracy": accuracy, "reference_test_accuracy": accuracy,
+        }));
+    } else {
+        println!("{} on {}, recipe {}, on the host in binary32 (nothing simulated)", model.name, data.name, recipe.name);
+        for (i, e) in run.epochs.iter().enumerate() {
+            println!("  epoch {:>3}  loss {:.4}  train {:.2} %  test {:.2} %", i + 1, e.loss, 100.0 * e.train_accuracy, 100.0 * e.test_accuracy);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,227 @@
+//! Reports of training runs.
+
+use super::{array_text, counters_json, cycles_json, engineering, grouped, indented, mac_text, numeric_table, percent, stalls_text};
+use crate::run::train::{Outcome, Specification, paired_difference};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use systole_isa::device::RegionRecord;
+use systole_trainer::host::Epoch;
+
+/// A finished run with its reference.
+#[derive(Debug)]
+pub struct Summary<'a> {
+    /// What was run.
+    pub spec: Specification<'a>,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Epochs of the binary32 reference.
+    pub reference: Vec<Epoch>,
+}
+
+/// The layer and pass a region's name stands for.
+fn layer_and_pass(region: &str) -> (&str, &str) {
+    region.rsplit_once(' ').unwrap_or((region, ""))
+}
+
+impl Summary<'_> {
+    fn reference_accuracy(&self) -> f64 {
+        self.reference.last().map_or(0.0, |e| e.test_accuracy)
+    }
+
+    /// MACs over MAC slots of the region's cycles.
+    fn utilisation(&self, region: &RegionRecord) -> f64 {
+        let slots = region.cycles.total as f64 * self.spec.design.peak_macs_per_cycle() as f64;
+        if slots > 0.0 { region.events.macs as f64 / slots } else { 0.0 }
+    }
+
+    fn region_energy_pj(&self, index: usize) -> f64 {
+        self.outcome.account.regions.get(index).map_or(0.0, |r| r.energy_pj.total())
+    }
+
+    /// The object `systole train --json` prints.
+    pub fn json(&self) -> Value {
+        let Self { spec, outcome, .. } = self;
+        let training = &outcome.progress.training;
+        let layers: Vec<Value> = training
+            .regions
+            .iter()
+            .enumerate()
+            .map(|(i, region)| {
+                let (layer, pass) = layer_and_pass(&region.name);
+                json!({
+                    "name": layer,
+                    "pass": pass,
+                    "macs": region.events.macs,
+                    "cycles": cycles_json(&region.cycles),
+                    "utilisation": self.utilisation(region),
+                    "events": counters_json(region.events.iter()),
+                    "energy_pj": self.region_energy_pj(i),
+                })
+            })
+            .collect();
+        let mut object = json!({
+            "recipe": spec.recipe.name,
+            "design": spec.design.name,
+            "model": spec.model.name,
+            "data": spec.data.name,
+            "seed": spec.seed,
+            "engine": spec.engine.name(),
+            "epochs": outcome.progress.epochs,
+            "steps": outcome.progress.steps,
+            "test_accuracy": outcome.test_accuracy(),
+            "reference_test_accuracy": self.reference_accuracy(),
+            "cycles": cycles_json(&training.cycles),
+            "events": counters_json(training.events.iter()),
+        });
+        if let Some(activity) = &training.activity {
+            object["activity"] = counters_json(activity.iter());
+        }
+        object["energy_pj"] = outcome.account.energy_json();
+        object["area_um2"] = outcome.account.area_json();
+        object["tflops"] = outcome.account.tflops.json();
+        object["layers"] = Value::Array(layers);
+        object["evaluation"] = json!({
+            "cycles": cycles_json(&outcome.progress.evaluation.cycles),
+            "events": counters_json(outcome.progress.evaluation.events.iter()),
+        });
+        object["kernels"] = json!(outcome.kernels);
+        object["assumptions"] = json!(outcome.account.assumptions);
+        object["digest"] = json!(outcome.digest());
+        object["seconds"] = json!(outcome.seconds);
+        object
+    }
+
+    /// The report `systole train` prints.
+    pub fn text(&self) -> String {
+        let Self { spec, outcome, .. } = self;
+        let training = &outcome.progress.training;
+        let mut text = String::new();
+        let roles = spec.recipe.roles.resolve(spec.design);
+        let _ = writeln!(text, "{} on {}, recipe {}, design {}, seed {}", spec.model.name, spec.data.name, spec.recipe.name, spec.design.name, spec.seed);
+        let _ = writeln!(text, "  array        {}", array_text(spec.design));
+        let _ = writeln!(text, "  arithmetic   {}", mac_text(spec.design));
+        let _ = writeln!(
+            text,
+            "  formats      weights {}, activations {}, errors {}, master weights {}, vector {}",
+            roles.weights.format, roles.activations.format, roles.errors.format, roles.master_weights.format, roles.vector.format
+        );
+        let _ = writeln!(text, "  kernels      {}", outcome.kernels.join("; "));
+        text.push('\n');
+
+        let mut epochs = numeric_table(&["epoch", "loss", "train", "test", "reference loss", "reference test"]);
+        let percent_of = |x: f64| format!("{:.2} %", 100.0 * x);
+        for (i, (e, r)) in outcome.progress.epochs.iter().zip(&self.reference).enumerate() {
+            epochs.add_row([
+                (i + 1).to_string(),
+                format!("{:.4}", e.loss),
+                percent_of(e.train_accuracy),
+                percent_of(e.test_accuracy),
+                format!("{:.4}", r.loss),
+                percent_of(r.test_accuracy),
+            ]);
+        }
+        text.push_str(&indented(&epochs));
+        text.push('\n');
+        text.push_str(&indented(&self.layer_table()));
+        text.push('\n');
+
+        let cycles = &training.cycles;
+        let clock_hz = spec.design.array.clock_mhz * 1e6;
+        let _ = writeln!(
+            text,
+            "cycles: {} in {} steps ({} of simulated time); {} compute; stalls: {}",
+            grouped(cycles.total),
+            grouped(outcome.progress.steps),
+            engineering(cycles.total as f64 / clock_hz, "s"),
+            grouped(cycles.compute),
+            stalls_text(cycles)
+        );
+        if let Some(activity) = &training.activity {
+            let counts: Vec<String> = activity.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", grouped(n), name.replace('_', " "))).collect();
+            let _ = writeln!(text, "values: {}", counts.join(", "));
+        }
+        text.push('\n');
+        text.push_str(&outcome.account.text());
+        let _ = writeln!(text, "\nassumptions");
+        text.push_str(&outcome.account.assumptions_text());
+        let _ = writeln!(
+            text,
+            "\ntest accuracy {} on simulated hardware, {} in binary32 on the host ({:+.2} points)",
+            percent_of(outcome.test_accuracy()),
+            percent_of(self.reference_accuracy()),
+            100.0 * (outcome.test_accuracy() - self.reference_accuracy())
+        );
+        let _ = writeln!(text, "weights sha256 {}", outcome.digest());
+        text
+    }
+
+    fn layer_table(&self) -> comfy_table::Table {
+        let steps = self.outcome.progress.steps.max(1);
+        let training = &self.outcome.progress.training;
+        let mut table = numeric_table(&["per step", "MACs", "cycles", "use", "stalled", "mostly", "energy", "share"]);
+        let total_pj = self.outcome.account.energy_pj.total();
+        for (i, region) in training.regions.iter().enumerate() {
+            let worst = region.cycles.stall.iter().max_by_key(|(reason, n)| (**n, std::cmp::Reverse(**reason)));
+            let pj = self.region_energy_pj(i);
+            let macs = region.events.macs / steps;
+            table.add_row([
+                region.name.clone(),
+                if macs > 0 { grouped(macs) } else { "-".to_owned() },
+                grouped(region.cycles.total / steps),
+                if macs > 0 { percent(self.utilisation(region), 1.0) } else { "-".to_owned() },
+                percent(region.cycles.stalled() as f64, region.cycles.total as f64),
+                worst.map_or("-", |(reason, _)| reason.name()).to_owned(),
+                engineering(pj * 1e-12 / steps as f64, "J"),
+                percent(pj, total_pj),
+            ]);
+        }
+        let whole = RegionRecord { cycles: training.cycles.clone(), events: training.events, ..RegionRecord::default() };
+        table.add_row([
+            "total".to_owned(),
+            grouped(training.events.macs / steps),
+            grouped(training.cycles.total / steps),
+            percent(self.utilisation(&whole), 1.0),
+            percent(training.cycles.stalled() as f64, training.cycles.total as f64),
+            String::new(),
+            engineering(total_pj * 1e-12 / steps as f64, "J"),
+            percent(1.0, 1.0),
+        ]);
+        table
+    }
+}
+
+fn pairs(summaries: &[Summary<'_>]) -> Vec<(f64, f64)> {
+    summaries.iter().map(|s| (s.outcome.test_accuracy(), s.reference_accuracy())).collect()
+}
+
+/// Accuracies of several seeds, their paired difference and its standard error.
+pub fn seeds_json(summaries: &[Summary<'_>]) -> Value {
+    let (mean, error) = paired_difference(&pairs(summaries));
+    json!({
+        "seeds": summaries.iter().map(Summary::json).collect::<Vec<_>>(),
+        "difference": {"mean": mean, "standard_error": error},
+    })
+}
+
+/// The same as text.
+pub fn seeds_text(summaries: &[Summary<'_>]) -> String {
+    let mut text = String::new();
+    if let Some(first) = summaries.first() {
+        let spec = &first.spec;
+        let _ = writeln!(text, "{} on {}, recipe {}, design {}", spec.model.name, spec.data.name, spec.recipe.name, spec.design.name);
+    }
+    let mut table = numeric_table(&["seed", "simulated", "reference", "difference"]);
+    for (summary, (ours, reference)) in summaries.iter().zip(pairs(summaries)) {
+        table.add_row([
+            summary.spec.seed.to_string(),
+            format!("{:.2} %", 100.0 * ours),
+            format!("{:.2} %", 100.0 * reference),
+            format!("{:+.2}", 100.0 * (ours - reference)),
+        ]);
+    }
+    text.push_str(&indented(&table));
+    let (mean, error) = paired_difference(&pairs(summaries));
+    let error = error.map(|e| format!(", standard error {:.2}", 100.0 * e)).unwrap_or_default();
+    let _ = writeln!(text, "mean difference {:+.2} points{error} ({} paired seeds)", 100.0 * mean, summaries.len());
+    text
+}

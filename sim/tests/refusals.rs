@@ -1,0 +1,104 @@
+//! Bad input gets one clear message and exit status 2.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+fn systole(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
+}
+
+fn write(directory: &Path, name: &str, bytes: &[u8]) -> String {
+    let path: PathBuf = directory.join(name);
+    std::fs::write(&path, bytes).expect("temporary file");
+    path.display().to_string()
+}
+
+/// An IDX file: magic, extents, bytes.
+fn idx(magic: u32, extents: &[u32], data: &[u8]) -> Vec<u8> {
+    let mut bytes = magic.to_be_bytes().to_vec();
+    bytes.extend(extents.iter().flat_map(|e| e.to_be_bytes()));
+    bytes.extend(data);
+    bytes
+}
+
+fn idx_directory(root: &Path, name: &str, train_images: &[u8], train_labels: &[u8]) -> String {
+    let directory = root.join(name);
+    std::fs::create_dir_all(&directory).expect("temporary directory");
+    write(&directory, "train-images-idx3-ubyte", train_images);
+    write(&directory, "train-labels-idx1-ubyte", train_labels);
+    write(&directory, "t10k-images-idx3-ubyte", &idx(0x803, &[2, 2, 2], &[0; 8]));
+    write(&directory, "t10k-labels-idx1-ubyte", &idx(0x801, &[2], &[0, 1]));
+    directory.display().to_string()
+}
+
+#[test]
+fn every_refusal_is_one_message_and_status_2() {
+    let root = tempfile::tempdir().expect("temporary directory");
+    let at = root.path();
+    let images = idx(0x803, &[2, 2, 2], &[0; 8]);
+    let labels = idx(0x801, &[2], &[0, 1]);
+    let gzip = {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&images).expect("in memory");
+        encoder.finish().expect("in memory")
+    };
+    let design = include_str!("../../isa/designs/fp8-16x16.ron");
+    let unknown_field = write(at, "unknown.ron", design.replace("clock_mhz", "clock_ghz").as_bytes());
+    let no_rows = write(at, "no_rows.ron", design.replace("rows: 16", "rows: 0").as_bytes());
+    let truncated = idx_directory(at, "truncated", &gzip[..gzip.len() - 9], &labels);
+    let wrong_magic = idx_directory(at, "magic", &idx(0x802, &[2, 2, 2], &[0; 8]), &labels);
+    let wrong_count = idx_directory(at, "count", &idx(0x803, &[3, 2, 2], &[0; 8]), &labels);
+    let unequal = idx_directory(at, "unequal", &images, &idx(0x801, &[3], &[0, 1, 0]));
+    let program = write(at, "out_of_range.s", b"format f0, fp32\ntensor t0, f0, dram, 0xfffffffff0, 64, 64\nvadd t0, t0, t0\nhalt\n");
+    let bad_program = write(at, "typo.s", b"format f0, fp32\nvad t0, t0, t0\n");
+    let not_npy = write(at, "x.npy", b"hello");
+
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["gemm", "--shape", "4,4,4", "--design", &unknown_field], &["unknown.ron:", "clock_ghz", "clock_mhz"]),
+        (&["gemm", "--shape", "4,4,4", "--design", &no_rows], &["array.rows", "must be 1 to"]),
+        (&["gemm", "--shape", "4,4,4", "--set", "array.cols=0"], &["array.cols"]),
+        (&["gemm", "--shape", "4,4,4", "--design", "absent.ron"], &["absent.ron", "cannot be read"]),
+        (&["gemm", "--shape", "4,4,4", "--design", "fp8-16x61"], &["did you mean `fp8-16x16`"]),
+        (&["gemm", "--shape", "4,4,4", "--set", "mac.accumulator=e6m9x"], &["mac.accumulator", "e6m9x", "did you mean `e6m9`"]),
+        (&["gemm", "--shape", "4,4,4", "--set", "mac.acumulator=e6m9"], &["acumulator", "did you mean `accumulator`"]),
+        (&["gemm", "--shape", "4,4,4", "--set", "mac.rounding=rnd"], &["`rnd` is no rounding mode"]),
+        (&["gemm", "--shape", "4,4,4", "--set", "mac.accumulator"], &["PATH=VALUE"]),
+        (&["gemm", "--shape", "4,4,4", "--set", "energy.table=sky130"], &["energy.table", "horowitz-45nm"]),
+        (&["gemm", "--shape", "4,0,4"], &["--shape takes M,N,K"]),
+        (&["gemm", "--shape", "4,4,4", "--kernel", "avx1024"], &["--kernel avx1024"]),
+        (&["gemm", "--shape", "4,4,4", "--design", "h100-sxm-fp8"], &["h100-sxm-fp8", "costs and cycles only"]),
+        (&["gemm", "--a", &not_npy, "--b", &not_npy], &["x.npy"]),
+        (&["gemm", "--a", "absent.npy", "--b", &not_npy], &["absent.npy"]),
+        (&["train", "--design", "tpu-v3", "--recipe", "bf16"], &["tpu-v3", "costs and cycles only"]),
+        (&["train", "--data", "nowhere"], &["nowhere"]),
+        (&["train", "--data", &truncated], &["train-images-idx3-ubyte"]),
+        (&["train", "--data", &wrong_magic], &["train-images-idx3-ubyte", "magic"]),
+        (&["train", "--data", &wrong_count], &["train-images-idx3-ubyte"]),
+        (&["train", "--data", &unequal], &["labels"]),
+        (&["train", "--set", "optimizer.learning_rate=NaN"], &["learning_rate"]),
+        (&["train", "--set", "optimizer.learning_rate=-1"], &["optimizer.learning_rate", "positive"]),
+        (&["train", "--recipe", "fp9"], &["fp9", "did you mean"]),
+        (&["train", "--model", "lenet5"], &["lenet5", "conv2"]),
+        (&["train", "--recipe", "bf16", "--design", "fp8-16x16"], &["no MAC mode", "bf16", "e4m3fn"]),
+        (&["train", "--epochs", "0"], &["epochs"]),
+        (&["run", &program], &["out_of_range.s", "0xfffffffff0"][1..].as_ref()),
+        (&["run", &bad_program], &["typo.s:2:", "did you mean `vadd`"]),
+        (&["run", "absent.s"], &["absent.s"]),
+        (&["format", "e4m3fm"], &["did you mean `e4m3fn`"]),
+        (&["cost", "--table", "sky130"], &["sky130", "horowitz-45nm"]),
+    ];
+    for (args, needles) in cases {
+        let output = systole(args);
+        let message = String::from_utf8_lossy(&output.stderr).replace("\n  │ ", " ");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(output.stdout.is_empty(), "{args:?} printed {}", String::from_utf8_lossy(&output.stdout));
+        assert!(!message.contains("panicked"), "{args:?}: {message}");
+        // Messages wrap at the terminal's width; compare without the breaks.
+        let flat: String = message.split_whitespace().filter(|w| *w != "│").collect::<Vec<_>>().join(" ");
+        for needle in *needles {
+            let joined = flat.contains(needle) || flat.replace(' ', "").contains(&needle.replace(' ', ""));
+            assert!(joined, "{args:?}: wanted `{needle}` in\n{message}");
+        }
+    }
+}
