@@ -89,6 +89,7 @@ impl Lanes64 for Portable {
         compare(a, b, |a, b| a <= b)
     }
     #[inline(always)]
+    #[allow(clippy::double_comparisons, reason = "NaN does not count as different")]
     fn differ(self, a: V, b: V) -> V {
         compare(a, b, |a, b| a < b || a > b)
     }
