@@ -1,0 +1,6 @@
+//! Feeds [`systole_fuzz::design`].
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| systole_fuzz::design(bytes));

@@ -1,0 +1,158 @@
+//! The command's promises: engines agree, threads do not matter, results are what is printed.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+fn systole(args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs");
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).expect("text")
+}
+
+fn json(args: &[&str]) -> Value {
+    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    serde_json::from_str(&systole(&args)).expect("one JSON object")
+}
+
+/// A matrix of one-byte codes as numpy writes it.
+fn write_npy(path: &Path, rows: usize, cols: usize, code: u8) {
+    let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
+    while (header.len() + 11) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(std::iter::repeat_n(code, rows * cols));
+    std::fs::write(path, bytes).expect("temporary file");
+}
+
+#[test]
+fn engines_agree_for_every_dataflow_and_partial_sum() {
+    for dataflow in ["os", "ws", "is"] {
+        for sums in ["feedback", "outside"] {
+            for extra in ["mac.chunk=7", "mac.chunk=none", "mac.rounding=sr11", "array.drain=serial", "array.preload=serial", "array.count=3"] {
+                let (dataflow, sums) = (format!("array.dataflow={dataflow}"), format!("array.partial_sums={sums}"));
+                let run = |engine| {
+                    json(&["gemm", "--shape", "37,29,53", "--set", &dataflow, "--set", &sums, "--set", extra, "--engine", engine])
+                };
+                let (fast, ticked, timing) = (run("fast"), run("ticked"), run("timing"));
+                for field in ["digest", "activity", "cycles", "events", "energy_pj"] {
+                    assert_eq!(fast[field], ticked[field], "{dataflow} {sums} {extra} {field}");
+                    assert!(!fast[field].is_null());
+                }
+                for field in ["cycles", "events", "energy_pj"] {
+                    assert_eq!(fast[field], timing[field], "{dataflow} {sums} {extra} {field}");
+                }
+                assert!(timing["digest"].is_null() && timing["activity"].is_null());
+            }
+        }
+    }
+}
+
+#[test]
+fn scalesim_convention_has_scalesims_closed_form() {
+    let (m, n, k) = (512u64, 200u64, 300u64);
+    for (rows, cols) in [(16u64, 16u64), (32, 8), (128, 128)] {
+        for (dataflow, sr, sc, t) in [("os", m, n, k), ("ws", k, n, m), ("is", k, m, n)] {
+            let folds = sr.div_ceil(rows) * sc.div_ceil(cols);
+            let per_fold = if dataflow == "os" { rows + cols + t - 2 } else { 2 * rows + cols + t - 2 };
+            let report = json(&[
+                "gemm",
+                "--shape",
+                &format!("{m},{n},{k}"),
+                "--engine",
+                "timing",
+                "--set",
+                "array.convention=scalesim",
+                "--set",
+                &format!("array.dataflow={dataflow}"),
+                "--set",
+                &format!("array.rows={rows}"),
+                "--set",
+                &format!("array.cols={cols}"),
+            ]);
+            assert_eq!(report["cycles"]["compute"], folds * per_fold - 1, "{dataflow} {rows}x{cols}");
+        }
+    }
+}
+
+#[test]
+fn one_tile_takes_k_plus_r_plus_2c_and_long_tiles_hide_their_drain() {
+    for (shape, expected) in [("16,8,100", 100 + 16 + 2 * 8), ("48,8,100", 3 * 100 + 16 + 2 * 8)] {
+        let report = json(&["gemm", "--shape", shape, "--engine", "timing", "--set", "array.cols=8"]);
+        assert_eq!(report["cycles"]["compute"], expected);
+    }
+}
+
+#[test]
+fn chunks_repair_a_narrow_accumulator() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    // 0x38 is 1.0 in e4m3fn.
+    write_npy(&directory.path().join("a.npy"), 1, 4096, 0x38);
+    write_npy(&directory.path().join("b.npy"), 4096, 1, 0x38);
+    for (chunk, expected) in [("mac.chunk=none", 1024.0f64), ("mac.chunk=64", 4096.0)] {
+        for engine in ["fast", "ticked"] {
+            let (a, b, d) = (at("a.npy"), at("b.npy"), at("d.npy"));
+            let settings = ["--set", "mac.outer=e6m9", "--set", chunk];
+            systole(&[&["gemm", "--a", &a, "--b", &b, "--out", &d, "--engine", engine][..], &settings].concat());
+            let bytes = std::fs::read(&d).expect("result");
+            let code = u16::from_le_bytes([bytes[bytes.len() - 2], bytes[bytes.len() - 1]]);
+            let format: systole_isa::format::Format = "e6m9".parse().expect("a format");
+            assert_eq!(format.to_f64(code.into()), expected, "{chunk} {engine}");
+        }
+    }
+}
+
+#[test]
+fn threads_do_not_matter() {
+    let stripped = |threads: &str, args: &[&str]| {
+        let mut report = json(&[args, &["--threads", threads]].concat());
+        report.as_object_mut().expect("an object").remove("seconds");
+        report.to_string()
+    };
+    for args in [
+        &["gemm", "--shape", "200,100,300", "--set", "mac.rounding=sr8"][..],
+        &["train", "--epochs", "2", "--limit", "320"],
+        &["train", "--epochs", "1", "--limit", "64", "--model", "cnn"],
+    ] {
+        assert_eq!(stripped("1", args), stripped("2", args), "{args:?}");
+    }
+}
+
+#[test]
+fn a_resumed_run_ends_in_the_same_bits() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let out = directory.path().join("run").display().to_string();
+    let constant = ["--set", "optimizer.schedule=constant", "--limit", "320"];
+    let whole = json(&[&["train", "--epochs", "3"][..], &constant].concat());
+    systole(&[&["train", "--epochs", "1", "--out", &out][..], &constant].concat());
+    let resumed = json(&[&["train", "--epochs", "3", "--out", &out, "--resume"][..], &constant].concat());
+    for field in ["digest", "epochs", "cycles", "events", "activity", "energy_pj"] {
+        assert_eq!(whole[field], resumed[field], "{field}");
+    }
+}
+
+#[test]
+fn a_disassembled_program_assembles_to_the_same_words() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let text = ".region gemm\n.data 0 e4m3fn =1 =2 =3 =4\n.expect 64 fp32 =7 =10 =15 =22\nmark gemm\nformat f0, e4m3fn\nformat f1, fp32\n\
+                tensor t0, f0, dram, 0, 2, 2\ntensor t1, f1, dram, 64, 2, 2\ngemm t1, t0, t0\nhalt\n";
+    std::fs::write(at("a.s"), text).expect("temporary file");
+    systole(&["asm", &at("a.s"), "--out", &at("a.bin")]);
+    std::fs::write(at("b.s"), systole(&["disasm", &at("a.bin")])).expect("temporary file");
+    systole(&["asm", &at("b.s"), "--out", &at("b.bin")]);
+    assert_eq!(std::fs::read(at("a.bin")).expect("words"), std::fs::read(at("b.bin")).expect("words"));
+    for engine in ["fast", "ticked"] {
+        let report = json(&["run", &at("a.bin"), "--engine", engine]);
+        assert_eq!((&report["expected"], &report["differ"]), (&4.into(), &0.into()));
+    }
+    std::fs::write(at("wrong.s"), text.replace("=22", "=23")).expect("temporary file");
+    let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(["run", &at("wrong.s")]).output().expect("systole runs");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("0x4c: expected"));
+}
