@@ -168,16 +168,22 @@ impl Machine {
             if let Operation::Mark(region) = operation {
                 schedule.enter(&program.regions[*region]);
             }
-            if let (Operation::Vector(vector), Engine::Timing) = (operation, self.engine) {
-                // Values would be refused too, where an operation is not defined for its formats.
-                if let VectorKind::Elementwise(op) = vector.kind {
-                    let codes: Vec<(Format, u64)> = vector.operands().iter().map(|view| (view.format, 0)).collect();
-                    vector::apply(op, &codes, vector.d.format, vector.policy, 0).map_err(|e| e.to_string())?;
-                }
-            }
+            self.check_defined(operation)?;
             schedule.operation(operation).map_err(|message| format!("after {} instructions: {message}", turn.ordinal))
         })?;
         Ok(schedule.finish())
+    }
+
+    /// Under [`Engine::Timing`], refuses what engines with values refuse: operations that are
+    /// not defined for their formats.
+    fn check_defined(&self, operation: &Operation) -> Result<(), String> {
+        if let (Operation::Vector(vector), Engine::Timing) = (operation, self.engine)
+            && let VectorKind::Elementwise(op) = vector.kind
+        {
+            let codes: Vec<(Format, u64)> = vector.operands().iter().map(|view| (view.format, 0)).collect();
+            vector::apply(op, &codes, vector.d.format, vector.policy, 0).map_err(|e| e.to_string())?;
+        }
+        Ok(())
     }
 
     /// The first scratchpad byte above all that the program's tensors name.
@@ -188,6 +194,7 @@ impl Machine {
         }
         let mut top = 0;
         self.walk(program, |_, operation| {
+            self.check_defined(operation)?;
             let mut see = |view: &systole_isa::view::TensorView| {
                 if let (Space::Scratchpad, Some((_, last))) = (view.space, view.byte_range()) {
                     top = top.max(last as u64 + 1);

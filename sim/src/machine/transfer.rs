@@ -7,7 +7,7 @@
 use super::memory::Memory;
 use systole_isa::codes::Codes;
 use systole_isa::format::Format;
-use systole_isa::view::{Layout, TensorView};
+use systole_isa::view::{Layout, TensorView, Window};
 
 /// Elements in row-major order whose offsets grow by `step`; `None` reads +0.
 #[derive(Clone, Copy, Debug)]
@@ -29,15 +29,53 @@ fn runs(view: &TensorView, mut each: impl FnMut(Run)) {
                 each(Run { start: view.offset(row, 0), length: cols, step: column });
             }
         }
-        Layout::Window(window) => {
-            let channels = window.c as usize;
-            for row in 0..view.rows {
-                for ky in 0..window.kernel_h {
-                    for kx in 0..window.kernel_w {
-                        let start = window.pixel(row.into(), ky, kx).map(|pixel| (pixel * u64::from(window.c)) as i64);
-                        each(Run { start, length: channels, step: 1 });
-                    }
+        Layout::Window(window) => window_runs(&window, view.rows, each),
+    }
+}
+
+/// The runs of an im2col view. Kernel rows that lie in one stretch of the input are one run.
+fn window_runs(window: &Window, rows: u32, mut each: impl FnMut(Run)) {
+    let (w, channels) = (i64::from(window.w), window.c as usize);
+    let (kernel_w, stride, pad, dilate) =
+        (i64::from(window.kernel_w), i64::from(window.stride), i64::from(window.pad), i64::from(window.dilate));
+    let zeros = |pixels: i64| Run { start: None, length: pixels as usize * channels, step: 1 };
+    let pixels = |first: i64, count: i64| Run { start: Some(first * channels as i64), length: count as usize * channels, step: 1 };
+    let (mut image, mut oy, mut ox) = (0, 0, 0);
+    for _ in 0..rows {
+        let left = i64::from(ox) * stride - pad;
+        for ky in 0..window.kernel_h {
+            let y = i64::from(oy) * stride + i64::from(ky) - pad;
+            if y < 0 || y % dilate != 0 || y / dilate >= i64::from(window.h) {
+                each(zeros(kernel_w));
+                continue;
+            }
+            let line = (i64::from(image) * i64::from(window.h) + y / dilate) * w;
+            if dilate == 1 {
+                let from = left.clamp(0, w);
+                let to = (left + kernel_w).clamp(from, w);
+                let before = (from - left).min(kernel_w);
+                if before > 0 {
+                    each(zeros(before));
                 }
+                if to > from {
+                    each(pixels(line + from, to - from));
+                }
+                let after = kernel_w - before.max(0) - (to - from);
+                if after > 0 {
+                    each(zeros(after));
+                }
+            } else {
+                for x in left..left + kernel_w {
+                    let inside = x >= 0 && x % dilate == 0 && x / dilate < w;
+                    each(if inside { pixels(line + x / dilate, 1) } else { zeros(1) });
+                }
+            }
+        }
+        ox += 1;
+        if ox == window.out_w {
+            (ox, oy) = (0, oy + 1);
+            if oy == window.out_h {
+                (oy, image) = (0, image + 1);
             }
         }
     }
@@ -75,29 +113,22 @@ pub fn gather(memory: &Memory, view: &TensorView) -> Codes {
                     // The buffer starts zeroed, so padding is in place.
                     let Some(start) = run.start else { return };
                     let mut byte = base + start * size as i64;
-                    for code in target {
-                        *code = little_endian(&span[byte as usize..], size) as $type & mask as $type;
-                        byte += run.step * size as i64;
+                    if run.step == 1 && size == size_of::<$type>() {
+                        let (cells, _) = span[byte as usize..].as_chunks();
+                        for (code, &bytes) in target.iter_mut().zip(cells) {
+                            *code = <$type>::from_le_bytes(bytes) & mask as $type;
+                        }
+                    } else {
+                        for code in target {
+                            *code = little_endian(&span[byte as usize..], size) as $type & mask as $type;
+                            byte += run.step * size as i64;
+                        }
                     }
                 })
             };
         }
         match &mut codes {
-            Codes::U8(out) => runs(view, |run| {
-                let target = &mut out[at..at + run.length];
-                at += run.length;
-                let Some(start) = run.start else { return };
-                let begin = (base + start) as usize;
-                if run.step == 1 {
-                    for (code, byte) in target.iter_mut().zip(&span[begin..]) {
-                        *code = byte & mask as u8;
-                    }
-                } else {
-                    for (i, code) in target.iter_mut().enumerate() {
-                        *code = span[(begin as i64 + i as i64 * run.step) as usize] & mask as u8;
-                    }
-                }
-            }),
+            Codes::U8(out) => copy!(out, u8),
             Codes::U16(out) => copy!(out, u16),
             Codes::U32(out) => copy!(out, u32),
             Codes::U64(out) => copy!(out, u64),
@@ -154,6 +185,7 @@ fn read_code(memory: &Memory, view: &TensorView, offset: i64) -> u64 {
 #[inline]
 fn little_endian(bytes: &[u8], size: usize) -> u64 {
     match size {
+        1 => bytes[0].into(),
         2 => u16::from_le_bytes([bytes[0], bytes[1]]).into(),
         4 => u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).into(),
         _ => bytes[..size].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)),
@@ -190,7 +222,7 @@ pub fn to_bytes(format: Format, codes: &Codes) -> Vec<u8> {
 mod tests {
     use super::super::overlap::overlaps_itself;
     use super::*;
-    use systole_isa::view::{Space, Window};
+    use systole_isa::view::Space;
 
     const FORMATS: [&str; 7] = ["e4m3fn", "e2m1f", "e6m9", "e7m9", "fp32", "fx30.18", "fp64"];
 
@@ -220,6 +252,9 @@ mod tests {
             strided(12, 0, 100_000, 1),
             TensorView { layout: window(3, 4, 5, 6, 2, 3, 3, 1, 1, 1), ..base },
             TensorView { layout: window(2, 3, 3, 4, 2, 3, 3, 2, 1, 1), ..base },
+            TensorView { layout: window(3, 4, 2, 2, 2, 3, 3, 1, 5, 1), ..base },
+            TensorView { layout: window(3, 2, 9, 1, 6, 1, 3, 4, 2, 1), ..base },
+            TensorView { layout: window(1, 4, 9, 5, 1, 1, 18, 1, 3, 1), ..base },
             TensorView { layout: window(6, 2, 4, 2, 2, 3, 3, 1, 1, 2), ..base },
         ]
     }
