@@ -47,6 +47,9 @@ enum Command {
     List(list::ListArgs),
 }
 
+/// `--set` options, split at their equals signs.
+type Settings = Vec<(String, String)>;
+
 /// Options every subcommand takes.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
@@ -63,7 +66,7 @@ pub struct Common {
 
 impl Common {
     /// The overrides, split at their equals signs.
-    fn settings(&self) -> Result<Vec<(String, String)>> {
+    fn settings(&self) -> Result<Settings> {
         self.settings
             .iter()
             .map(|s| {
@@ -112,7 +115,7 @@ fn read_specification(what: &str, name: &str, known: &[&str]) -> Result<String> 
 }
 
 /// Settings that name a part of the design, and the others.
-fn split_settings(settings: Vec<(String, String)>) -> (Vec<(String, String)>, Vec<(String, String)>) {
+fn split_settings(settings: Settings) -> (Settings, Settings) {
     const DESIGN_PARTS: [&str; 9] = ["array", "mac", "modes", "output", "vector", "memory", "energy", "arithmetic", "seed"];
     settings.into_iter().partition(|(path, _)| DESIGN_PARTS.contains(&path.split('.').next().unwrap_or_default()))
 }

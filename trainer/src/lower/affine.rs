@@ -98,7 +98,9 @@ impl Context<'_> {
         parameters: &[Tensor],
         passes_on: bool,
     ) -> (Option<Tensor>, Vec<Tensor>) {
-        self.emitter.region(&format!("{} error", layer.name));
+        // Where no error passes on, its rounding is the gradient's work.
+        let first = if passes_on { "error" } else { "gradient" };
+        self.emitter.region(&format!("{} {first}", layer.name));
         let errors = self.roles.errors;
         let operand = self.operand(error, errors);
         let input_error = passes_on.then(|| {
