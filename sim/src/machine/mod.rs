@@ -2,8 +2,8 @@
 //!
 //! Values and time are computed apart. Values follow program order, by the engine chosen; the
 //! schedule follows from program and design alone and is kept for programs run again. A run
-//! begins with registers as [`registers::Registers`] says and a scratchpad of zeros; DRAM
-//! keeps its contents.
+//! begins with format and tensor registers unset, MAC mode 0, the output rounding of the
+//! design, the vector unit rounding `rne`, and a scratchpad of zeros; DRAM keeps its contents.
 
 mod engine;
 mod memory;

@@ -1,10 +1,11 @@
 //! The DRAM channel: one resource that reads and writes share, reserved ahead of time.
 //!
 //! A transfer takes the first idle time from its request on, in pieces if need be, as bursts
-//! interleave; a long prefetch may hold up a short store requested after it. Instructions reserve in program order, so a later instruction's independent
-//! load may use time that an earlier one left idle. Requests of one instruction never go back
-//! in time: idle time behind them is folded, and when the instruction is done, what it left
-//! is kept as one stretch with its share of idle time, evenly spread.
+//! interleave; a long prefetch may hold up a short store requested after it. Instructions
+//! reserve in program order, so a later instruction's independent load may use time that an
+//! earlier one left idle. Requests of one instruction never go back in time: idle time behind
+//! them is folded, and when the instruction is done, what it left is kept as one stretch with
+//! its share of idle time, evenly spread.
 
 use std::collections::VecDeque;
 
