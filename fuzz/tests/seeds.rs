@@ -3,7 +3,10 @@
 use std::path::Path;
 use systole_isa::entropy::philox;
 
-const TARGETS: [(&str, fn(&[u8]), u32); 4] = [
+type Property = fn(&[u8]);
+
+/// Target, property, and how many drawn cases it gets here.
+const TARGETS: [(&str, Property, u32); 4] = [
     ("convert", systole_fuzz::conversion, 200_000),
     ("gemm", systole_fuzz::engines, 4_000),
     ("assembly", systole_fuzz::assembly, 2_000),

@@ -377,6 +377,28 @@ fn specials_touch_only_their_own_tiles() {
     }
 }
 
+/// Infinite operands among small ones: what saturates, is NaN or stays infinite stays so.
+#[test]
+fn infinite_operands_under_every_policy() {
+    let (m, n, k) = (13, 21, 24);
+    for accumulator in ["fp32", "bf16", "tf32", "e6m9", "fp16", "e6m9f", "e4m3fn"] {
+        for (overflow, no_infinity) in
+            [(Overflow::Ieee, NoInfinity::Nan), (Overflow::Ieee, NoInfinity::Max), (Overflow::Saturate, NoInfinity::Nan)]
+        {
+            for (chunk, outer) in [(None, None), (Some(5), None), (Some(5), Some("fp32"))] {
+                let mode = MacMode { overflow, no_infinity, chunk, outer: outer.map(format), ..mode("e5m2", "e4m3fn", accumulator) };
+                let mut a = testing::codes(mode.a, m * k, Pattern::Moderate, 1);
+                for (at, negative) in [(5, false), (19, true), (3 * k + 2, false), (3 * k + 3, false), (7 * k + 20, true)] {
+                    a.set(at, mode.a.infinity(negative).unwrap());
+                }
+                let b = testing::codes(mode.b, k * n, Pattern::Moderate, 2);
+                let problem = Problem { setup: setup(mode), shape: Shape { m: m as u32, n: n as u32, k: k as u32 }, a, b, c: None };
+                Ran::default().check_large(&problem);
+            }
+        }
+    }
+}
+
 /// The kernel and its reason, for designs people run.
 #[test]
 fn dispatch_names_the_kernel_and_the_reason() {
