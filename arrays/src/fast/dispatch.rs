@@ -36,7 +36,7 @@ use systole_isa::codes::Codes;
 use systole_isa::design::Product;
 use systole_isa::device::Activity;
 use systole_isa::format::Format;
-use systole_isa::round::{Overflow, SubnormalPolicy};
+use systole_isa::round::SubnormalPolicy;
 
 /// Which kernels may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -278,7 +278,7 @@ impl<'a> Prepared<'a> {
             return Err(format!("rounding is {}, not rne", mode.rounding));
         }
         self.operands_fit_binary32()?;
-        let kernel = Fma32 { simd, binary32: floating, specials: floating && mode.overflow == Overflow::Ieee };
+        let kernel = Fma32 { simd, binary32: floating };
         match kernel.way(&self.finite) {
             Some(_) => Ok(kernel),
             None if floating => Err("these operands may overflow or underflow".to_owned()),

@@ -377,6 +377,33 @@ fn specials_touch_only_their_own_tiles() {
     }
 }
 
+/// Sums wider than binary64: an addend far below a tie, or below the last bit, decides.
+#[test]
+fn far_addends_break_ties() {
+    for accumulator in ["e8m13", "e8m20", "fp32"] {
+        for rounding in ROUNDINGS {
+            let mode = MacMode { rounding, ..mode("bf16", "bf16", accumulator) };
+            // (1 + 2^-7)^2 is a tie of e8m13.
+            let (near, far) = (1.0 + 2f64.powi(-7), 2f64.powi(-30));
+            let columns = [[far, near], [-far, near], [far, -near], [-far, -near], [0.0, near], [far, 1.0], [-far, 1.0], [-far, -1.0]];
+            let value = |x| encode_f64(mode.a, x);
+            let problem = Problem {
+                shape: Shape { m: 2, n: 8, k: 2 },
+                a: Codes::from_fn(mode.a, 4, |i| value([far, near, -far, near][i])),
+                b: Codes::from_fn(mode.b, 16, |i| value(columns[i % 8][i / 8])),
+                c: None,
+                setup: setup(mode.clone()),
+            };
+            Ran::default().check_large(&problem);
+            if accumulator == "e8m13" && rounding == Rounding::Rne {
+                let (values, _) = gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Auto);
+                let row: Vec<f64> = (0..5).map(|i| mode.accumulator.to_f64(values.d.get(i)) * 8192.0).collect();
+                assert_eq!(row, [8321.0, 8320.0, -8320.0, -8321.0, 8320.0]);
+            }
+        }
+    }
+}
+
 /// Infinite operands among small ones: what saturates, is NaN or stays infinite stays so.
 #[test]
 fn infinite_operands_under_every_policy() {

@@ -16,8 +16,6 @@ pub(in super::super) struct Fma32<S> {
     pub simd: S,
     /// True if the accumulator is binary32 itself, false if sums must not round at all.
     pub binary32: bool,
-    /// True if infinite operands give what the format says.
-    pub specials: bool,
 }
 
 const ROWS: usize = 6;
@@ -32,7 +30,8 @@ impl<S: Lanes32> Kernel for Fma32<S> {
     fn way(&self, knowledge: &Knowledge) -> Option<Way> {
         let sums = &knowledge.inner;
         let exact = self.binary32 || sums.reach.spans(24);
-        (sums.bounded && sums.never_tiny && exact && (sums.plain || self.specials)).then_some(Way::Exact)
+        // Where infinities saturate, sums are not bounded: those left are binary32's own.
+        (sums.bounded && sums.never_tiny && exact).then_some(Way::Exact)
     }
 
     fn span(&self, _: Way, tile: &Tile<'_, f32>, k: Range<usize>, sums: &mut [f32]) -> Counts {

@@ -1,0 +1,110 @@
+//! Lowered training steps compute what the host reference computes.
+
+use systole::machine::{Engine, Machine};
+use systole_arrays::fast::KernelChoice;
+use systole_isa::device::Device;
+use systole_trainer::data::{self, Dataset};
+use systole_trainer::host;
+use systole_trainer::layer::{AvgPool, BatchNorm, Convolution, LayerSpec, Linear, MaxPool, Relu, Tanh, Window};
+use systole_trainer::model::Model;
+use systole_trainer::recipe::Recipe;
+use systole_trainer::training::{RunError, Task, train};
+
+const fn conv(out_channels: usize, kernel: usize, stride: usize, padding: usize, bias: bool) -> LayerSpec {
+    LayerSpec::Convolution(Convolution { out_channels, kernel, stride, padding, bias })
+}
+
+const fn linear(out: usize) -> LayerSpec {
+    LayerSpec::Linear(Linear { out, bias: true })
+}
+
+/// Networks that between them use every layer, stride, padding and overlap.
+fn networks() -> Vec<(&'static str, Vec<LayerSpec>)> {
+    let flat = LayerSpec::Flatten;
+    let max = |size, stride| LayerSpec::MaxPool(MaxPool(Window { size, stride }));
+    let average = |size, stride| LayerSpec::AvgPool(AvgPool(Window { size, stride }));
+    vec![
+        ("linear", vec![flat, linear(10)]),
+        ("two layers", vec![flat, linear(24), LayerSpec::Relu(Relu), linear(10)]),
+        ("tanh", vec![flat, linear(24), LayerSpec::Tanh(Tanh), linear(10)]),
+        ("strided convolution below another", vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), conv(6, 3, 2, 1, true), flat, linear(10)]),
+        ("stride that leaves a rest", vec![conv(3, 2, 1, 0, false), conv(5, 3, 3, 0, true), flat, linear(10)]),
+        ("overlapping max pooling", vec![conv(4, 3, 1, 0, true), LayerSpec::Relu(Relu), max(3, 2), flat, linear(10)]),
+        ("average pooling", vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), average(3, 2), conv(4, 2, 1, 0, true), average(2, 2), flat, linear(10)]),
+        (
+            "batch normalisation",
+            vec![conv(4, 3, 1, 1, false), LayerSpec::BatchNorm(BatchNorm), LayerSpec::Relu(Relu), max(2, 2), conv(5, 3, 1, 1, true), LayerSpec::BatchNorm(BatchNorm), flat, linear(10)],
+        ),
+    ]
+}
+
+fn digits(images: usize) -> Dataset {
+    data::load("digits", Some(images)).expect("embedded data")
+}
+
+fn step(model: &Model, data: &Dataset, recipe: &Recipe) -> Vec<Vec<f64>> {
+    let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+    let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+    let task = Task { model, data, recipe, seed: 3 };
+    let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+    assert!(machine.design().name.contains("16x16"));
+    run.weights.iter().map(|w| w.codes.iter().map(|&c| w.format.to_f64(c)).collect()).collect()
+}
+
+/// After one step without momentum at rate 1 the weights differ from the initial ones by the
+/// gradient, so equal weights mean equal gradients, for every parameter of every layer.
+#[test]
+fn one_step_in_fp32_moves_every_weight_as_the_reference_does() {
+    let data = digits(16);
+    let settings = [("batch", "16"), ("epochs", "1"), ("optimizer.learning_rate", "1"), ("optimizer.momentum", "0"), ("optimizer.weight_decay", "0.01"), ("optimizer.schedule", "constant")];
+    for (name, layers) in networks() {
+        let model = Model { name: name.to_owned(), input: data.shape, classes: data.classes, layers };
+        let scaled = [&settings[..], &[("loss_scale", "256")]].concat();
+        let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&scaled).expect("settings");
+        let simulated = step(&model, &data, &recipe);
+        let reference = host::train(&model, &data, &recipe.hyperparameters(3), |_, _| ()).expect("a reference");
+        let expected: Vec<&Vec<f32>> = reference.network.parameters.iter().flatten().map(|m| &m.values).collect();
+        assert_eq!(simulated.len(), expected.len());
+        for (i, (ours, theirs)) in simulated.iter().zip(expected).enumerate() {
+            let largest = theirs.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
+            for (a, b) in ours.iter().zip(theirs) {
+                let distance = (a - f64::from(*b)).abs();
+                assert!(distance <= 2e-5 * largest.max(0.1), "{name}, parameter {i}: {a} against {b}");
+            }
+        }
+    }
+}
+
+/// The same comparison through many steps: fp32 on the array ends where the host ends.
+#[test]
+fn fp32_on_the_array_learns_as_the_host_does() {
+    let data = digits(640);
+    let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&[("epochs", "4")]).expect("settings");
+    let model = Model::builtin("cnn", data.shape, data.classes).expect("a model");
+    let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+    let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+    let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
+    let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+    let reference = host::train(&model, &data, &recipe.hyperparameters(0), |_, _| ()).expect("a reference");
+    for (ours, theirs) in run.progress.epochs.iter().zip(&reference.epochs) {
+        assert!((ours.loss - theirs.loss).abs() < 0.02 * theirs.loss.max(0.1), "{ours:?} {theirs:?}");
+        assert!((ours.test_accuracy - theirs.test_accuracy).abs() < 0.02, "{ours:?} {theirs:?}");
+    }
+}
+
+/// Both engines train to the same bits and counts.
+#[test]
+fn ticked_and_fast_train_to_the_same_bits() {
+    let data = digits(16);
+    let recipe = Recipe::builtin("fp8").expect("a recipe").with_overrides(&[("epochs", "1"), ("batch", "8")]).expect("settings");
+    let model = Model::builtin("cnn", data.shape, data.classes).expect("a model");
+    let runs = [Engine::Fast, Engine::Ticked].map(|engine| {
+        let design = systole_isa::design::find("fp8-16x16").expect("a built-in design");
+        let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
+        let small = Dataset { test: systole_trainer::data::Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() }, ..data.clone() };
+        let task = Task { model: &model, data: &small, recipe: &recipe, seed: 0 };
+        train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run")
+    });
+    assert_eq!(runs[0].weights, runs[1].weights);
+    assert_eq!(runs[0].progress, runs[1].progress);
+}
