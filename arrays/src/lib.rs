@@ -11,4 +11,6 @@ pub mod problem;
 #[doc(hidden)]
 pub mod testing;
 pub mod ticked;
+#[cfg(test)]
+mod truth;
 pub mod vector;
