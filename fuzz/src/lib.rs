@@ -23,8 +23,26 @@ use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy
 
 /// Formats the targets draw from.
 const FORMATS: [&str; 20] = [
-    "e4m3fn", "e5m2", "e6m9", "fp16", "bf16", "fp32", "e4m3", "e3m4", "e4m3fnuz", "e5m2fnuz", "e2m1f", "e2m3f", "e2m5b2f", "dlfloat16",
-    "p3109_k8p4se", "p3109_k8p3sf", "e8m13", "int8", "int16", "fx46.18",
+    "e4m3fn",
+    "e5m2",
+    "e6m9",
+    "fp16",
+    "bf16",
+    "fp32",
+    "e4m3",
+    "e3m4",
+    "e4m3fnuz",
+    "e5m2fnuz",
+    "e2m1f",
+    "e2m3f",
+    "e2m5b2f",
+    "dlfloat16",
+    "p3109_k8p4se",
+    "p3109_k8p3sf",
+    "e8m13",
+    "int8",
+    "int16",
+    "fx46.18",
 ];
 
 fn format(source: &mut Source<'_>) -> Format {
@@ -97,7 +115,8 @@ pub fn engines(bytes: &[u8]) {
     let output = Output { format: format(&mut source), policy: Policy { rounding: rounding(&mut source), ..Policy::RNE } };
     let shape = Shape { m: 1 + source.below(7) as u32, n: 1 + source.below(7) as u32, k: 1 + source.below(13) as u32 };
     let site = Site { seed: source.word(), step: source.below(3) as u32, instruction: 5 };
-    let mut codes = |format: Format, rows: u32, cols: u32| Codes::from_fn(format, (rows * cols) as usize, |_| source.word() & format.mask());
+    let mut codes =
+        |format: Format, rows: u32, cols: u32| Codes::from_fn(format, (rows * cols) as usize, |_| source.word() & format.mask());
     let (a, b) = (codes(mode.a, shape.m, shape.k), codes(mode.b, shape.k, shape.n));
     let setup = Setup { array, bias_a: mode.bias_a, bias_b: mode.bias_b, mode, output, site };
     let operands = Operands { a: &a, b: &b, c: None };

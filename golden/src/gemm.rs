@@ -193,7 +193,13 @@ fn draw(policy: Policy, random: &mut dyn FnMut(Step) -> u64, step: Step) -> u64 
 }
 
 /// Accumulates `pairs`, the first of which is at global index `start`, on top of `outermost`.
-fn chain(mode: &MacMode, mut outermost: Register, pairs: &[(&Value, &Value)], start: usize, random: &mut dyn FnMut(Step) -> u64) -> Register {
+fn chain(
+    mode: &MacMode,
+    mut outermost: Register,
+    pairs: &[(&Value, &Value)],
+    start: usize,
+    random: &mut dyn FnMut(Step) -> u64,
+) -> Register {
     let policy = mode.policy();
     let chunk_length = mode.chunk.map_or(pairs.len().max(1), |length| length as usize);
     for (chunk, pairs) in pairs.chunks(chunk_length).enumerate() {

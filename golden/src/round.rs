@@ -143,7 +143,9 @@ impl Placed {
     /// are lost, and overflows where what remains is out of range.
     pub fn round(&self, negative: bool, policy: Policy, random: u64) -> (u64, Flags) {
         match &self.0 {
-            Line::Float { format, is_zero, place, tiny } => round_float(*format, *is_zero, place.as_ref(), tiny.as_ref(), negative, policy, random),
+            Line::Float { format, is_zero, place, tiny } => {
+                round_float(*format, *is_zero, place.as_ref(), tiny.as_ref(), negative, policy, random)
+            }
             Line::Fixed { format, whole, gap } => {
                 let up = gap.rounds_up(negative, policy.rounding, random);
                 let integer = IBig::from(whole + UBig::from(u8::from(up)));

@@ -31,7 +31,9 @@ fn small_floats(bits: u32) -> Vec<Format> {
 #[test]
 fn every_code_of_small_formats() {
     let mut checked = 0;
-    for format in small_floats(8).into_iter().chain(NAMED.iter().map(|n| n.format)).chain(formats("int8 int2 fx8.4 fx8.-3 fx7.20 int16 fx16.9")) {
+    for format in
+        small_floats(8).into_iter().chain(NAMED.iter().map(|n| n.format)).chain(formats("int8 int2 fx8.4 fx8.-3 fx7.20 int16 fx16.9"))
+    {
         if format.bits() > 16 {
             continue;
         }

@@ -98,7 +98,9 @@ fn narrow_to_narrow_in_every_policy() {
                 for (rounding, r) in roundings() {
                     for overflow in [Overflow::Ieee, Overflow::Saturate] {
                         for no_infinity in [NoInfinity::Nan, NoInfinity::Max] {
-                            for subnormals in [SubnormalPolicy::Gradual, SubnormalPolicy::Daz, SubnormalPolicy::Ftz, SubnormalPolicy::DazFtz] {
+                            for subnormals in
+                                [SubnormalPolicy::Gradual, SubnormalPolicy::Daz, SubnormalPolicy::Ftz, SubnormalPolicy::DazFtz]
+                            {
                                 for tininess in [Tininess::After, Tininess::Before] {
                                     if r % 5 != 0 {
                                         continue;
@@ -249,7 +251,9 @@ fn golden_against_the_specifications() {
 #[test]
 fn wrapping_far_out_of_range() {
     let format = Format::Fixed(FixedFormat { width: 16, fraction_bits: 4 });
-    for (significand, exponent, expected) in [(0xdead_beef_u128, -4, 0xbeef), (0xdead_beef, 0, 0xeef0), (0xdead_beef, 12, 0), ((1 << 100) | 0x35, -5, 0x1b)] {
+    for (significand, exponent, expected) in
+        [(0xdead_beef_u128, -4, 0xbeef), (0xdead_beef, 0, 0xeef0), (0xdead_beef, 12, 0), ((1 << 100) | 0x35, -5, 0x1b)]
+    {
         for (negative, expected) in [(false, expected), (true, (0x1_0000 - expected) & 0xffff)] {
             let x = Exact { negative, significand, exponent };
             let flags = if exponent == -5 { Flags::OVERFLOW | Flags::INEXACT } else { Flags::OVERFLOW };

@@ -24,14 +24,18 @@ fn finite(x: Operand, subnormals: SubnormalPolicy) -> Option<Exact> {
 fn every_triple(format: Format) {
     let codes = 1u64 << format.bits();
     let operand = |code| Operand::new(format, code);
-    let modes: Vec<(Rounding, u64)> = Rounding::DETERMINISTIC.into_iter().map(|r| (r, 0)).chain((0..16).step_by(3).map(|r| (Rounding::Sr(4), r))).collect();
+    let modes: Vec<(Rounding, u64)> =
+        Rounding::DETERMINISTIC.into_iter().map(|r| (r, 0)).chain((0..16).step_by(3).map(|r| (Rounding::Sr(4), r))).collect();
     let mut checked = 0u64;
     for (a, b) in (0..codes).flat_map(|a| (0..codes).map(move |b| (a, b))) {
-        let (Some(x), Some(y)) = (finite(operand(a), SubnormalPolicy::Gradual), finite(operand(b), SubnormalPolicy::Gradual)) else { continue };
+        let (Some(x), Some(y)) = (finite(operand(a), SubnormalPolicy::Gradual), finite(operand(b), SubnormalPolicy::Gradual)) else {
+            continue;
+        };
         let product = x.multiply(y);
         for c in 0..codes {
             let Some(z) = finite(operand(c), SubnormalPolicy::Gradual) else { continue };
-            let (Value::Finite { negative, magnitude }, Flags::NONE) = oracle::exact_fma(operand(a), operand(b), operand(c), Policy::RNE) else {
+            let (Value::Finite { negative, magnitude }, Flags::NONE) = oracle::exact_fma(operand(a), operand(b), operand(c), Policy::RNE)
+            else {
                 panic!("{format} {a:#x} * {b:#x} + {c:#x} is finite")
             };
             let placed = Placed::new(format, &magnitude);
@@ -127,7 +131,10 @@ fn mixed(cases: u32) {
             let (x, y) = (Operand::new(a, random.code(a)), Operand::new(b, random.code(b)));
             let z = addend(x, y, c, to, &mut random);
             let (policy, r) = (random.policy(), random.next());
-            let (Some(ex), Some(ey), Some(ez)) = (finite(x, policy.subnormals), finite(y, policy.subnormals), finite(z, policy.subnormals)) else { continue };
+            let (Some(ex), Some(ey), Some(ez)) = (finite(x, policy.subnormals), finite(y, policy.subnormals), finite(z, policy.subnormals))
+            else {
+                continue;
+            };
             let product = ex.multiply(ey);
             if let (Format::Fixed(f), Overflow::Ieee) = (to, policy.overflow)
                 && [product, ez].iter().any(|x| !x.is_zero() && x.magnitude_exponent() + f.fraction_bits >= 93)

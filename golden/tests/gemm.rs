@@ -87,21 +87,27 @@ fn order_of_sums_on_host_floats() {
             std::iter::repeat_with(|| random.next() & format.mask()).filter(moderate).take(count).collect()
         };
         let (a, b) = (codes(fa, m * k), codes(fb, k * n));
-        let c: Option<Vec<f64>> = (random.below(2) == 0).then(|| (0..m * n).map(|_| random.below(2001) as f64 / 7.0 - 143.0).map(|c| f64::from(c as f32)).collect());
+        let c: Option<Vec<f64>> = (random.below(2) == 0)
+            .then(|| (0..m * n).map(|_| random.below(2001) as f64 / 7.0 - 143.0).map(|c| f64::from(c as f32)).collect());
         let outermost = if chunk.is_some() { Format::FP64 } else { Format::FP32 };
-        let c_codes: Option<Vec<u64>> =
-            c.as_ref().map(|c| c.iter().map(|&c| if outermost == Format::FP64 { c.to_bits() } else { (c as f32).to_bits().into() }).collect());
+        let c_codes: Option<Vec<u64>> = c
+            .as_ref()
+            .map(|c| c.iter().map(|&c| if outermost == Format::FP64 { c.to_bits() } else { (c as f32).to_bits().into() }).collect());
         let folds = outside.map_or(Folds::Chain, |rows| Folds::Outside { rows });
         let gemm = Gemm { mode: &mode, folds, output: (Format::FP64, Policy::RNE), shape: [m, n, k], a: &a, b: &b, c: c_codes.as_deref() };
         let ours = gemm.run(no_random).unwrap();
         let single = Gemm { folds: Folds::Chain, ..gemm }.run(no_random).unwrap();
         order_mattered += u32::from(ours != single);
         for (i, &code) in ours.iter().enumerate() {
-            let pairs: Vec<_> =
-                (0..k).map(|k| (host(fa, a[i / n * gemm.shape[2] + k]) * 2f32.powi(-bias_a), host(fb, b[k * n + i % n]) * 2f32.powi(-bias_b))).collect();
+            let pairs: Vec<_> = (0..k)
+                .map(|k| (host(fa, a[i / n * gemm.shape[2] + k]) * 2f32.powi(-bias_a), host(fb, b[k * n + i % n]) * 2f32.powi(-bias_b)))
+                .collect();
             let expected = twin(&pairs, round_product, chunk, outside, c.as_ref().map_or(0.0, |c| c[i]));
             let ours = f64::from_bits(code);
-            assert!(ours.to_bits() == expected.to_bits() || ours.is_nan() && expected.is_nan(), "case {case}: {ours} is {expected}: {folds:?} {mode:?}");
+            assert!(
+                ours.to_bits() == expected.to_bits() || ours.is_nan() && expected.is_nan(),
+                "case {case}: {ours} is {expected}: {folds:?} {mode:?}"
+            );
         }
     }
     assert!(order_mattered > 20, "{order_mattered}");
@@ -118,7 +124,8 @@ fn integer_accumulators() {
             let k = 1 + random.below(24) as usize;
             let mut codes = || -> Vec<u64> { (0..k).map(|_| random.pick(&[0x7f, 0x80, 0x81, 0x40, random_byte(k)]) & 0xff).collect() };
             let (a, b) = (codes(), codes());
-            let gemm = Gemm { mode: &mode, folds: Folds::Chain, output: (Format::INT32, Policy::RNE), shape: [1, 1, k], a: &a, b: &b, c: None };
+            let gemm =
+                Gemm { mode: &mode, folds: Folds::Chain, output: (Format::INT32, Policy::RNE), shape: [1, 1, k], a: &a, b: &b, c: None };
             let mut sum = 0i32;
             for (&a, &b) in a.iter().zip(&b) {
                 let exact = sum + i32::from(a as u8 as i8) * i32::from(b as u8 as i8);
@@ -142,7 +149,15 @@ fn swamping() {
     let ones = vec![0x38; 4096];
     for (chunk, expected) in [(None, 2048.0), (Some(64), 4096.0)] {
         let mode = MacMode { chunk, ..MacMode::fused(Format::E4M3FN, Format::E4M3FN, Format::FP16) };
-        let gemm = Gemm { mode: &mode, folds: Folds::Chain, output: (Format::FP32, Policy::RNE), shape: [1, 1, 4096], a: &ones, b: &ones, c: None };
+        let gemm = Gemm {
+            mode: &mode,
+            folds: Folds::Chain,
+            output: (Format::FP32, Policy::RNE),
+            shape: [1, 1, 4096],
+            a: &ones,
+            b: &ones,
+            c: None,
+        };
         assert_eq!(f32::from_bits(gemm.run(no_random).unwrap()[0] as u32), expected);
     }
 }
@@ -172,7 +187,8 @@ fn by_hand() {
         ("product saturates", &saturates, None, vec![0x60], vec![one], 0x5f00),
     ] {
         let c = c.map(|c| vec![c]);
-        let gemm = Gemm { mode, folds: Folds::Chain, output: (Format::FP16, Policy::RNE), shape: [1, 1, a.len()], a: &a, b: &b, c: c.as_deref() };
+        let gemm =
+            Gemm { mode, folds: Folds::Chain, output: (Format::FP16, Policy::RNE), shape: [1, 1, a.len()], a: &a, b: &b, c: c.as_deref() };
         assert_eq!(gemm.run(no_random).unwrap(), [expected], "{name}");
     }
 }
@@ -242,7 +258,8 @@ fn output_conversion() {
 #[test]
 fn refusals() {
     let mode = MacMode::fused(Format::E5M2, Format::E5M2, Format::FP16);
-    let gemm = Gemm { mode: &mode, folds: Folds::Chain, output: (Format::FP16, Policy::RNE), shape: [1, 2, 2], a: &[0; 2], b: &[0; 3], c: None };
+    let gemm =
+        Gemm { mode: &mode, folds: Folds::Chain, output: (Format::FP16, Policy::RNE), shape: [1, 2, 2], a: &[0; 2], b: &[0; 3], c: None };
     let error = gemm.run(no_random).unwrap_err();
     assert_eq!(error, GemmError::Shape { matrix: "B", rows: 2, columns: 2, found: 3 });
     assert_eq!(error.to_string(), "B holds 3 codes where 2 x 2 are needed");

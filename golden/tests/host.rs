@@ -88,7 +88,11 @@ fn specials() {
         (one, signalling, one, Rne, (nan, invalid)),
         (one, one, signalling, Rne, (nan, invalid)),
     ] {
-        assert_eq!(oracle::fma(fp16(x), fp16(y), fp16(z), Format::FP16, Policy::new(rounding), 0), expected, "{x:x} * {y:x} + {z:x} {rounding}");
+        assert_eq!(
+            oracle::fma(fp16(x), fp16(y), fp16(z), Format::FP16, Policy::new(rounding), 0),
+            expected,
+            "{x:x} * {y:x} + {z:x} {rounding}"
+        );
     }
     // A product alone keeps -0 in every mode.
     for rounding in [Rne, Rdn, Rup] {

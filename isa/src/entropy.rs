@@ -50,12 +50,7 @@ pub const fn philox(mut counter: Block, seed: u64) -> Block {
     while round < 10 {
         let left = counter[0] as u64 * 0xd251_1f53;
         let right = counter[2] as u64 * 0xcd9e_8d57;
-        counter = [
-            (right >> 32) as u32 ^ counter[1] ^ key[0],
-            right as u32,
-            (left >> 32) as u32 ^ counter[3] ^ key[1],
-            left as u32,
-        ];
+        counter = [(right >> 32) as u32 ^ counter[1] ^ key[0], right as u32, (left >> 32) as u32 ^ counter[3] ^ key[1], left as u32];
         key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
         round += 1;
     }
@@ -93,12 +88,7 @@ const SUBSTITUTION: [u8; 256] = {
             inverse = gf_multiply(inverse, power);
             i += 1;
         }
-        table[x] = inverse
-            ^ inverse.rotate_left(1)
-            ^ inverse.rotate_left(2)
-            ^ inverse.rotate_left(3)
-            ^ inverse.rotate_left(4)
-            ^ 0x63;
+        table[x] = inverse ^ inverse.rotate_left(1) ^ inverse.rotate_left(2) ^ inverse.rotate_left(3) ^ inverse.rotate_left(4) ^ 0x63;
         x += 1;
     }
     table

@@ -34,14 +34,16 @@ impl Exact {
         let negative = bits >> 63 == 1;
         let field = (bits >> 52 & 0x7ff) as i32;
         let fraction = bits & ((1 << 52) - 1);
-        let (significand, exponent) =
-            if field == 0 { (fraction, -1074) } else { (fraction | 1 << 52, field - 1075) };
+        let (significand, exponent) = if field == 0 { (fraction, -1074) } else { (fraction | 1 << 52, field - 1075) };
         Some(Self { negative, significand: u128::from(significand), exponent })
     }
 
     /// The nearest binary64 (ties to even), for reports; simulated bits never pass through it.
     pub fn to_f64(self) -> f64 {
-        use crate::{format::Format, round::{Policy, encode}};
+        use crate::{
+            format::Format,
+            round::{Policy, encode},
+        };
         f64::from_bits(encode(Format::FP64, self, Policy::RNE, 0).0)
     }
 

@@ -241,16 +241,8 @@ impl Field for Rounding {
     }
 }
 
-const SPECIALS: [Specials; 8] = [
-    Specials::Ieee,
-    Specials::Fn,
-    Specials::Fnuz,
-    Specials::F,
-    Specials::P3109e,
-    Specials::P3109f,
-    Specials::MergedTop,
-    Specials::E8m0,
-];
+const SPECIALS: [Specials; 8] =
+    [Specials::Ieee, Specials::Fn, Specials::Fnuz, Specials::F, Specials::P3109e, Specials::P3109f, Specials::MergedTop, Specials::E8m0];
 
 impl Field for Format {
     const BITS: u32 = 34;

@@ -4,8 +4,8 @@
 //! An instruction is one 128-bit word: the opcode in bits 0..8, then its fields in the order
 //! of the row, lowest bits first; every bit above them is reserved and must be zero.
 
-use crate::field::{Field, FieldError};
 use crate::field::{Address, Count, FormatReg, Length, Mode, Region, SignedBias, Small, Span, Stride, TensorReg};
+use crate::field::{Field, FieldError};
 use crate::format::Format;
 use crate::round::{NoInfinity, Overflow, Rounding};
 use crate::view::Space;

@@ -85,7 +85,8 @@ fn locate<'v>(what: &str, root: &'v mut Value, path: &str) -> Result<&'v mut Val
 /// # Errors
 /// The first setting that names no field or does not fit, with the reason.
 pub fn apply<T: Serialize + DeserializeOwned>(what: &str, base: &T, settings: &[(String, String)]) -> Result<T, OverrideError> {
-    let bad = |path: &str, value: &str, message: String| OverrideError::BadValue { path: path.to_owned(), value: value.to_owned(), message };
+    let bad =
+        |path: &str, value: &str, message: String| OverrideError::BadValue { path: path.to_owned(), value: value.to_owned(), message };
     let mut tree = serde_json::to_value(base).map_err(|e| bad("", "", e.to_string()))?;
     for (path, text) in settings {
         let mut candidates = Vec::new();

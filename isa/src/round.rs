@@ -388,7 +388,13 @@ const fn encode_below_smallest(format: FloatFormat, value: Exact, policy: Policy
     let quotient = value_in_quanta / smallest;
     let jammed = quotient << 1 | (value_in_quanta % smallest != 0) as u128;
     let away = rounds_away(policy.rounding, negative, false, jammed, 61, random) && !policy.subnormals.flushes_results();
-    let code = if away { 1 | sign } else if format.has_negative_zero() { sign } else { 0 };
+    let code = if away {
+        1 | sign
+    } else if format.has_negative_zero() {
+        sign
+    } else {
+        0
+    };
     (code, Flags(Flags::UNDERFLOW.0 | Flags::INEXACT.0))
 }
 

@@ -42,7 +42,11 @@ fn into_half_and_bfloat() {
             (Format::BF16, bf16::from_f32(x).to_bits(), bf16::from_f32(x).is_nan()),
         ] {
             let ours = rne(format, x.into());
-            assert!(if is_nan { format.is_nan(ours) } else { ours == u64::from(theirs) }, "{x:e} ({:#x}) -> {format}: {ours:#x}, half {theirs:#x}", x.to_bits());
+            assert!(
+                if is_nan { format.is_nan(ours) } else { ours == u64::from(theirs) },
+                "{x:e} ({:#x}) -> {format}: {ours:#x}, half {theirs:#x}",
+                x.to_bits()
+            );
         }
     }
 }
@@ -52,7 +56,10 @@ fn from_half_and_bfloat() {
     for code in 0..=u16::MAX {
         for (format, theirs) in [(Format::FP16, f16::from_bits(code).to_f64()), (Format::BF16, bf16::from_bits(code).to_f64())] {
             let ours = format.to_f64(code.into());
-            assert!(ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan(), "{format} {code:#x}: {ours:e}, half {theirs:e}");
+            assert!(
+                ours.to_bits() == theirs.to_bits() || ours.is_nan() && theirs.is_nan(),
+                "{format} {code:#x}: {ours:e}, half {theirs:e}"
+            );
         }
     }
 }
@@ -71,7 +78,11 @@ fn binary64_to_binary32() {
         let x = f64::from_bits(bits);
         let theirs = x as f32;
         let ours = rne(Format::FP32, x);
-        assert!(if theirs.is_nan() { Format::FP32.is_nan(ours) } else { ours == u64::from(theirs.to_bits()) }, "{bits:#x}: {ours:#x}, host {:#x}", theirs.to_bits());
+        assert!(
+            if theirs.is_nan() { Format::FP32.is_nan(ours) } else { ours == u64::from(theirs.to_bits()) },
+            "{bits:#x}: {ours:#x}, host {:#x}",
+            theirs.to_bits()
+        );
     }
 }
 
@@ -121,5 +132,8 @@ fn binary32_arithmetic() {
             overflow += u32::from(host.is_infinite());
         }
     }
-    assert!(checked > 2_000_000 && subnormal > 10_000 && overflow > 10_000, "{checked} checked, {subnormal} subnormal, {overflow} infinite");
+    assert!(
+        checked > 2_000_000 && subnormal > 10_000 && overflow > 10_000,
+        "{checked} checked, {subnormal} subnormal, {overflow} infinite"
+    );
 }

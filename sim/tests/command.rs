@@ -33,11 +33,12 @@ fn write_npy(path: &Path, rows: usize, cols: usize, code: u8) {
 fn engines_agree_for_every_dataflow_and_partial_sum() {
     for dataflow in ["os", "ws", "is"] {
         for sums in ["feedback", "outside"] {
-            for extra in ["mac.chunk=7", "mac.chunk=none", "mac.rounding=sr11", "array.drain=serial", "array.preload=serial", "array.count=3"] {
+            for extra in
+                ["mac.chunk=7", "mac.chunk=none", "mac.rounding=sr11", "array.drain=serial", "array.preload=serial", "array.count=3"]
+            {
                 let (dataflow, sums) = (format!("array.dataflow={dataflow}"), format!("array.partial_sums={sums}"));
-                let run = |engine| {
-                    json(&["gemm", "--shape", "37,29,53", "--set", &dataflow, "--set", &sums, "--set", extra, "--engine", engine])
-                };
+                let run =
+                    |engine| json(&["gemm", "--shape", "37,29,53", "--set", &dataflow, "--set", &sums, "--set", extra, "--engine", engine]);
                 let (fast, ticked, timing) = (run("fast"), run("ticked"), run("timing"));
                 for field in ["digest", "activity", "cycles", "events", "energy_pj"] {
                     assert_eq!(fast[field], ticked[field], "{dataflow} {sums} {extra} {field}");

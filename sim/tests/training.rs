@@ -27,13 +27,28 @@ fn networks() -> Vec<(&'static str, Vec<LayerSpec>)> {
         ("linear", vec![flat, linear(10)]),
         ("two layers", vec![flat, linear(24), LayerSpec::Relu(Relu), linear(10)]),
         ("tanh", vec![flat, linear(24), LayerSpec::Tanh(Tanh), linear(10)]),
-        ("strided convolution below another", vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), conv(6, 3, 2, 1, true), flat, linear(10)]),
+        (
+            "strided convolution below another",
+            vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), conv(6, 3, 2, 1, true), flat, linear(10)],
+        ),
         ("stride that leaves a rest", vec![conv(3, 2, 1, 0, false), conv(5, 3, 3, 0, true), flat, linear(10)]),
         ("overlapping max pooling", vec![conv(4, 3, 1, 0, true), LayerSpec::Relu(Relu), max(3, 2), flat, linear(10)]),
-        ("average pooling", vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), average(3, 2), conv(4, 2, 1, 0, true), average(2, 2), flat, linear(10)]),
+        (
+            "average pooling",
+            vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), average(3, 2), conv(4, 2, 1, 0, true), average(2, 2), flat, linear(10)],
+        ),
         (
             "batch normalisation",
-            vec![conv(4, 3, 1, 1, false), LayerSpec::BatchNorm(BatchNorm), LayerSpec::Relu(Relu), max(2, 2), conv(5, 3, 1, 1, true), LayerSpec::BatchNorm(BatchNorm), flat, linear(10)],
+            vec![
+                conv(4, 3, 1, 1, false),
+                LayerSpec::BatchNorm(BatchNorm),
+                LayerSpec::Relu(Relu),
+                max(2, 2),
+                conv(5, 3, 1, 1, true),
+                LayerSpec::BatchNorm(BatchNorm),
+                flat,
+                linear(10),
+            ],
         ),
     ]
 }
@@ -56,7 +71,14 @@ fn step(model: &Model, data: &Dataset, recipe: &Recipe) -> Vec<Vec<f64>> {
 #[test]
 fn one_step_in_fp32_moves_every_weight_as_the_reference_does() {
     let data = digits(16);
-    let settings = [("batch", "16"), ("epochs", "1"), ("optimizer.learning_rate", "1"), ("optimizer.momentum", "0"), ("optimizer.weight_decay", "0.01"), ("optimizer.schedule", "constant")];
+    let settings = [
+        ("batch", "16"),
+        ("epochs", "1"),
+        ("optimizer.learning_rate", "1"),
+        ("optimizer.momentum", "0"),
+        ("optimizer.weight_decay", "0.01"),
+        ("optimizer.schedule", "constant"),
+    ];
     for (name, layers) in networks() {
         let model = Model { name: name.to_owned(), input: data.shape, classes: data.classes, layers };
         let scaled = [&settings[..], &[("loss_scale", "256")]].concat();
@@ -101,7 +123,10 @@ fn ticked_and_fast_train_to_the_same_bits() {
     let runs = [Engine::Fast, Engine::Ticked].map(|engine| {
         let design = systole_isa::design::find("fp8-16x16").expect("a built-in design");
         let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
-        let small = Dataset { test: systole_trainer::data::Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() }, ..data.clone() };
+        let small = Dataset {
+            test: systole_trainer::data::Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() },
+            ..data.clone()
+        };
         let task = Task { model: &model, data: &small, recipe: &recipe, seed: 0 };
         train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run")
     });

@@ -45,10 +45,7 @@ impl Stream {
     /// The 64 random bits at `index`.
     pub const fn word(&self, index: u64) -> u64 {
         let [kind, ordinal] = self.purpose;
-        let [low, high, ..] = philox(
-            [index as u32, (index >> 32) as u32, kind, ordinal],
-            self.seed,
-        );
+        let [low, high, ..] = philox([index as u32, (index >> 32) as u32, kind, ordinal], self.seed);
         low as u64 | (high as u64) << 32
     }
 
@@ -91,9 +88,7 @@ mod tests {
     #[test]
     fn symmetric_draws_fill_the_open_interval() {
         let stream = Stream::new(3, Purpose::Weights { parameter: 1 });
-        let draws: Vec<f64> = (0..100_000)
-            .map(|i| f64::from(stream.symmetric(i)))
-            .collect();
+        let draws: Vec<f64> = (0..100_000).map(|i| f64::from(stream.symmetric(i))).collect();
         assert!(draws.iter().all(|x| x.abs() < 1.0));
         let mean = draws.iter().sum::<f64>() / draws.len() as f64;
         let square = draws.iter().map(|x| x * x).sum::<f64>() / draws.len() as f64;

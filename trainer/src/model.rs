@@ -2,8 +2,7 @@
 
 use crate::entropy::{Purpose, Stream};
 use crate::layer::{
-    AvgPool, BatchNorm, Convolution, Following, Initial, LayerSpec, Linear, MaxPool, Parameter,
-    Relu, Shape, ShapeError, Tanh, Window,
+    AvgPool, BatchNorm, Convolution, Following, Initial, LayerSpec, Linear, MaxPool, Parameter, Relu, Shape, ShapeError, Tanh, Window,
 };
 
 /// A network for classification: its outputs are the logits of the classes.
@@ -60,9 +59,7 @@ pub enum ModelError {
         source: ShapeError,
     },
     /// The input is empty.
-    #[error(
-        "model `{model}`: an input of {input} (height x width x channels) holds nothing; every size must be at least 1"
-    )]
+    #[error("model `{model}`: an input of {input} (height x width x channels) holds nothing; every size must be at least 1")]
     EmptyInput {
         /// The model.
         model: String,
@@ -95,16 +92,8 @@ pub struct BuiltIn {
 
 /// Every built-in model. Sizes of inputs and outputs follow the data.
 pub const MODELS: &[BuiltIn] = &[
-    BuiltIn {
-        name: "mlp",
-        summary: "one hidden layer of 128 units, ReLU",
-        layers: |_, classes| mlp(Activation::Relu, classes),
-    },
-    BuiltIn {
-        name: "mlp-tanh",
-        summary: "one hidden layer of 128 units, tanh",
-        layers: |_, classes| mlp(Activation::Tanh, classes),
-    },
+    BuiltIn { name: "mlp", summary: "one hidden layer of 128 units, ReLU", layers: |_, classes| mlp(Activation::Relu, classes) },
+    BuiltIn { name: "mlp-tanh", summary: "one hidden layer of 128 units, tanh", layers: |_, classes| mlp(Activation::Tanh, classes) },
     BuiltIn {
         name: "cnn",
         summary: "two 3x3 convolutions of 8 and 16 channels, batch normalisation, ReLU, max pooling, linear",
@@ -148,39 +137,19 @@ const fn linear(out: usize) -> LayerSpec {
 }
 
 const fn convolution(out_channels: usize, kernel: usize, padding: usize, bias: bool) -> LayerSpec {
-    LayerSpec::Convolution(Convolution {
-        out_channels,
-        kernel,
-        stride: 1,
-        padding,
-        bias,
-    })
+    LayerSpec::Convolution(Convolution { out_channels, kernel, stride: 1, padding, bias })
 }
 
 fn mlp(activation: Activation, classes: usize) -> Vec<LayerSpec> {
-    vec![
-        LayerSpec::Flatten,
-        linear(128),
-        activation.layer(),
-        linear(classes),
-    ]
+    vec![LayerSpec::Flatten, linear(128), activation.layer(), linear(classes)]
 }
 
 fn cnn(classes: usize) -> Vec<LayerSpec> {
     let block = |channels| {
         // The normalisation's bias makes one of the convolution's superfluous.
-        [
-            convolution(channels, 3, 1, false),
-            LayerSpec::BatchNorm(BatchNorm),
-            LayerSpec::Relu(Relu),
-            LayerSpec::MaxPool(MaxPool(HALVING)),
-        ]
+        [convolution(channels, 3, 1, false), LayerSpec::BatchNorm(BatchNorm), LayerSpec::Relu(Relu), LayerSpec::MaxPool(MaxPool(HALVING))]
     };
-    block(8)
-        .into_iter()
-        .chain(block(16))
-        .chain([LayerSpec::Flatten, linear(classes)])
-        .collect()
+    block(8).into_iter().chain(block(16)).chain([LayerSpec::Flatten, linear(classes)]).collect()
 }
 
 /// The original reads 32x32: images of 28x28 are padded by 2.
@@ -212,25 +181,16 @@ impl Model {
     /// # Errors
     /// [`ModelError::Unknown`], or a layer that the input is too small for.
     pub fn builtin(name: &str, input: Shape, classes: usize) -> Result<Self, ModelError> {
-        let built_in =
-            MODELS
-                .iter()
-                .find(|m| m.name == name)
-                .ok_or_else(|| ModelError::Unknown {
-                    name: name.to_owned(),
-                    suggestion: MODELS
-                        .iter()
-                        .map(|m| (strsim::damerau_levenshtein(m.name, name), m.name))
-                        .min()
-                        .filter(|(distance, _)| *distance <= 2)
-                        .map(|(_, name)| name),
-                })?;
-        let model = Self {
+        let built_in = MODELS.iter().find(|m| m.name == name).ok_or_else(|| ModelError::Unknown {
             name: name.to_owned(),
-            input,
-            classes,
-            layers: (built_in.layers)(input, classes),
-        };
+            suggestion: MODELS
+                .iter()
+                .map(|m| (strsim::damerau_levenshtein(m.name, name), m.name))
+                .min()
+                .filter(|(distance, _)| *distance <= 2)
+                .map(|(_, name)| name),
+        })?;
+        let model = Self { name: name.to_owned(), input, classes, layers: (built_in.layers)(input, classes) };
         model.plan()?;
         Ok(model)
     }
@@ -242,17 +202,11 @@ impl Model {
     pub fn plan(&self) -> Result<Vec<Layer>, ModelError> {
         let mut shape = self.input;
         if shape.elements() == 0 {
-            return Err(ModelError::EmptyInput {
-                model: self.name.clone(),
-                input: shape,
-            });
+            return Err(ModelError::EmptyInput { model: self.name.clone(), input: shape });
         }
         let mut layers: Vec<Layer> = Vec::with_capacity(self.layers.len());
         for (i, &spec) in self.layers.iter().enumerate() {
-            let ordinal = 1 + layers
-                .iter()
-                .filter(|l| l.spec.kind() == spec.kind())
-                .count();
+            let ordinal = 1 + layers.iter().filter(|l| l.spec.kind() == spec.kind()).count();
             let name = format!("{}{ordinal}", spec.kind());
             let output = spec.output(shape).map_err(|source| ModelError::Layer {
                 model: self.name.clone(),
@@ -260,30 +214,16 @@ impl Model {
                 layer: name.clone(),
                 source,
             })?;
-            let following = match self.layers[i + 1..]
-                .iter()
-                .find(|l| matches!(l, LayerSpec::Relu(_) | LayerSpec::Tanh(_)))
-            {
+            let following = match self.layers[i + 1..].iter().find(|l| matches!(l, LayerSpec::Relu(_) | LayerSpec::Tanh(_))) {
                 Some(LayerSpec::Relu(_)) => Following::Relu,
                 _ => Following::Symmetric,
             };
             let (parameters, buffers) = (spec.parameters(shape, following), spec.buffers(shape));
-            layers.push(Layer {
-                name,
-                spec,
-                input: shape,
-                output,
-                parameters,
-                buffers,
-            });
+            layers.push(Layer { name, spec, input: shape, output, parameters, buffers });
             shape = output;
         }
         if shape != Shape::vector(self.classes) || self.classes == 0 {
-            return Err(ModelError::Logits {
-                model: self.name.clone(),
-                output: shape,
-                classes: self.classes,
-            });
+            return Err(ModelError::Logits { model: self.name.clone(), output: shape, classes: self.classes });
         }
         Ok(layers)
     }
@@ -298,16 +238,11 @@ pub fn initial_values(layers: &[Layer], seed: u64) -> Vec<Vec<Vec<f32>>> {
         let stream = Stream::new(seed, Purpose::Weights { parameter: ordinal });
         ordinal += 1;
         match parameter.initial {
-            Initial::Uniform(bound) => (0..count as u64)
-                .map(|i| bound * stream.symmetric(i))
-                .collect(),
+            Initial::Uniform(bound) => (0..count as u64).map(|i| bound * stream.symmetric(i)).collect(),
             Initial::Constant(value) => vec![value; count],
         }
     };
-    layers
-        .iter()
-        .map(|layer| layer.parameters.iter().map(&mut values).collect())
-        .collect()
+    layers.iter().map(|layer| layer.parameters.iter().map(&mut values).collect()).collect()
 }
 
 /// Initial values of every tracked buffer, by layer.
@@ -316,10 +251,7 @@ pub fn initial_buffers(layers: &[Layer]) -> Vec<Vec<Vec<f32>>> {
         Initial::Constant(value) => vec![value; buffer.rows * buffer.columns],
         Initial::Uniform(_) => Vec::new(),
     };
-    layers
-        .iter()
-        .map(|layer| layer.buffers.iter().map(values).collect())
-        .collect()
+    layers.iter().map(|layer| layer.buffers.iter().map(values).collect()).collect()
 }
 
 #[cfg(test)]
@@ -330,45 +262,27 @@ mod tests {
     fn parameter_counts() {
         for (name, input, expected) in [
             ("mlp", Shape::new(8, 8, 1), 64 * 128 + 128 + 1280 + 10),
-            (
-                "mlp-tanh",
-                Shape::new(28, 28, 1),
-                784 * 128 + 128 + 1280 + 10,
-            ),
+            ("mlp-tanh", Shape::new(28, 28, 1), 784 * 128 + 128 + 1280 + 10),
             ("cnn", Shape::new(8, 8, 1), 72 + 16 + 1152 + 32 + 640 + 10),
             // The count of LeNet-5 with a fully connected C3.
             ("lenet5", Shape::new(28, 28, 1), 61_706),
             ("lenet5-tanh", Shape::new(32, 32, 1), 61_706),
         ] {
             let layers = Model::builtin(name, input, 10).unwrap().plan().unwrap();
-            let count: usize = layers
-                .iter()
-                .flat_map(|l| &l.parameters)
-                .map(|p| p.rows * p.columns)
-                .sum();
+            let count: usize = layers.iter().flat_map(|l| &l.parameters).map(|p| p.rows * p.columns).sum();
             assert_eq!(count, expected, "{name}");
-            let values: usize = initial_values(&layers, 0)
-                .iter()
-                .flatten()
-                .map(Vec::len)
-                .sum();
+            let values: usize = initial_values(&layers, 0).iter().flatten().map(Vec::len).sum();
             assert_eq!(values, expected, "{name}");
         }
     }
 
     #[test]
     fn weights_are_uniform_up_to_the_bound_of_what_follows() {
-        let layers = Model::builtin("mlp", Shape::new(8, 8, 1), 10)
-            .unwrap()
-            .plan()
-            .unwrap();
+        let layers = Model::builtin("mlp", Shape::new(8, 8, 1), 10).unwrap().plan().unwrap();
         let values = initial_values(&layers, 0);
         for (layer, bound) in [(1, (6.0_f32 / 64.0).sqrt()), (3, (6.0_f32 / 138.0).sqrt())] {
             let largest = values[layer][0].iter().fold(0.0_f32, |m, v| m.max(v.abs()));
-            assert!(
-                largest < bound && largest > 0.99 * bound,
-                "{largest} {bound}"
-            );
+            assert!(largest < bound && largest > 0.99 * bound, "{largest} {bound}");
             assert!(values[layer][1].iter().all(|&b| b == 0.0));
         }
         assert_ne!(values, initial_values(&layers, 1));
@@ -381,54 +295,19 @@ mod tests {
 
     #[test]
     fn refusals_name_model_layer_and_mend() {
-        let custom = |layers: Vec<LayerSpec>| {
-            Model {
-                name: "custom".to_owned(),
-                input: Shape::new(4, 4, 1),
-                classes: 3,
-                layers,
-            }
-            .plan()
-            .map(|_| ())
-        };
+        let custom =
+            |layers: Vec<LayerSpec>| Model { name: "custom".to_owned(), input: Shape::new(4, 4, 1), classes: 3, layers }.plan().map(|_| ());
         let small = Shape::new(8, 8, 1);
         for (result, needles) in [
-            (
-                Model::builtin("lenet", small, 10).map(|_| ()),
-                ["no model `lenet`", "mlp, mlp-tanh"],
-            ),
-            (
-                Model::builtin("lenet4", small, 10).map(|_| ()),
-                ["did you mean `lenet5`", "cnn"],
-            ),
-            (
-                Model::builtin("lenet5", small, 10).map(|_| ()),
-                ["layer conv2", "5x5 window does not fit 4x4x6"],
-            ),
-            (
-                Model::builtin("mlp", Shape::new(0, 8, 1), 10).map(|_| ()),
-                ["0x8x1", "at least 1"],
-            ),
-            (
-                Model::builtin("mlp", small, 0).map(|_| ()),
-                ["linear2", "at least 1"],
-            ),
+            (Model::builtin("lenet", small, 10).map(|_| ()), ["no model `lenet`", "mlp, mlp-tanh"]),
+            (Model::builtin("lenet4", small, 10).map(|_| ()), ["did you mean `lenet5`", "cnn"]),
+            (Model::builtin("lenet5", small, 10).map(|_| ()), ["layer conv2", "5x5 window does not fit 4x4x6"]),
+            (Model::builtin("mlp", Shape::new(0, 8, 1), 10).map(|_| ()), ["0x8x1", "at least 1"]),
+            (Model::builtin("mlp", small, 0).map(|_| ()), ["linear2", "at least 1"]),
             (custom(vec![linear(3)]), ["linear1", "insert `flatten`"]),
-            (
-                custom(vec![LayerSpec::Flatten, linear(4)]),
-                ["gives 1x1x4", "linear layer of 3"],
-            ),
-            (
-                custom(vec![convolution(3, 0, 0, true)]),
-                ["conv1", "at least 1"],
-            ),
-            (
-                custom(vec![LayerSpec::MaxPool(MaxPool(Window {
-                    size: 2,
-                    stride: 0,
-                }))]),
-                ["max_pool1", "stride"],
-            ),
+            (custom(vec![LayerSpec::Flatten, linear(4)]), ["gives 1x1x4", "linear layer of 3"]),
+            (custom(vec![convolution(3, 0, 0, true)]), ["conv1", "at least 1"]),
+            (custom(vec![LayerSpec::MaxPool(MaxPool(Window { size: 2, stride: 0 }))]), ["max_pool1", "stride"]),
         ] {
             let error = result.unwrap_err().to_string();
             for needle in needles {

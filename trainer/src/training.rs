@@ -167,7 +167,9 @@ impl<'a> Session<'a> {
         let plan = self.task.model.plan().map_err(LowerError::from)?;
         let parameters = initial_values(&plan, self.task.seed);
         let buffers = initial_buffers(&plan);
-        for (tensors, values) in self.compiled.parameters.clone().iter().zip(&parameters).chain(self.compiled.buffers.clone().iter().zip(&buffers)) {
+        for (tensors, values) in
+            self.compiled.parameters.clone().iter().zip(&parameters).chain(self.compiled.buffers.clone().iter().zip(&buffers))
+        {
             for (tensor, values) in tensors.iter().zip(values) {
                 self.write_values(*tensor, values)?;
             }
@@ -275,7 +277,13 @@ impl<'a> Session<'a> {
         for (layer, tensors) in plan.iter().zip(&self.compiled.parameters) {
             for (parameter, t) in layer.parameters.iter().zip(tensors) {
                 let codes = self.device.read(t.address, t.format, t.elements())?;
-                weights.push(Weights { name: format!("{}.{}", layer.name, parameter.name), format: t.format, rows: t.rows, cols: t.cols, codes });
+                weights.push(Weights {
+                    name: format!("{}.{}", layer.name, parameter.name),
+                    format: t.format,
+                    rows: t.rows,
+                    cols: t.cols,
+                    codes,
+                });
             }
         }
         Ok(weights)

@@ -78,9 +78,7 @@ fn add(format: Format, accumulator: u64, addend: Decoded, policy: Policy, random
     let accumulator = decode_with(format, accumulator, policy.subnormals);
     let (sum, flags) = match (accumulator, addend) {
         (Decoded::Nan, _) | (_, Decoded::Nan) => (Decoded::Nan, Flags::NONE),
-        (Decoded::Infinite { negative }, Decoded::Infinite { negative: other }) if negative != other => {
-            (Decoded::Nan, Flags::INVALID)
-        }
+        (Decoded::Infinite { negative }, Decoded::Infinite { negative: other }) if negative != other => (Decoded::Nan, Flags::INVALID),
         (infinite @ Decoded::Infinite { .. }, _) | (_, infinite @ Decoded::Infinite { .. }) => (infinite, Flags::NONE),
         (Decoded::Finite(x), Decoded::Finite(y)) => {
             let y = match format {

@@ -19,7 +19,20 @@ macro_rules! designs {
     };
 }
 
-designs!["fp8-16x16", "e6m9-16x16", "bf16-16x16", "fp16-16x16", "fp32-16x16", "int8-16x16", "gemmini-16x16", "tpu-v1", "tpu-v3", "tpu-v4", "h100-sxm-fp8", "rapid-hfp8"];
+designs![
+    "fp8-16x16",
+    "e6m9-16x16",
+    "bf16-16x16",
+    "fp16-16x16",
+    "fp32-16x16",
+    "int8-16x16",
+    "gemmini-16x16",
+    "tpu-v1",
+    "tpu-v3",
+    "tpu-v4",
+    "h100-sxm-fp8",
+    "rapid-hfp8"
+];
 
 /// The built-in design of that name.
 pub fn find(name: &str) -> Option<Design> {

@@ -37,7 +37,9 @@ impl Findings {
     }
 
     fn operand(&mut self, format: Format, path: &str) {
-        self.require(format.precision() <= 53, path, || format!("operands have at most 53 significant bits, `{format}` has {}", format.precision()));
+        self.require(format.precision() <= 53, path, || {
+            format!("operands have at most 53 significant bits, `{format}` has {}", format.precision())
+        });
         self.arithmetic(format, path);
     }
 

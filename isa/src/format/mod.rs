@@ -101,11 +101,7 @@ impl Decoded {
 
     /// The meaning of a binary64.
     pub fn from_f64(value: f64) -> Self {
-        if value.is_nan() {
-            Self::Nan
-        } else {
-            Exact::from_f64(value).map_or(Self::Infinite { negative: value < 0.0 }, Self::Finite)
-        }
+        if value.is_nan() { Self::Nan } else { Exact::from_f64(value).map_or(Self::Infinite { negative: value < 0.0 }, Self::Finite) }
     }
 }
 
@@ -248,8 +244,7 @@ impl Format {
     /// bfloat16.
     pub const BF16: Self = Self::Float(FloatFormat::ieee(8, 7));
     /// OCP OFP8 E4M3.
-    pub const E4M3FN: Self =
-        Self::Float(FloatFormat { specials: Specials::Fn, ..FloatFormat::ieee(4, 3) });
+    pub const E4M3FN: Self = Self::Float(FloatFormat { specials: Specials::Fn, ..FloatFormat::ieee(4, 3) });
     /// OCP OFP8 E5M2.
     pub const E5M2: Self = Self::Float(FloatFormat::ieee(5, 2));
     /// Eight-bit two's-complement integer.
@@ -339,9 +334,7 @@ impl Format {
     /// they raise invalid; conventions with a single NaN hold it quiet.
     pub const fn is_signalling(self, code: u64) -> bool {
         match self {
-            Self::Float(f) if matches!(f.specials, Specials::Ieee) => {
-                self.is_nan(code) && code >> (f.mantissa_bits - 1) & 1 == 0
-            }
+            Self::Float(f) if matches!(f.specials, Specials::Ieee) => self.is_nan(code) && code >> (f.mantissa_bits - 1) & 1 == 0,
             _ => false,
         }
     }

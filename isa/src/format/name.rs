@@ -145,7 +145,10 @@ impl FloatFormat {
             return out_of_range("the mantissa width", "0 to 52 bits");
         }
         if mantissa_bits == 0 && specials == Specials::Ieee {
-            return out_of_range("the mantissa width", "at least 1 bit where infinities and NaNs share an exponent (or add the suffix fn, fnuz or f)");
+            return out_of_range(
+                "the mantissa width",
+                "at least 1 bit where infinities and NaNs share an exponent (or add the suffix fn, fnuz or f)",
+            );
         }
         let bias = bias.unwrap_or(Self::default_bias(exponent_bits, specials));
         if !(-1023..=2047).contains(&bias) {
@@ -171,7 +174,11 @@ impl FloatFormat {
         }
         let exponent_bits = width - precision;
         if exponent_bits > 11 {
-            return Some(Err(FormatNameError::OutOfRange { name: name.to_owned(), field: "the exponent width K - P", range: "1 to 11 bits" }));
+            return Some(Err(FormatNameError::OutOfRange {
+                name: name.to_owned(),
+                field: "the exponent width K - P",
+                range: "1 to 11 bits",
+            }));
         }
         Some(Ok(Self {
             signed: true,
@@ -281,7 +288,21 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in ["e4m3fn", "e5m2", "e2m5b2f", "e4m3b-3", "e6m9f", "e3m4fnuz", "e8m13", "fx46.18", "int12", "p3109_k8p4se", "p3109_k8p3sf", "dlfloat16", "e8m0"] {
+        for name in [
+            "e4m3fn",
+            "e5m2",
+            "e2m5b2f",
+            "e4m3b-3",
+            "e6m9f",
+            "e3m4fnuz",
+            "e8m13",
+            "fx46.18",
+            "int12",
+            "p3109_k8p4se",
+            "p3109_k8p3sf",
+            "dlfloat16",
+            "e8m0",
+        ] {
             assert_eq!(name.parse::<Format>().unwrap().to_string(), name);
         }
         for n in NAMED {

@@ -109,7 +109,12 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
         let cycles = &record.cycles;
         println!("{} on {} ({})", args.file.display(), design.name, engine.name());
         println!("  instructions {}", report::grouped(record.events.instructions));
-        println!("  cycles       {} total, {} compute; stalls: {}", report::grouped(cycles.total), report::grouped(cycles.compute), report::stalls_text(cycles));
+        println!(
+            "  cycles       {} total, {} compute; stalls: {}",
+            report::grouped(cycles.total),
+            report::grouped(cycles.compute),
+            report::stalls_text(cycles)
+        );
         for line in differing.iter().take(20) {
             println!("  {line}");
         }

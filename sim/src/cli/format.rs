@@ -128,7 +128,10 @@ pub fn run(args: &FormatArgs) -> Result<ExitCode> {
             let sign = if f.signed { "sign, " } else { "" };
             println!("  layout          {sign}{} exponent bits (bias {}), {} mantissa bits", f.exponent_bits, f.bias, f.mantissa_bits);
             println!("  specials        {}", specials_text(f.specials));
-            println!("  subnormals      {}", if f.subnormals == Subnormals::Gradual { "gradual" } else { "none: exponent field 0 is an ordinary binade" });
+            println!(
+                "  subnormals      {}",
+                if f.subnormals == Subnormals::Gradual { "gradual" } else { "none: exponent field 0 is an ordinary binade" }
+            );
             println!("  unit roundoff   {roundoff}");
         }
         Format::Fixed(f) => println!("  layout          two's complement, lowest bit 2^{}", -f.fraction_bits),

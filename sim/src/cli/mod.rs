@@ -70,9 +70,8 @@ impl Common {
         self.settings
             .iter()
             .map(|s| {
-                overrides::split(s).ok_or_else(|| {
-                    miette!(help = "for example --set mac.accumulator=fp16", "--set takes PATH=VALUE, not `{s}`")
-                })
+                overrides::split(s)
+                    .ok_or_else(|| miette!(help = "for example --set mac.accumulator=fp16", "--set takes PATH=VALUE, not `{s}`"))
             })
             .collect()
     }
@@ -139,10 +138,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(cli: Cli) -> Result<ExitCode> {
     if let Some(threads) = cli.common.threads {
-        rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.into())
-            .build_global()
-            .map_err(|e| miette!("--threads {threads}: {e}"))?;
+        rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global().map_err(|e| miette!("--threads {threads}: {e}"))?;
     }
     match cli.command {
         None => train::run(&train::TrainArgs::default(), &cli.common),

@@ -92,7 +92,10 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
     let Loaded { recipe, model, data } = &loaded;
     if recipe.backend == Backend::Host {
         if args.design.is_some() || args.out.is_some() || args.engine.is_some() || !design_settings.is_empty() {
-            return Err(miette!("recipe `{}` trains on the host and simulates no hardware: leave out --design, --engine, --out and settings of a design", recipe.name));
+            return Err(miette!(
+                "recipe `{}` trains on the host and simulates no hardware: leave out --design, --engine, --out and settings of a design",
+                recipe.name
+            ));
         }
         return host_only(args, &loaded);
     }
@@ -162,7 +165,13 @@ fn host_only(args: &TrainArgs, loaded: &Loaded) -> Result<ExitCode> {
     } else {
         println!("{} on {}, recipe {}, on the host in binary32 (nothing simulated)", model.name, data.name, recipe.name);
         for (i, e) in run.epochs.iter().enumerate() {
-            println!("  epoch {:>3}  loss {:.4}  train {:.2} %  test {:.2} %", i + 1, e.loss, 100.0 * e.train_accuracy, 100.0 * e.test_accuracy);
+            println!(
+                "  epoch {:>3}  loss {:.4}  train {:.2} %  test {:.2} %",
+                i + 1,
+                e.loss,
+                100.0 * e.train_accuracy,
+                100.0 * e.test_accuracy
+            );
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -13,10 +13,10 @@ pub mod model;
 mod parts;
 mod price;
 mod report;
-pub mod table;
-mod text;
 #[cfg(test)]
 mod runs;
+pub mod table;
+mod text;
 #[cfg(test)]
 mod validation;
 

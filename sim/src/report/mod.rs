@@ -44,7 +44,13 @@ pub fn engineering(value: f64, unit: &str) -> String {
     }
     let (scale, prefix) = PREFIXES.into_iter().find(|(scale, _)| value.abs() >= *scale).unwrap_or((1e-12, "p"));
     let scaled = value / scale;
-    let decimals = if scaled.abs() >= 100.0 { 0 } else if scaled.abs() >= 10.0 { 1 } else { 2 };
+    let decimals = if scaled.abs() >= 100.0 {
+        0
+    } else if scaled.abs() >= 10.0 {
+        1
+    } else {
+        2
+    };
     format!("{scaled:.decimals$} {prefix}{unit}")
 }
 
@@ -111,10 +117,17 @@ pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome
         let _ = writeln!(text, "  result       {} codes, sha256 {digest}", design.output_format(&design.mac));
         let _ = writeln!(text, "  kernel       {}", outcome.kernels.join("; "));
     }
-    let _ = writeln!(text, "  cycles       {} total, {} compute; stalls: {}", grouped(cycles.total), grouped(cycles.compute), stalls_text(cycles));
+    let _ = writeln!(
+        text,
+        "  cycles       {} total, {} compute; stalls: {}",
+        grouped(cycles.total),
+        grouped(cycles.compute),
+        stalls_text(cycles)
+    );
     let _ = writeln!(text, "  use          {} of {} MAC slots", percent(events.macs as f64, array_slots), engineering(array_slots, ""));
     text.push_str(&account.text());
-    let counters: Vec<(&str, u64)> = events.iter().chain(outcome.record.activity.iter().flat_map(|a| a.iter())).filter(|(_, n)| *n > 0).collect();
+    let counters: Vec<(&str, u64)> =
+        events.iter().chain(outcome.record.activity.iter().flat_map(|a| a.iter())).filter(|(_, n)| *n > 0).collect();
     let mut table = numeric_table(&["event", "count"]);
     for (name, n) in counters {
         table.add_row([name.to_owned(), grouped(n)]);

@@ -97,7 +97,11 @@ impl Summary<'_> {
         let training = &outcome.progress.training;
         let mut text = String::new();
         let roles = spec.recipe.roles.resolve(spec.design);
-        let _ = writeln!(text, "{} on {}, recipe {}, design {}, seed {}", spec.model.name, spec.data.name, spec.recipe.name, spec.design.name, spec.seed);
+        let _ = writeln!(
+            text,
+            "{} on {}, recipe {}, design {}, seed {}",
+            spec.model.name, spec.data.name, spec.recipe.name, spec.design.name, spec.seed
+        );
         let _ = writeln!(text, "  array        {}", array_text(spec.design));
         let _ = writeln!(text, "  arithmetic   {}", mac_text(spec.design));
         let _ = writeln!(
@@ -137,7 +141,8 @@ impl Summary<'_> {
             stalls_text(cycles)
         );
         if let Some(activity) = &training.activity {
-            let counts: Vec<String> = activity.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", grouped(n), name.replace('_', " "))).collect();
+            let counts: Vec<String> =
+                activity.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", grouped(n), name.replace('_', " "))).collect();
             let _ = writeln!(text, "values: {}", counts.join(", "));
         }
         text.push('\n');

@@ -139,7 +139,9 @@ pub fn read_npy(path: &Path, format: Format) -> Result<Matrix, TensorError> {
     };
     let width = element.num_bytes().unwrap_or(1).max(1) as u64;
     if rows.checked_mul(cols).and_then(|n| n.checked_mul(width)).is_none_or(|bytes| bytes > size) {
-        return Err(unfit(format!("is cut short: its header promises {rows} x {cols} elements of {width} bytes, the file has {size} bytes")));
+        return Err(unfit(format!(
+            "is cut short: its header promises {rows} x {cols} elements of {width} bytes, the file has {size} bytes"
+        )));
     }
     let short = |e: std::io::Error| unfit(format!("is cut short: {e}"));
     macro_rules! codes {
@@ -155,13 +157,15 @@ pub fn read_npy(path: &Path, format: Format) -> Result<Matrix, TensorError> {
         (TypeChar::Float, 4) => file.into_vec::<f32>().map_err(short)?.into_iter().map(|v| encode_f64(format, v.into())).collect(),
         (TypeChar::Float, 8) => file.into_vec::<f64>().map_err(short)?.into_iter().map(|v| encode_f64(format, v)).collect(),
         _ => {
-            return Err(unfit(format!(
-                "holds elements of type {element}; u1, u2, u4 or u8 (codes) and f4 or f8 (values) are understood"
-            )));
+            return Err(unfit(format!("holds elements of type {element}; u1, u2, u4 or u8 (codes) and f4 or f8 (values) are understood")));
         }
     };
     if let Some(position) = values.iter().position(|v| v & !format.mask() != 0) {
-        return Err(unfit(format!("code {:#x} at element {position} is wider than the {} bits of {format}", values[position], format.bits())));
+        return Err(unfit(format!(
+            "code {:#x} at element {position} is wider than the {} bits of {format}",
+            values[position],
+            format.bits()
+        )));
     }
     let (r, c) = (rows as usize, cols as usize);
     let codes = match order {

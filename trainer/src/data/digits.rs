@@ -25,18 +25,10 @@ const TRAIN: usize = 1437;
 /// Only if the table embedded at build time is damaged.
 pub fn digits() -> Result<Dataset, DataError> {
     let mut text = String::new();
-    GzDecoder::new(TABLE)
-        .read_to_string(&mut text)
-        .map_err(|e| DataError::Gzip {
-            path: PathBuf::from(PATH),
-            reason: e.to_string(),
-        })?;
+    GzDecoder::new(TABLE).read_to_string(&mut text).map_err(|e| DataError::Gzip { path: PathBuf::from(PATH), reason: e.to_string() })?;
     let mut images = Vec::new();
     for (i, line) in text.lines().enumerate() {
-        images.push(parse(line).ok_or_else(|| DataError::Table {
-            path: PathBuf::from(PATH),
-            line: i + 1,
-        })?);
+        images.push(parse(line).ok_or_else(|| DataError::Table { path: PathBuf::from(PATH), line: i + 1 })?);
     }
     let order = Stream::new(0, Purpose::Split).permutation(images.len());
     let (train, test) = order.split_at(TRAIN.min(order.len()));
@@ -72,19 +64,14 @@ mod tests {
     fn the_whole_set_is_there() {
         let data = digits().unwrap();
         assert_eq!((data.train.len(), data.test.len()), (1437, 360));
-        assert_eq!(
-            (data.train.pixels.len(), data.test.pixels.len()),
-            (1437 * 64, 360 * 64)
-        );
+        assert_eq!((data.train.pixels.len(), data.test.pixels.len()), (1437 * 64, 360 * 64));
         let mut counts = [0; 10];
         for label in data.train.labels.iter().chain(&data.test.labels) {
             counts[usize::from(*label)] += 1;
         }
         // The numbers of each digit in UCI's test part, from the set's description.
         assert_eq!(counts, [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]);
-        let least = (0..10)
-            .map(|d| data.test.labels.iter().filter(|&&l| l == d).count())
-            .min();
+        let least = (0..10).map(|d| data.test.labels.iter().filter(|&&l| l == d).count()).min();
         assert!(least >= Some(20), "{least:?}");
     }
 

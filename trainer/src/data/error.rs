@@ -7,9 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The name given is neither a built-in data set nor a directory.
-    #[error(
-        "`{source_name}` is neither a data set nor a directory; use `digits`, or a directory with IDX files (MNIST, Fashion-MNIST)"
-    )]
+    #[error("`{source_name}` is neither a data set nor a directory; use `digits`, or a directory with IDX files (MNIST, Fashion-MNIST)")]
     NoSource {
         /// What was given.
         source_name: String,

@@ -59,11 +59,7 @@ impl Dataset {
     pub fn rows(&self, split: &Split, indices: &[usize]) -> Vec<f32> {
         let size = self.shape.elements();
         let scale = f32::from(self.full_scale);
-        indices
-            .iter()
-            .flat_map(|&i| &split.pixels[i * size..(i + 1) * size])
-            .map(|&pixel| f32::from(pixel) / scale)
-            .collect()
+        indices.iter().flat_map(|&i| &split.pixels[i * size..(i + 1) * size]).map(|&pixel| f32::from(pixel) / scale).collect()
     }
 
     /// The classes of the images `indices` of `split`.
@@ -71,10 +67,7 @@ impl Dataset {
     /// # Panics
     /// If an index is not below `split.len()`.
     pub fn labels(&self, split: &Split, indices: &[usize]) -> Vec<usize> {
-        indices
-            .iter()
-            .map(|&i| usize::from(split.labels[i]))
-            .collect()
+        indices.iter().map(|&i| usize::from(split.labels[i])).collect()
     }
 
     /// Keeps the first `limit` training images.
@@ -100,9 +93,7 @@ pub fn load(source: &str, limit: Option<usize>) -> Result<Dataset, DataError> {
         "digits" => digits()?,
         path if Path::new(path).is_dir() => read_idx(Path::new(path), IdxOptions::default())?,
         other => {
-            return Err(DataError::NoSource {
-                source_name: other.to_owned(),
-            });
+            return Err(DataError::NoSource { source_name: other.to_owned() });
         }
     };
     if let Some(limit) = limit {
@@ -123,10 +114,7 @@ pub struct Batches {
 impl Batches {
     /// The batches of `epoch` (from 0) over `images` images; none if `batch` is 0.
     pub fn new(images: usize, batch: usize, seed: u64, epoch: u32) -> Self {
-        Self {
-            order: Stream::new(seed, Purpose::Shuffle { epoch }).permutation(images),
-            batch,
-        }
+        Self { order: Stream::new(seed, Purpose::Shuffle { epoch }).permutation(images), batch }
     }
 
     /// Number of batches.
@@ -157,12 +145,10 @@ pub struct EvaluationBatch {
 /// Batches that cover `0..images` in order.
 pub fn evaluation_batches(images: usize, batch: usize) -> impl Iterator<Item = EvaluationBatch> {
     let batch = batch.max(1);
-    (0..images)
-        .step_by(batch)
-        .map(move |first| EvaluationBatch {
-            indices: (first..first + batch).map(|i| i.min(images - 1)).collect(),
-            valid: batch.min(images - first),
-        })
+    (0..images).step_by(batch).map(move |first| EvaluationBatch {
+        indices: (first..first + batch).map(|i| i.min(images - 1)).collect(),
+        valid: batch.min(images - first),
+    })
 }
 
 #[cfg(test)]
@@ -171,14 +157,7 @@ mod tests {
 
     #[test]
     fn an_epoch_is_full_batches_of_distinct_images() {
-        for (images, batch, expected) in [
-            (10, 3, 3),
-            (9, 3, 3),
-            (2, 3, 0),
-            (0, 3, 0),
-            (5, 0, 0),
-            (4, 1, 4),
-        ] {
+        for (images, batch, expected) in [(10, 3, 3), (9, 3, 3), (2, 3, 0), (0, 3, 0), (5, 0, 0), (4, 1, 4)] {
             let batches = Batches::new(images, batch, 0, 0);
             assert_eq!(batches.len(), expected);
             let mut seen: Vec<usize> = batches.iter().flatten().copied().collect();
@@ -208,15 +187,9 @@ mod tests {
         assert_eq!(few.train.pixels, all.train.pixels[..6400]);
         assert_eq!(few.test, all.test);
         assert_eq!(load("digits", Some(1_000_000)).unwrap(), all);
-        assert!(matches!(
-            load("digits", Some(0)),
-            Err(DataError::EmptyLimit)
-        ));
+        assert!(matches!(load("digits", Some(0)), Err(DataError::EmptyLimit)));
         let error = load("digit", None).unwrap_err().to_string();
-        assert!(
-            error.contains("`digit`") && error.contains("`digits`"),
-            "{error}"
-        );
+        assert!(error.contains("`digit`") && error.contains("`digits`"), "{error}");
     }
 
     #[test]
@@ -224,11 +197,7 @@ mod tests {
         let data = load("digits", None).unwrap();
         let rows = data.rows(&data.test, &[5, 0]);
         assert_eq!(rows.len(), 128);
-        for (value, pixel) in rows.iter().zip(
-            data.test.pixels[5 * 64..6 * 64]
-                .iter()
-                .chain(&data.test.pixels[..64]),
-        ) {
+        for (value, pixel) in rows.iter().zip(data.test.pixels[5 * 64..6 * 64].iter().chain(&data.test.pixels[..64])) {
             assert_eq!(*value, f32::from(*pixel) / 16.0);
         }
     }

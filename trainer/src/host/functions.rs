@@ -82,10 +82,7 @@ mod tests {
     #[test]
     fn agrees_with_the_system_library() {
         let close = |ours: f64, theirs: f64, at: f64| {
-            assert!(
-                (ours - theirs).abs() <= 1e-15 * theirs.abs().max(f64::MIN_POSITIVE),
-                "{at}: {ours} and {theirs}"
-            );
+            assert!((ours - theirs).abs() <= 1e-15 * theirs.abs().max(f64::MIN_POSITIVE), "{at}: {ours} and {theirs}");
         };
         for i in -40_000..40_000 {
             let x = f64::from(i) / 997.0;
@@ -116,12 +113,7 @@ mod tests {
         ] {
             assert_eq!(ours, expected);
         }
-        assert!(
-            exp(f64::NAN).is_nan()
-                && ln(f64::NAN).is_nan()
-                && ln(-1.0).is_nan()
-                && tanh(f64::NAN).is_nan()
-        );
+        assert!(exp(f64::NAN).is_nan() && ln(f64::NAN).is_nan() && ln(-1.0).is_nan() && tanh(f64::NAN).is_nan());
         assert!(tanh(-0.0).is_sign_negative());
     }
 }

@@ -41,11 +41,7 @@ pub fn cross_entropy<T: Real>(logits: &Matrix<T>, labels: &[usize]) -> Loss<T> {
             *value = (*value / total - target) * share;
         }
     }
-    Loss {
-        mean: sum / labels.len() as f64,
-        correct,
-        gradient,
-    }
+    Loss { mean: sum / labels.len() as f64, correct, gradient }
 }
 
 #[cfg(test)]
@@ -54,10 +50,7 @@ mod tests {
 
     #[test]
     fn by_hand() {
-        let logits = Matrix::from_rows(
-            3,
-            vec![0.0, 0.0, 0.0, 1000.0, 0.0, -1000.0, 2.0, 2.0, 0.0_f64],
-        );
+        let logits = Matrix::from_rows(3, vec![0.0, 0.0, 0.0, 1000.0, 0.0, -1000.0, 2.0, 2.0, 0.0_f64]);
         let loss = cross_entropy(&logits, &[1, 0, 0]);
         // ln 3, 0, and ln(2 + e^-2).
         let third = (2.0 + (-2.0_f64).exp()).ln();

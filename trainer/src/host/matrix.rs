@@ -82,11 +82,7 @@ pub struct Matrix<T> {
 impl<T: Real> Matrix<T> {
     /// All zeros.
     pub fn zeros(rows: usize, columns: usize) -> Self {
-        Self {
-            rows,
-            columns,
-            values: vec![T::ZERO; rows * columns],
-        }
+        Self { rows, columns, values: vec![T::ZERO; rows * columns] }
     }
 
     /// The matrix of the given number of columns with these values.
@@ -95,11 +91,7 @@ impl<T: Real> Matrix<T> {
     /// If the values do not fill whole rows.
     pub fn from_rows(columns: usize, values: Vec<T>) -> Self {
         assert_eq!(values.len() % columns, 0, "whole rows of {columns} values");
-        Self {
-            rows: values.len() / columns,
-            columns,
-            values,
-        }
+        Self { rows: values.len() / columns, columns, values }
     }
 
     /// The same values in rows of another length.
@@ -113,22 +105,11 @@ impl<T: Real> Matrix<T> {
     }
 
     pub(crate) fn map(&self, f: impl Fn(T) -> T) -> Self {
-        Self {
-            values: self.values.iter().map(|&x| f(x)).collect(),
-            ..*self
-        }
+        Self { values: self.values.iter().map(|&x| f(x)).collect(), ..*self }
     }
 
     pub(crate) fn zip(&self, other: &Self, f: impl Fn(T, T) -> T) -> Self {
-        Self {
-            values: self
-                .values
-                .iter()
-                .zip(&other.values)
-                .map(|(&a, &b)| f(a, b))
-                .collect(),
-            ..*self
-        }
+        Self { values: self.values.iter().zip(&other.values).map(|(&a, &b)| f(a, b)).collect(), ..*self }
     }
 
     /// The sum of each column, rows ascending.
@@ -170,23 +151,11 @@ struct View<'a, T> {
 
 impl<'a, T: Real> View<'a, T> {
     fn new(m: &'a Matrix<T>) -> Self {
-        Self {
-            values: &m.values,
-            rows: m.rows,
-            columns: m.columns,
-            row_stride: m.columns,
-            column_stride: 1,
-        }
+        Self { values: &m.values, rows: m.rows, columns: m.columns, row_stride: m.columns, column_stride: 1 }
     }
 
     fn transposed(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_stride: self.column_stride,
-            column_stride: self.row_stride,
-            ..self
-        }
+        Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride, ..self }
     }
 
     /// Columns `first..first + N` as rows of N, zeros beyond the last column.
@@ -238,10 +207,7 @@ fn multiply<T: Real>(a: View<'_, T>, b: View<'_, T>) -> Matrix<T> {
 }
 
 #[inline]
-fn chains<T: Real>(
-    a: &[[T; TILE_ROWS]],
-    b: &[[T; TILE_COLUMNS]],
-) -> [[T; TILE_COLUMNS]; TILE_ROWS] {
+fn chains<T: Real>(a: &[[T; TILE_ROWS]], b: &[[T; TILE_COLUMNS]]) -> [[T; TILE_COLUMNS]; TILE_ROWS] {
     let mut sums = [[T::ZERO; TILE_COLUMNS]; TILE_ROWS];
     for (a, b) in a.iter().zip(b) {
         for i in 0..TILE_ROWS {
@@ -260,34 +226,17 @@ mod tests {
 
     fn random(rows: usize, columns: usize, parameter: u32) -> Matrix<f32> {
         let stream = Stream::new(0, Purpose::Weights { parameter });
-        Matrix::from_rows(
-            columns,
-            (0..rows * columns)
-                .map(|i| stream.symmetric(i as u64))
-                .collect(),
-        )
+        Matrix::from_rows(columns, (0..rows * columns).map(|i| stream.symmetric(i as u64)).collect())
     }
 
     fn transpose(m: &Matrix<f32>) -> Matrix<f32> {
-        Matrix::from_rows(
-            m.rows,
-            (0..m.columns)
-                .flat_map(|c| (0..m.rows).map(move |r| m.values[r * m.columns + c]))
-                .collect(),
-        )
+        Matrix::from_rows(m.rows, (0..m.columns).flat_map(|c| (0..m.rows).map(move |r| m.values[r * m.columns + c])).collect())
     }
 
     /// Bit for bit the chain of the module's definition, at sizes around the tile's.
     #[test]
     fn products_are_ascending_chains() {
-        for (m, n, k) in [
-            (1, 1, 1),
-            (4, 8, 3),
-            (5, 9, 17),
-            (3, 7, 1),
-            (13, 6, 40),
-            (8, 16, 64),
-        ] {
+        for (m, n, k) in [(1, 1, 1), (4, 8, 3), (5, 9, 17), (3, 7, 1), (13, 6, 40), (8, 16, 64)] {
             let (a, b) = (random(m, k, 0), random(k, n, 1));
             let mut expected = Matrix::zeros(m, n);
             for i in 0..m {

@@ -39,32 +39,14 @@ impl<T: Real> Network<T> {
         let parameters = layers
             .iter()
             .zip(initial_values(&layers, seed))
-            .map(|(layer, values)| {
-                layer
-                    .parameters
-                    .iter()
-                    .zip(values)
-                    .map(|(p, v)| matrix(p, v))
-                    .collect()
-            })
+            .map(|(layer, values)| layer.parameters.iter().zip(values).map(|(p, v)| matrix(p, v)).collect())
             .collect();
         let buffers = layers
             .iter()
             .zip(crate::model::initial_buffers(&layers))
-            .map(|(layer, values)| {
-                layer
-                    .buffers
-                    .iter()
-                    .zip(values)
-                    .map(|(p, v)| matrix(p, v))
-                    .collect()
-            })
+            .map(|(layer, values)| layer.buffers.iter().zip(values).map(|(p, v)| matrix(p, v)).collect())
             .collect();
-        Ok(Self {
-            layers,
-            parameters,
-            buffers,
-        })
+        Ok(Self { layers, parameters, buffers })
     }
 
     /// The layers, from input to logits.
@@ -78,18 +60,9 @@ impl<T: Real> Network<T> {
     /// If the values do not fill whole images.
     pub fn forward(&self, input: Vec<T>, pass: Pass) -> Trace<T> {
         let channels = self.layers.first().map_or(1, |l| l.input.channels);
-        let mut trace = Trace {
-            activations: vec![Matrix::from_rows(channels, input)],
-            saved: Vec::new(),
-        };
+        let mut trace = Trace { activations: vec![Matrix::from_rows(channels, input)], saved: Vec::new() };
         for (i, layer) in self.layers.iter().enumerate() {
-            let (y, saved) = layer.spec.forward(
-                layer.input,
-                pass,
-                &self.parameters[i],
-                &self.buffers[i],
-                &trace.activations[i],
-            );
+            let (y, saved) = layer.spec.forward(layer.input, pass, &self.parameters[i], &self.buffers[i], &trace.activations[i]);
             trace.activations.push(y);
             trace.saved.push(saved);
         }
@@ -99,11 +72,7 @@ impl<T: Real> Network<T> {
     /// Derivatives by all parameters, from the derivative by the logits.
     pub fn backward(&self, trace: &Trace<T>, gradient: Matrix<T>) -> Vec<Vec<Matrix<T>>> {
         // Below the first layer with parameters no derivative is needed.
-        let first = self
-            .parameters
-            .iter()
-            .position(|p| !p.is_empty())
-            .unwrap_or(self.layers.len());
+        let first = self.parameters.iter().position(|p| !p.is_empty()).unwrap_or(self.layers.len());
         let mut gradients = vec![Vec::new(); self.layers.len()];
         let mut dy = gradient;
         for i in (first..self.layers.len()).rev() {
@@ -126,22 +95,14 @@ impl<T: Real> Network<T> {
 
     /// Moves tracked buffers towards the statistics of a training pass.
     pub fn track(&mut self, trace: &Trace<T>) {
-        for ((layer, buffers), saved) in self.layers.iter().zip(&mut self.buffers).zip(&trace.saved)
-        {
+        for ((layer, buffers), saved) in self.layers.iter().zip(&mut self.buffers).zip(&trace.saved) {
             layer.spec.track(buffers, saved);
         }
     }
 }
 
 fn matrix<T: Real>(parameter: &Parameter, values: Vec<f32>) -> Matrix<T> {
-    Matrix {
-        rows: parameter.rows,
-        columns: parameter.columns,
-        values: values
-            .into_iter()
-            .map(|v| T::from_f64(f64::from(v)))
-            .collect(),
-    }
+    Matrix { rows: parameter.rows, columns: parameter.columns, values: values.into_iter().map(|v| T::from_f64(f64::from(v))).collect() }
 }
 
 #[cfg(test)]
@@ -149,17 +110,9 @@ mod tests {
     use super::*;
     use crate::entropy::{Purpose, Stream};
     use crate::host::cross_entropy;
-    use crate::layer::{
-        AvgPool, BatchNorm, Convolution, LayerSpec, Linear, MaxPool, Relu, Shape, Tanh, Window,
-    };
+    use crate::layer::{AvgPool, BatchNorm, Convolution, LayerSpec, Linear, MaxPool, Relu, Shape, Tanh, Window};
 
-    const CONVOLUTION: Convolution = Convolution {
-        out_channels: 3,
-        kernel: 3,
-        stride: 2,
-        padding: 1,
-        bias: true,
-    };
+    const CONVOLUTION: Convolution = Convolution { out_channels: 3, kernel: 3, stride: 2, padding: 1, bias: true };
     const OVERLAPPING: Window = Window { size: 3, stride: 2 };
 
     /// Every layer between a convolution in front, whose gradient needs the layer's gradient
@@ -172,48 +125,21 @@ mod tests {
             vec![LayerSpec::MaxPool(MaxPool(OVERLAPPING))],
             vec![LayerSpec::AvgPool(AvgPool(OVERLAPPING))],
             vec![LayerSpec::BatchNorm(BatchNorm)],
-            vec![LayerSpec::Convolution(Convolution {
-                kernel: 2,
-                stride: 1,
-                padding: 0,
-                ..CONVOLUTION
-            })],
-            vec![
-                LayerSpec::Convolution(CONVOLUTION),
-                LayerSpec::BatchNorm(BatchNorm),
-                LayerSpec::Tanh(Tanh),
-            ],
-            vec![
-                LayerSpec::Flatten,
-                LayerSpec::Linear(Linear { out: 7, bias: true }),
-                LayerSpec::BatchNorm(BatchNorm),
-            ],
-            vec![
-                LayerSpec::Flatten,
-                LayerSpec::Linear(Linear {
-                    out: 7,
-                    bias: false,
-                }),
-                LayerSpec::Relu(Relu),
-            ],
+            vec![LayerSpec::Convolution(Convolution { kernel: 2, stride: 1, padding: 0, ..CONVOLUTION })],
+            vec![LayerSpec::Convolution(CONVOLUTION), LayerSpec::BatchNorm(BatchNorm), LayerSpec::Tanh(Tanh)],
+            vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 7, bias: true }), LayerSpec::BatchNorm(BatchNorm)],
+            vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 7, bias: false }), LayerSpec::Relu(Relu)],
         ];
         between
             .into_iter()
             .map(|middle| Model {
-                name: middle
-                    .iter()
-                    .map(|l| l.kind())
-                    .collect::<Vec<_>>()
-                    .join("-"),
+                name: middle.iter().map(|l| l.kind()).collect::<Vec<_>>().join("-"),
                 input: Shape::new(9, 8, 2),
                 classes: 3,
                 layers: [
                     vec![LayerSpec::Convolution(CONVOLUTION)],
                     middle,
-                    vec![
-                        LayerSpec::Flatten,
-                        LayerSpec::Linear(Linear { out: 3, bias: true }),
-                    ],
+                    vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 3, bias: true })],
                 ]
                 .concat(),
             })
@@ -228,52 +154,28 @@ mod tests {
         for model in models() {
             let mut network = Network::<f64>::new(&model, 1).unwrap();
             let stream = Stream::new(7, Purpose::Split);
-            let input: Vec<f64> = (0..4 * 9 * 8 * 2)
-                .map(|i| f64::from(stream.symmetric(i)))
-                .collect();
+            let input: Vec<f64> = (0..4 * 9 * 8 * 2).map(|i| f64::from(stream.symmetric(i))).collect();
             // Biases and normalisations away from their initial 0 and 1, where errors could hide.
-            for (i, value) in network
-                .parameters
-                .iter_mut()
-                .flatten()
-                .flat_map(|m| &mut m.values)
-                .enumerate()
-            {
+            for (i, value) in network.parameters.iter_mut().flatten().flat_map(|m| &mut m.values).enumerate() {
                 *value += 0.2 * f64::from(stream.symmetric(10_000 + i as u64));
             }
             let trace = network.forward(input.clone(), Pass::Training);
-            let gradients =
-                network.backward(&trace, cross_entropy(trace.logits(), &labels).gradient);
+            let gradients = network.backward(&trace, cross_entropy(trace.logits(), &labels).gradient);
             for (layer, gradients) in gradients.iter().enumerate() {
                 assert_eq!(gradients.len(), network.parameters[layer].len());
                 for (tensor, gradient) in gradients.iter().enumerate() {
                     let matrix = &network.parameters[layer][tensor];
-                    assert_eq!(
-                        (matrix.rows, matrix.columns),
-                        (gradient.rows, gradient.columns)
-                    );
+                    assert_eq!((matrix.rows, matrix.columns), (gradient.rows, gradient.columns));
                     for (element, &analytic) in gradient.values.iter().enumerate() {
                         let loss_at = |shift: f64| {
                             let mut moved = network.clone();
                             moved.parameters[layer][tensor].values[element] += shift;
-                            cross_entropy(
-                                moved.forward(input.clone(), Pass::Training).logits(),
-                                &labels,
-                            )
-                            .mean
+                            cross_entropy(moved.forward(input.clone(), Pass::Training).logits(), &labels).mean
                         };
                         let step = 1e-5;
                         let numeric = (loss_at(step) - loss_at(-step)) / (2.0 * step);
-                        let name = (
-                            &model.name,
-                            &network.layers[layer].name,
-                            network.layers[layer].parameters[tensor].name,
-                            element,
-                        );
-                        assert!(
-                            (numeric - analytic).abs() < 1e-8 * (1.0 + numeric.abs()),
-                            "{name:?}: {numeric} {analytic}"
-                        );
+                        let name = (&model.name, &network.layers[layer].name, network.layers[layer].parameters[tensor].name, element);
+                        assert!((numeric - analytic).abs() < 1e-8 * (1.0 + numeric.abs()), "{name:?}: {numeric} {analytic}");
                     }
                 }
             }
@@ -285,24 +187,14 @@ mod tests {
         let model = &models()[5];
         let mut network = Network::<f64>::new(model, 0).unwrap();
         let stream = Stream::new(1, Purpose::Split);
-        let input: Vec<f64> = (0..4 * 144)
-            .map(|i| 3.0 + f64::from(stream.symmetric(i)))
-            .collect();
+        let input: Vec<f64> = (0..4 * 144).map(|i| 3.0 + f64::from(stream.symmetric(i))).collect();
         let training = network.forward(input.clone(), Pass::Training);
-        assert_ne!(
-            training.logits(),
-            network.forward(input.clone(), Pass::Evaluation).logits()
-        );
+        assert_ne!(training.logits(), network.forward(input.clone(), Pass::Evaluation).logits());
         for _ in 0..400 {
             let trace = network.forward(input.clone(), Pass::Training);
             network.track(&trace);
         }
-        for (a, b) in training
-            .logits()
-            .values
-            .iter()
-            .zip(&network.forward(input, Pass::Evaluation).logits().values)
-        {
+        for (a, b) in training.logits().values.iter().zip(&network.forward(input, Pass::Evaluation).logits().values) {
             assert!((a - b).abs() < 1e-12, "{a} {b}");
         }
     }

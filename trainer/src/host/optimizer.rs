@@ -46,29 +46,12 @@ pub struct Momentum<T>(Vec<Vec<Matrix<T>>>);
 impl<T: Real> Momentum<T> {
     /// At rest.
     pub fn new(parameters: &[Vec<Matrix<T>>]) -> Self {
-        Self(
-            parameters
-                .iter()
-                .map(|layer| {
-                    layer
-                        .iter()
-                        .map(|m| Matrix::zeros(m.rows, m.columns))
-                        .collect()
-                })
-                .collect(),
-        )
+        Self(parameters.iter().map(|layer| layer.iter().map(|m| Matrix::zeros(m.rows, m.columns)).collect()).collect())
     }
 
     /// Moves all parameters by one step, `rate` standing for the learning rate.
-    pub fn step(
-        &mut self,
-        sgd: Sgd,
-        rate: f64,
-        parameters: &mut [Vec<Matrix<T>>],
-        gradients: &[Vec<Matrix<T>>],
-    ) {
-        let [rate, momentum, decay] =
-            [rate, sgd.momentum, sgd.weight_decay].map(T::from_f64);
+    pub fn step(&mut self, sgd: Sgd, rate: f64, parameters: &mut [Vec<Matrix<T>>], gradients: &[Vec<Matrix<T>>]) {
+        let [rate, momentum, decay] = [rate, sgd.momentum, sgd.weight_decay].map(T::from_f64);
         let state = self.0.iter_mut().flatten().flat_map(|m| &mut m.values);
         let weights = parameters.iter_mut().flatten().flat_map(|m| &mut m.values);
         let gradients = gradients.iter().flatten().flat_map(|m| &m.values);
@@ -96,12 +79,7 @@ mod tests {
         let mut parameters = vec![vec![Matrix::from_rows(1, vec![4.0_f64])]];
         let gradients = vec![vec![Matrix::from_rows(1, vec![1.0])]];
         let mut state = Momentum::new(&parameters);
-        let sgd = Sgd {
-            learning_rate: 0.5,
-            momentum: 0.25,
-            weight_decay: 0.125,
-            schedule: Schedule::Constant,
-        };
+        let sgd = Sgd { learning_rate: 0.5, momentum: 0.25, weight_decay: 0.125, schedule: Schedule::Constant };
         state.step(sgd, sgd.rate(0, 1), &mut parameters, &gradients);
         // v = 1 + 0.5, w = 4 - 0.75.
         assert_eq!(parameters[0][0].values, [3.25]);

@@ -60,9 +60,7 @@ pub enum TrainError {
         found: Shape,
     },
     /// Model and data differ in the number of classes.
-    #[error(
-        "model `{model}` has {expected} classes, data set `{data}` has {found}; build the model for this data set"
-    )]
+    #[error("model `{model}` has {expected} classes, data set `{data}` has {found}; build the model for this data set")]
     Classes {
         /// The model.
         model: String,
@@ -74,9 +72,7 @@ pub enum TrainError {
         found: usize,
     },
     /// Not one full batch.
-    #[error(
-        "data set `{data}` has {images} training images, a batch takes {batch}; use a batch of 1 to {images}, or more images"
-    )]
+    #[error("data set `{data}` has {images} training images, a batch takes {batch}; use a batch of 1 to {images}, or more images")]
     Batch {
         /// The data set.
         data: String,
@@ -94,27 +90,13 @@ pub enum TrainError {
 pub(crate) fn check(model: &Model, data: &Dataset, batch: usize) -> Result<(), TrainError> {
     let (model_name, data_name) = (model.name.clone(), data.name.clone());
     if model.input != data.shape {
-        return Err(TrainError::Input {
-            model: model_name,
-            expected: model.input,
-            data: data_name,
-            found: data.shape,
-        });
+        return Err(TrainError::Input { model: model_name, expected: model.input, data: data_name, found: data.shape });
     }
     if model.classes != data.classes {
-        return Err(TrainError::Classes {
-            model: model_name,
-            expected: model.classes,
-            data: data_name,
-            found: data.classes,
-        });
+        return Err(TrainError::Classes { model: model_name, expected: model.classes, data: data_name, found: data.classes });
     }
     if batch == 0 || batch > data.train.len() {
-        return Err(TrainError::Batch {
-            data: data_name,
-            images: data.train.len(),
-            batch,
-        });
+        return Err(TrainError::Batch { data: data_name, images: data.train.len(), batch });
     }
     Ok(())
 }
@@ -123,12 +105,7 @@ pub(crate) fn check(model: &Model, data: &Dataset, batch: usize) -> Result<(), T
 ///
 /// # Errors
 /// If model, data and batch do not fit one another.
-pub fn train(
-    model: &Model,
-    data: &Dataset,
-    hyper: &Hyperparameters,
-    mut progress: impl FnMut(u32, &Epoch),
-) -> Result<Run, TrainError> {
+pub fn train(model: &Model, data: &Dataset, hyper: &Hyperparameters, mut progress: impl FnMut(u32, &Epoch)) -> Result<Run, TrainError> {
     check(model, data, hyper.batch)?;
     let mut network = Network::<f32>::new(model, hyper.seed)?;
     let mut momentum = Momentum::new(&network.parameters);

@@ -14,8 +14,7 @@ impl Relu {
     }
 
     pub(super) fn backward<T: Real>(at: Backward<'_, T>) -> Matrix<T> {
-        at.dy
-            .zip(at.y, |dy, y| if y > T::ZERO { dy } else { T::ZERO })
+        at.dy.zip(at.y, |dy, y| if y > T::ZERO { dy } else { T::ZERO })
     }
 }
 

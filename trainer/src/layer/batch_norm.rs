@@ -19,17 +19,11 @@ impl BatchNorm {
     pub const TRACKING: f64 = 0.1;
 
     pub(super) fn parameters(&self, input: Shape) -> Vec<Parameter> {
-        vec![
-            Parameter::vector("weight", input.channels, 1.0),
-            Parameter::vector("bias", input.channels, 0.0),
-        ]
+        vec![Parameter::vector("weight", input.channels, 1.0), Parameter::vector("bias", input.channels, 0.0)]
     }
 
     pub(super) fn buffers(&self, input: Shape) -> Vec<Parameter> {
-        vec![
-            Parameter::vector("mean", input.channels, 0.0),
-            Parameter::vector("variance", input.channels, 1.0),
-        ]
+        vec![Parameter::vector("mean", input.channels, 0.0), Parameter::vector("variance", input.channels, 1.0)]
     }
 
     /// Saves the mean and the variance used.
@@ -48,8 +42,7 @@ impl BatchNorm {
         let mut y = x.clone();
         for row in y.rows_mut() {
             for (c, y) in row.iter_mut().enumerate() {
-                *y = (*y - saved[0].values[c]) * deviation[c] * parameters[0].values[c]
-                    + parameters[1].values[c];
+                *y = (*y - saved[0].values[c]) * deviation[c] * parameters[0].values[c] + parameters[1].values[c];
             }
         }
         (y, saved)
@@ -75,10 +68,7 @@ impl BatchNorm {
                 *dx = (*dx - common) * deviation[c] * at.parameters[0].values[c];
             }
         }
-        Gradients {
-            input: Some(dx),
-            parameters: vec![dweight, dbias],
-        }
+        Gradients { input: Some(dx), parameters: vec![dweight, dbias] }
     }
 
     pub(super) fn track<T: Real>(&self, buffers: &mut [Matrix<T>], saved: &[Matrix<T>]) {
@@ -106,9 +96,5 @@ fn statistics<T: Real>(x: &Matrix<T>) -> Vec<Matrix<T>> {
 }
 
 fn inverse_deviation<T: Real>(variance: &Matrix<T>) -> Vec<T> {
-    variance
-        .values
-        .iter()
-        .map(|&v| T::ONE / (v + T::from_f64(BatchNorm::EPSILON)).sqrt())
-        .collect()
+    variance.values.iter().map(|&v| T::ONE / (v + T::from_f64(BatchNorm::EPSILON)).sqrt()).collect()
 }

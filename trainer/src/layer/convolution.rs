@@ -22,10 +22,7 @@ pub struct Convolution {
 
 impl Convolution {
     const fn window(&self) -> Window {
-        Window {
-            size: self.kernel,
-            stride: self.stride,
-        }
+        Window { size: self.kernel, stride: self.stride }
     }
 
     /// Rows of the weight matrix: products summed for one output.
@@ -38,10 +35,7 @@ impl Convolution {
             return Err(ShapeError::Zero("the number of output channels"));
         }
         let output = self.window().padded_output(input, self.padding)?;
-        Ok(Shape {
-            channels: self.out_channels,
-            ..output
-        })
+        Ok(Shape { channels: self.out_channels, ..output })
     }
 
     pub(super) fn parameters(&self, input: Shape, following: Following) -> Vec<Parameter> {
@@ -50,20 +44,13 @@ impl Convolution {
         weight_and_bias(self.reduction(input), self.out_channels, bound, self.bias)
     }
 
-    pub(super) fn forward<T: Real>(
-        &self,
-        input: Shape,
-        parameters: &[Matrix<T>],
-        x: &Matrix<T>,
-    ) -> Matrix<T> {
+    pub(super) fn forward<T: Real>(&self, input: Shape, parameters: &[Matrix<T>], x: &Matrix<T>) -> Matrix<T> {
         affine(&self.im2col(input, x), parameters)
     }
 
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Gradients<T> {
         Gradients {
-            input: at
-                .input_wanted
-                .then(|| self.col2im(input, &product_with_transposed(at.dy, &at.parameters[0]))),
+            input: at.input_wanted.then(|| self.col2im(input, &product_with_transposed(at.dy, &at.parameters[0]))),
             parameters: affine_gradients(&self.im2col(input, at.x), at.dy, at.parameters),
         }
     }
@@ -73,8 +60,7 @@ impl Convolution {
         let images = x.rows / input.positions();
         let mut columns = Matrix::zeros(images * self.positions(input), self.reduction(input));
         self.for_each_run(images, input, |column, pixel, length| {
-            columns.values[column..column + length]
-                .copy_from_slice(&x.values[pixel..pixel + length]);
+            columns.values[column..column + length].copy_from_slice(&x.values[pixel..pixel + length]);
         });
         columns
     }
@@ -84,10 +70,7 @@ impl Convolution {
         let images = columns.rows / self.positions(input);
         let mut x = Matrix::zeros(images * input.positions(), input.channels);
         self.for_each_run(images, input, |column, pixel, length| {
-            for (x, c) in x.values[pixel..pixel + length]
-                .iter_mut()
-                .zip(&columns.values[column..])
-            {
+            for (x, c) in x.values[pixel..pixel + length].iter_mut().zip(&columns.values[column..]) {
                 *x += *c;
             }
         });
@@ -95,19 +78,12 @@ impl Convolution {
     }
 
     fn positions(&self, input: Shape) -> usize {
-        self.window()
-            .padded_output(input, self.padding)
-            .map_or(0, Shape::positions)
+        self.window().padded_output(input, self.padding).map_or(0, Shape::positions)
     }
 
     /// Visits every row of every window as far as it lies within the image: first element in
     /// the im2col matrix, first element in the image, number of elements.
-    fn for_each_run(
-        &self,
-        images: usize,
-        input: Shape,
-        mut visit: impl FnMut(usize, usize, usize),
-    ) {
+    fn for_each_run(&self, images: usize, input: Shape, mut visit: impl FnMut(usize, usize, usize)) {
         let Ok(output) = self.window().padded_output(input, self.padding) else {
             return;
         };
@@ -119,23 +95,16 @@ impl Convolution {
                     // Kernel columns whose image column ox * stride + kx - padding exists.
                     let left = ox * self.stride;
                     let first = self.padding.saturating_sub(left);
-                    let last = self
-                        .kernel
-                        .min((input.width + self.padding).saturating_sub(left));
+                    let last = self.kernel.min((input.width + self.padding).saturating_sub(left));
                     if first >= last {
                         continue;
                     }
                     for ky in 0..self.kernel {
-                        let Some(y) = (oy * self.stride + ky)
-                            .checked_sub(self.padding)
-                            .filter(|&y| y < input.height)
-                        else {
+                        let Some(y) = (oy * self.stride + ky).checked_sub(self.padding).filter(|&y| y < input.height) else {
                             continue;
                         };
                         let to = row * row_length + (ky * self.kernel + first) * input.channels;
-                        let from = ((n * input.height + y) * input.width + left + first
-                            - self.padding)
-                            * input.channels;
+                        let from = ((n * input.height + y) * input.width + left + first - self.padding) * input.channels;
                         visit(to, from, (last - first) * input.channels);
                     }
                 }
@@ -151,19 +120,10 @@ mod tests {
     /// A 3x3 image of one channel, kernel 2, stride 1, padding 1, by hand.
     #[test]
     fn convolution_by_hand() {
-        let layer = Convolution {
-            out_channels: 1,
-            kernel: 2,
-            stride: 1,
-            padding: 1,
-            bias: true,
-        };
+        let layer = Convolution { out_channels: 1, kernel: 2, stride: 1, padding: 1, bias: true };
         let input = Shape::new(3, 3, 1);
         let x = Matrix::from_rows(1, (1..=9).map(f64::from).collect());
-        let parameters = [
-            Matrix::from_rows(1, vec![1.0, 10.0, 100.0, 1000.0]),
-            Matrix::from_rows(1, vec![0.5]),
-        ];
+        let parameters = [Matrix::from_rows(1, vec![1.0, 10.0, 100.0, 1000.0]), Matrix::from_rows(1, vec![0.5])];
         assert_eq!(layer.output(input), Ok(Shape::new(4, 4, 1)));
         let y = layer.forward(input, &parameters, &x);
         #[rustfmt::skip]
@@ -178,13 +138,7 @@ mod tests {
 
     #[test]
     fn channels_are_innermost_and_strides_skip() {
-        let layer = Convolution {
-            out_channels: 2,
-            kernel: 1,
-            stride: 2,
-            padding: 0,
-            bias: false,
-        };
+        let layer = Convolution { out_channels: 2, kernel: 1, stride: 2, padding: 0, bias: false };
         let input = Shape::new(3, 3, 2);
         let x = Matrix::from_rows(2, (0..18).map(f64::from).collect());
         // Output channel 0 copies input channel 1, output channel 1 doubles input channel 0.

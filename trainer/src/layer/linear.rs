@@ -24,12 +24,7 @@ impl Linear {
     }
 
     pub(super) fn parameters(&self, input: Shape, following: Following) -> Vec<Parameter> {
-        weight_and_bias(
-            input.channels,
-            self.out,
-            following.bound(input.channels, self.out),
-            self.bias,
-        )
+        weight_and_bias(input.channels, self.out, following.bound(input.channels, self.out), self.bias)
     }
 
     pub(super) fn forward<T: Real>(parameters: &[Matrix<T>], x: &Matrix<T>) -> Matrix<T> {
@@ -38,30 +33,16 @@ impl Linear {
 
     pub(super) fn backward<T: Real>(at: Backward<'_, T>) -> Gradients<T> {
         Gradients {
-            input: at
-                .input_wanted
-                .then(|| product_with_transposed(at.dy, &at.parameters[0])),
+            input: at.input_wanted.then(|| product_with_transposed(at.dy, &at.parameters[0])),
             parameters: affine_gradients(at.x, at.dy, at.parameters),
         }
     }
 }
 
 /// Parameters of y = x W + b with W \[rows\]\[columns\].
-pub(super) fn weight_and_bias(
-    rows: usize,
-    columns: usize,
-    bound: f32,
-    bias: bool,
-) -> Vec<Parameter> {
-    let weight = Parameter {
-        name: "weight",
-        rows,
-        columns,
-        initial: Initial::Uniform(bound),
-    };
-    std::iter::once(weight)
-        .chain(bias.then(|| Parameter::vector("bias", columns, 0.0)))
-        .collect()
+pub(super) fn weight_and_bias(rows: usize, columns: usize, bound: f32, bias: bool) -> Vec<Parameter> {
+    let weight = Parameter { name: "weight", rows, columns, initial: Initial::Uniform(bound) };
+    std::iter::once(weight).chain(bias.then(|| Parameter::vector("bias", columns, 0.0))).collect()
 }
 
 /// x W, plus the bias if there is one.
@@ -78,13 +59,7 @@ pub(super) fn affine<T: Real>(x: &Matrix<T>, parameters: &[Matrix<T>]) -> Matrix
 }
 
 /// x^T dy, and the column sums of dy if there is a bias.
-pub(super) fn affine_gradients<T: Real>(
-    x: &Matrix<T>,
-    dy: &Matrix<T>,
-    parameters: &[Matrix<T>],
-) -> Vec<Matrix<T>> {
+pub(super) fn affine_gradients<T: Real>(x: &Matrix<T>, dy: &Matrix<T>, parameters: &[Matrix<T>]) -> Vec<Matrix<T>> {
     let weight = product_of_transposed(x, dy);
-    std::iter::once(weight)
-        .chain(parameters.get(1).map(|_| dy.column_sums()))
-        .collect()
+    std::iter::once(weight).chain(parameters.get(1).map(|_| dy.column_sums())).collect()
 }

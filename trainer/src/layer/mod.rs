@@ -34,11 +34,7 @@ pub struct Shape {
 impl Shape {
     /// `height` x `width` x `channels`.
     pub const fn new(height: usize, width: usize, channels: usize) -> Self {
-        Self {
-            height,
-            width,
-            channels,
-        }
+        Self { height, width, channels }
     }
 
     /// A vector of `features` values: 1 x 1 x `features`.
@@ -67,9 +63,7 @@ impl fmt::Display for Shape {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// A linear layer after images.
-    #[error(
-        "a linear layer takes a vector, the layer before gives {0} (height x width x channels); insert `flatten` before it"
-    )]
+    #[error("a linear layer takes a vector, the layer before gives {0} (height x width x channels); insert `flatten` before it")]
     NotFlat(Shape),
     /// A size that must be positive is 0.
     #[error("{0} must be at least 1")]
@@ -133,12 +127,7 @@ pub struct Parameter {
 
 impl Parameter {
     const fn vector(name: &'static str, columns: usize, value: f32) -> Self {
-        Self {
-            name,
-            rows: 1,
-            columns,
-            initial: Initial::Constant(value),
-        }
+        Self { name, rows: 1, columns, initial: Initial::Constant(value) }
     }
 }
 
@@ -233,9 +222,7 @@ impl LayerSpec {
             Self::Linear(l) => l.parameters(input, following),
             Self::Convolution(l) => l.parameters(input, following),
             Self::BatchNorm(l) => l.parameters(input),
-            Self::Relu(_) | Self::Tanh(_) | Self::MaxPool(_) | Self::AvgPool(_) | Self::Flatten => {
-                Vec::new()
-            }
+            Self::Relu(_) | Self::Tanh(_) | Self::MaxPool(_) | Self::AvgPool(_) | Self::Flatten => Vec::new(),
         }
     }
 
@@ -281,10 +268,7 @@ impl LayerSpec {
             Self::AvgPool(l) => l.backward(input, at),
             Self::Flatten => at.dy.clone().reshaped(input.channels),
         };
-        Gradients {
-            input: Some(input),
-            parameters: Vec::new(),
-        }
+        Gradients { input: Some(input), parameters: Vec::new() }
     }
 
     /// Moves the tracked buffers towards what one training step saved.

@@ -29,18 +29,9 @@ impl Window {
         }
         let along = |length: usize| {
             let room = (length + 2 * padding).checked_sub(self.size);
-            room.map(|room| room / self.stride + 1)
-                .ok_or(ShapeError::Window {
-                    window: self.size,
-                    padding,
-                    input,
-                })
+            room.map(|room| room / self.stride + 1).ok_or(ShapeError::Window { window: self.size, padding, input })
         };
-        Ok(Shape {
-            height: along(input.height)?,
-            width: along(input.width)?,
-            ..input
-        })
+        Ok(Shape { height: along(input.height)?, width: along(input.width)?, ..input })
     }
 
     /// Visits every output element with the input elements of its window, in row-major order.
@@ -56,14 +47,10 @@ impl Window {
                         sources.clear();
                         for y in oy * self.stride..oy * self.stride + self.size {
                             for x in ox * self.stride..ox * self.stride + self.size {
-                                sources.push(
-                                    ((n * input.height + y) * input.width + x) * input.channels
-                                        + channel,
-                                );
+                                sources.push(((n * input.height + y) * input.width + x) * input.channels + channel);
                             }
                         }
-                        let at = ((n * output.height + oy) * output.width + ox) * output.channels
-                            + channel;
+                        let at = ((n * output.height + oy) * output.width + ox) * output.channels + channel;
                         visit(at, &sources);
                     }
                 }
@@ -72,12 +59,7 @@ impl Window {
     }
 
     /// Reduces every window.
-    fn reduce<T: Real>(
-        &self,
-        input: Shape,
-        x: &Matrix<T>,
-        mut reduce: impl FnMut(&[usize]) -> T,
-    ) -> Matrix<T> {
+    fn reduce<T: Real>(&self, input: Shape, x: &Matrix<T>, mut reduce: impl FnMut(&[usize]) -> T) -> Matrix<T> {
         let images = x.rows / input.positions();
         let positions = self.output(input).map_or(0, Shape::positions);
         let mut y = Matrix::zeros(images * positions, input.channels);
@@ -95,16 +77,14 @@ pub struct MaxPool(
 
 impl MaxPool {
     pub(super) fn forward<T: Real>(&self, input: Shape, x: &Matrix<T>) -> Matrix<T> {
-        self.0
-            .reduce(input, x, |sources| x.values[first_largest(x, sources)])
+        self.0.reduce(input, x, |sources| x.values[first_largest(x, sources)])
     }
 
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Matrix<T> {
         let mut dx = Matrix::zeros(at.x.rows, at.x.columns);
-        self.0
-            .for_each(at.x.rows / input.positions(), input, |out, sources| {
-                dx.values[first_largest(at.x, sources)] += at.dy.values[out];
-            });
+        self.0.for_each(at.x.rows / input.positions(), input, |out, sources| {
+            dx.values[first_largest(at.x, sources)] += at.dy.values[out];
+        });
         dx
     }
 }
@@ -114,10 +94,7 @@ fn first_largest<T: Real>(x: &Matrix<T>, sources: &[usize]) -> usize {
     let mut best = sources[0];
     for &source in &sources[1..] {
         let (value, largest) = (x.values[source], x.values[best]);
-        let (value_is_nan, largest_is_nan) = (
-            value.partial_cmp(&value).is_none(),
-            largest.partial_cmp(&largest).is_none(),
-        );
+        let (value_is_nan, largest_is_nan) = (value.partial_cmp(&value).is_none(), largest.partial_cmp(&largest).is_none());
         if !largest_is_nan && (value_is_nan || value > largest) {
             best = source;
         }
@@ -151,12 +128,11 @@ impl AvgPool {
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Matrix<T> {
         let weight = self.weight::<T>();
         let mut dx = Matrix::zeros(at.x.rows, at.x.columns);
-        self.0
-            .for_each(at.x.rows / input.positions(), input, |out, sources| {
-                for &source in sources {
-                    dx.values[source] += at.dy.values[out] * weight;
-                }
-            });
+        self.0.for_each(at.x.rows / input.positions(), input, |out, sources| {
+            for &source in sources {
+                dx.values[source] += at.dy.values[out] * weight;
+            }
+        });
         dx
     }
 }
@@ -170,10 +146,7 @@ mod tests {
         // 3x3 of two channels; a window of 2 with stride 2 leaves the last row and column out.
         let x = Matrix::from_rows(
             2,
-            vec![
-                1.0, 8.0, 2.0, 7.0, 99.0, 99.0, 3.0, 6.0, 4.0, 5.0, 99.0, 99.0, 99.0, 99.0, 99.0,
-                99.0, 99.0, 99.0_f64,
-            ],
+            vec![1.0, 8.0, 2.0, 7.0, 99.0, 99.0, 3.0, 6.0, 4.0, 5.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0_f64],
         );
         let input = Shape::new(3, 3, 2);
         let window = Window { size: 2, stride: 2 };
@@ -193,17 +166,7 @@ mod tests {
             let x = Matrix::from_rows(1, values.to_vec());
             let y = pool.forward(input, &x);
             let dy = Matrix::from_rows(1, vec![1.0]);
-            let dx = pool.backward(
-                input,
-                Backward {
-                    parameters: &[],
-                    x: &x,
-                    y: &y,
-                    saved: &[],
-                    dy: &dy,
-                    input_wanted: true,
-                },
-            );
+            let dx = pool.backward(input, Backward { parameters: &[], x: &x, y: &y, saved: &[], dy: &dy, input_wanted: true });
             assert_eq!(dx.values, expected);
         }
     }

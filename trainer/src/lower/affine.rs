@@ -106,10 +106,9 @@ impl Context<'_> {
         let input_error = passes_on.then(|| {
             let dx = self.vector(self.batch * layer.input.positions(), layer.input.channels);
             let (rows, weights) = match layer.spec {
-                LayerSpec::Convolution(l) => (
-                    operand.windows(l.error_window(layer.input, layer.output), self.batch),
-                    weight.turned(l.kernel, layer.input.channels),
-                ),
+                LayerSpec::Convolution(l) => {
+                    (operand.windows(l.error_window(layer.input, layer.output), self.batch), weight.turned(l.kernel, layer.input.channels))
+                }
                 _ => (operand.view(), weight.transposed()),
             };
             self.product_into(dx, (rows, errors), (weights, self.roles.weights));

@@ -50,7 +50,8 @@ impl Tensor {
     /// [(ky', kx', o)][c] with ky' and kx' counted from the kernel's end.
     pub(super) const fn turned(self, kernel: usize, channels: usize) -> TensorView {
         let positions = kernel * kernel;
-        let layout = Layout::Strided { inner: self.cols as u32, outer: -((channels * self.cols) as i64), inner_stride: 1, column: self.cols as i64 };
+        let layout =
+            Layout::Strided { inner: self.cols as u32, outer: -((channels * self.cols) as i64), inner_stride: 1, column: self.cols as i64 };
         let last = ((positions - 1) * channels * self.cols) as u64 * self.format.storage_bytes() as u64;
         self.with(last, positions * self.cols, channels, layout)
     }

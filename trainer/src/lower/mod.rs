@@ -135,7 +135,10 @@ struct Context<'a> {
 enum Saved {
     Nothing,
     /// Operand copies of input and weights.
-    Affine { x: Tensor, weight: Tensor },
+    Affine {
+        x: Tensor,
+        weight: Tensor,
+    },
     /// Values before a rectifier, or after tanh.
     Activation(Tensor),
     /// Input of a max pooling.
@@ -158,8 +161,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let layers = model.plan()?;
     let roles = recipe.roles.resolve(design);
     check(&layers, &roles, recipe, design)?;
-    let mut cx =
-        Context { emitter: Emitter::default(), memory: Memory::default(), design, roles, recipe, batch: recipe.batch as usize };
+    let mut cx = Context { emitter: Emitter::default(), memory: Memory::default(), design, roles, recipe, batch: recipe.batch as usize };
     let vector = roles.vector.format;
     let images = cx.memory.tensor(vector, cx.batch * model.input.positions(), model.input.channels);
     let labels = cx.memory.tensor(vector, cx.batch, model.classes);
@@ -173,7 +175,17 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let momentum = place(roles.momentum.format, |l| &l.parameters);
     let buffers = place(vector, |l| &l.buffers);
 
-    let state = State { layers: &layers, images, labels, logits, loss, negated_rate, parameters: &parameters, momentum: &momentum, buffers: &buffers };
+    let state = State {
+        layers: &layers,
+        images,
+        labels,
+        logits,
+        loss,
+        negated_rate,
+        parameters: &parameters,
+        momentum: &momentum,
+        buffers: &buffers,
+    };
     cx.training_step(&state);
     let step = std::mem::take(&mut cx.emitter).finish();
     cx.forward(&state, Purpose::Evaluate);
@@ -262,7 +274,14 @@ impl Context<'_> {
     }
 
     /// Error at the layer's input, if asked for, and gradients of its parameters.
-    fn backward(&mut self, layer: &Layer, saved: &Saved, error: Tensor, parameters: &[Tensor], passes_on: bool) -> (Option<Tensor>, Vec<Tensor>) {
+    fn backward(
+        &mut self,
+        layer: &Layer,
+        saved: &Saved,
+        error: Tensor,
+        parameters: &[Tensor],
+        passes_on: bool,
+    ) -> (Option<Tensor>, Vec<Tensor>) {
         let name = &layer.name;
         let flat = error.reshaped(self.batch * layer.output.positions(), layer.output.channels);
         if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Flatten) {
@@ -272,7 +291,9 @@ impl Context<'_> {
             (Saved::Affine { x, weight }, _) => self.affine_backward(layer, flat, *x, *weight, parameters, passes_on),
             (Saved::Activation(z), LayerSpec::Relu(_)) => (Some(self.relu_backward(flat, *z)), Vec::new()),
             (Saved::Activation(y), _) => (Some(self.tanh_backward(flat, *y)), Vec::new()),
-            (Saved::Pooled(x), LayerSpec::MaxPool(l)) => (Some(self.max_pool_backward(layer.input, layer.output, l.0, *x, flat)), Vec::new()),
+            (Saved::Pooled(x), LayerSpec::MaxPool(l)) => {
+                (Some(self.max_pool_backward(layer.input, layer.output, l.0, *x, flat)), Vec::new())
+            }
             (_, LayerSpec::AvgPool(l)) => (Some(self.average_pool_backward(layer.input, layer.output, l.0, flat)), Vec::new()),
             (Saved::Normalised(saved), _) => self.normalise_backward(saved, flat, parameters, passes_on),
             _ => (Some(error.reshaped(self.batch * layer.input.positions(), layer.input.channels)), Vec::new()),

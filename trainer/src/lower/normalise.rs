@@ -13,7 +13,14 @@ pub(super) struct Saved {
 }
 
 impl Context<'_> {
-    pub(super) fn normalise_forward(&mut self, purpose: Purpose, x: Tensor, parameters: &[Tensor], buffers: &[Tensor], y: Tensor) -> super::Saved {
+    pub(super) fn normalise_forward(
+        &mut self,
+        purpose: Purpose,
+        x: Tensor,
+        parameters: &[Tensor],
+        buffers: &[Tensor],
+        y: Tensor,
+    ) -> super::Saved {
         let (rows, cols) = (x.rows, x.cols);
         let centred = self.vector(rows, cols);
         let (mean, variance) = match purpose {
@@ -52,7 +59,13 @@ impl Context<'_> {
         super::Saved::Normalised(Saved { normalised, deviation })
     }
 
-    pub(super) fn normalise_backward(&mut self, saved: &Saved, error: Tensor, parameters: &[Tensor], passes_on: bool) -> (Option<Tensor>, Vec<Tensor>) {
+    pub(super) fn normalise_backward(
+        &mut self,
+        saved: &Saved,
+        error: Tensor,
+        parameters: &[Tensor],
+        passes_on: bool,
+    ) -> (Option<Tensor>, Vec<Tensor>) {
         let (rows, cols) = (error.rows, error.cols);
         let bias_gradient = self.vector(1, cols);
         let weighted = self.vector(rows, cols);

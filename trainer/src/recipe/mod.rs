@@ -149,14 +149,9 @@ impl Recipe {
     /// [`RecipeError::Unknown`] if there is neither; what is wrong with the file.
     pub fn load(name_or_path: &str) -> Result<Self, RecipeError> {
         match Self::builtin(name_or_path) {
-            Err(RecipeError::Unknown { .. })
-                if Path::new(name_or_path).exists() || name_or_path.ends_with(".ron") =>
-            {
+            Err(RecipeError::Unknown { .. }) if Path::new(name_or_path).exists() || name_or_path.ends_with(".ron") => {
                 let text =
-                    std::fs::read_to_string(name_or_path).map_err(|source| RecipeError::Read {
-                        file: name_or_path.to_owned(),
-                        source,
-                    })?;
+                    std::fs::read_to_string(name_or_path).map_err(|source| RecipeError::Read { file: name_or_path.to_owned(), source })?;
                 Self::from_ron(name_or_path, &text)
             }
             other => other,
@@ -168,15 +163,12 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError::Syntax`] with line and column, or [`RecipeError::Invalid`].
     pub fn from_ron(file: &str, text: &str) -> Result<Self, RecipeError> {
-        let recipe: Self =
-            overrides::ron_options()
-                .from_str(text)
-                .map_err(|e| RecipeError::Syntax {
-                    file: file.to_owned(),
-                    line: e.span.start.line,
-                    column: e.span.start.col,
-                    message: e.code.to_string(),
-                })?;
+        let recipe: Self = overrides::ron_options().from_str(text).map_err(|e| RecipeError::Syntax {
+            file: file.to_owned(),
+            line: e.span.start.line,
+            column: e.span.start.col,
+            message: e.code.to_string(),
+        })?;
         recipe.validated()
     }
 
@@ -185,24 +177,15 @@ impl Recipe {
     /// # Errors
     /// An unknown path, a value of the wrong kind, or a recipe that contradicts itself.
     pub fn with_overrides<S: AsRef<str>>(&self, settings: &[(S, S)]) -> Result<Self, RecipeError> {
-        let settings: Vec<(String, String)> = settings
-            .iter()
-            .map(|(path, value)| (path.as_ref().to_owned(), value.as_ref().to_owned()))
-            .collect();
+        let settings: Vec<(String, String)> =
+            settings.iter().map(|(path, value)| (path.as_ref().to_owned(), value.as_ref().to_owned())).collect();
         let recipe: Self = overrides::apply("recipe", self, &settings)?;
         recipe.validated()
     }
 
     fn validated(self) -> Result<Self, RecipeError> {
         let problems = self.problems();
-        if problems.is_empty() {
-            Ok(self)
-        } else {
-            Err(RecipeError::Invalid {
-                name: self.name,
-                problems,
-            })
-        }
+        if problems.is_empty() { Ok(self) } else { Err(RecipeError::Invalid { name: self.name, problems }) }
     }
 
     /// Everything that makes the recipe unusable; empty when it is sound.
@@ -210,44 +193,21 @@ impl Recipe {
         let mut found = Vec::new();
         let mut require = |holds: bool, path: &str, message: String| {
             if !holds {
-                found.push(Problem {
-                    path: path.to_owned(),
-                    message,
-                });
+                found.push(Problem { path: path.to_owned(), message });
             }
         };
         let Sgd { learning_rate, momentum, weight_decay, .. } = self.optimizer;
         let positive = |x: f64| x.is_finite() && x > 0.0;
-        require(
-            !self.name.is_empty(),
-            "name",
-            "must not be empty".to_owned(),
-        );
+        require(!self.name.is_empty(), "name", "must not be empty".to_owned());
         require(
             positive(learning_rate) && learning_rate <= f64::from(f32::MAX),
             "optimizer.learning_rate",
             format!("must be positive and finite, is {learning_rate}"),
         );
-        require(
-            (0.0..1.0).contains(&momentum),
-            "optimizer.momentum",
-            format!("must be at least 0 and below 1, is {momentum}"),
-        );
-        require(
-            (0.0..1.0).contains(&weight_decay),
-            "optimizer.weight_decay",
-            format!("must be at least 0 and below 1, is {weight_decay}"),
-        );
-        require(
-            (1..=100_000).contains(&self.epochs),
-            "epochs",
-            format!("must be 1 to 100000, is {}", self.epochs),
-        );
-        require(
-            (1..=65_536).contains(&self.batch),
-            "batch",
-            format!("must be 1 to 65536, is {}", self.batch),
-        );
+        require((0.0..1.0).contains(&momentum), "optimizer.momentum", format!("must be at least 0 and below 1, is {momentum}"));
+        require((0.0..1.0).contains(&weight_decay), "optimizer.weight_decay", format!("must be at least 0 and below 1, is {weight_decay}"));
+        require((1..=100_000).contains(&self.epochs), "epochs", format!("must be 1 to 100000, is {}", self.epochs));
+        require((1..=65_536).contains(&self.batch), "batch", format!("must be 1 to 65536, is {}", self.batch));
         require(
             positive(self.loss_scale) && self.loss_scale <= f64::from(f32::MAX),
             "loss_scale",
@@ -255,25 +215,14 @@ impl Recipe {
         );
         match self.backend {
             Backend::Device => {
-                require(
-                    !self.design.is_empty(),
-                    "design",
-                    "must name the design to use when none is asked for (`fp8-16x16`)".to_owned(),
-                );
+                require(!self.design.is_empty(), "design", "must name the design to use when none is asked for (`fp8-16x16`)".to_owned());
             }
             Backend::Host => {
-                require(
-                    self.design.is_empty(),
-                    "design",
-                    "must be left out: `backend: host` simulates no hardware".to_owned(),
-                );
+                require(self.design.is_empty(), "design", "must be left out: `backend: host` simulates no hardware".to_owned());
                 require(
                     self.loss_scale == 1.0,
                     "loss_scale",
-                    format!(
-                        "must be 1 under `backend: host`, whose binary32 needs none, is {}",
-                        self.loss_scale
-                    ),
+                    format!("must be 1 under `backend: host`, whose binary32 needs none, is {}", self.loss_scale),
                 );
             }
         }
@@ -283,12 +232,7 @@ impl Recipe {
 
     /// What a run of this recipe needs beside model and data.
     pub const fn hyperparameters(&self, seed: u64) -> Hyperparameters {
-        Hyperparameters {
-            sgd: self.optimizer,
-            epochs: self.epochs,
-            batch: self.batch as usize,
-            seed,
-        }
+        Hyperparameters { sgd: self.optimizer, epochs: self.epochs, batch: self.batch as usize, seed }
     }
 }
 

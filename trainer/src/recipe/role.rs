@@ -33,12 +33,7 @@ const fn rne() -> Rounding {
 impl RoleFormat {
     /// The format with nearest-even rounding and IEEE overflow.
     pub const fn new(format: Format) -> Self {
-        Self {
-            format,
-            rounding: Rounding::Rne,
-            overflow: Overflow::Ieee,
-            bias: 0,
-        }
+        Self { format, rounding: Rounding::Rne, overflow: Overflow::Ieee, bias: 0 }
     }
 
     /// Policy of the conversion.
@@ -142,16 +137,8 @@ impl Roles {
     /// the format results leave the array in; the rest is the vector unit's. All of these
     /// are rounded as the design's results are.
     pub fn resolve(&self, design: &Design) -> Roles<RoleFormat> {
-        let at = |format, bias| RoleFormat {
-            format,
-            rounding: design.output.rounding,
-            overflow: design.output.overflow,
-            bias,
-        };
-        let (a, b) = (
-            at(design.mac.a, design.mac.bias_a),
-            at(design.mac.b, design.mac.bias_b),
-        );
+        let at = |format, bias| RoleFormat { format, rounding: design.output.rounding, overflow: design.output.overflow, bias };
+        let (a, b) = (at(design.mac.a, design.mac.bias_a), at(design.mac.b, design.mac.bias_b));
         let vector = at(design.vector.format, 0);
         let offered = Roles {
             weights: b,
@@ -174,29 +161,12 @@ impl Roles {
             let Role::Format(role) = role else { continue };
             let mut require = |holds: bool, field: &str, message: String| {
                 if !holds {
-                    found.push(Problem {
-                        path: format!("roles.{name}.{field}"),
-                        message,
-                    });
+                    found.push(Problem { path: format!("roles.{name}.{field}"), message });
                 }
             };
-            let scale_only = role
-                .format
-                .as_float()
-                .is_some_and(|f| f.specials == Specials::E8m0);
-            require(
-                !scale_only,
-                "format",
-                format!(
-                    "`{}` is a scale format without sign or zero; use a signed format",
-                    role.format
-                ),
-            );
-            require(
-                (-1024..=1024).contains(&role.bias),
-                "bias",
-                format!("must be -1024 to 1024, is {}", role.bias),
-            );
+            let scale_only = role.format.as_float().is_some_and(|f| f.specials == Specials::E8m0);
+            require(!scale_only, "format", format!("`{}` is a scale format without sign or zero; use a signed format", role.format));
+            require((-1024..=1024).contains(&role.bias), "bias", format!("must be -1024 to 1024, is {}", role.bias));
             if backend == Backend::Host {
                 require(
                     role == RoleFormat::new(Format::FP32),

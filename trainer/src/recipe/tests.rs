@@ -12,22 +12,11 @@ fn every_built_in_is_sound_and_finds_its_modes() {
         if recipe.backend == Backend::Host {
             continue;
         }
-        let design = design::find(&recipe.design)
-            .unwrap_or_else(|| panic!("{}: no design `{}`", recipe.name, recipe.design));
+        let design = design::find(&recipe.design).unwrap_or_else(|| panic!("{}: no design `{}`", recipe.name, recipe.design));
         let roles = recipe.roles.resolve(&design);
         // Forward, the gradient by the input, the gradient by the weights.
-        for (a, b) in [
-            (roles.activations, roles.weights),
-            (roles.errors, roles.weights),
-            (roles.errors, roles.activations),
-        ] {
-            assert!(
-                design.mode_for(a.format, b.format).is_some(),
-                "{}: {} x {}",
-                recipe.name,
-                a.format,
-                b.format
-            );
+        for (a, b) in [(roles.activations, roles.weights), (roles.errors, roles.weights), (roles.errors, roles.activations)] {
+            assert!(design.mode_for(a.format, b.format).is_some(), "{}: {} x {}", recipe.name, a.format, b.format);
         }
     }
 }
@@ -37,25 +26,14 @@ fn roles_take_what_the_design_offers_unless_told() {
     let fp8 = design::find("fp8-16x16").unwrap();
     let recipe = Recipe::builtin("fp8")
         .unwrap()
-        .with_overrides(&[
-            ("roles.weights", "design"),
-            ("roles.momentum", "design"),
-            ("roles.errors.rounding", "sr8"),
-        ])
+        .with_overrides(&[("roles.weights", "design"), ("roles.momentum", "design"), ("roles.errors.rounding", "sr8")])
         .unwrap();
     let roles = recipe.roles.resolve(&fp8);
     assert_eq!(roles.weights.format, fp8.mac.b);
     assert_eq!(roles.momentum.format, fp8.vector.format);
+    assert_eq!(Roles::default().resolve(&fp8).weight_gradients.format, Format::FP32);
     assert_eq!(
-        Roles::default().resolve(&fp8).weight_gradients.format,
-        Format::FP32
-    );
-    assert_eq!(
-        (
-            roles.errors.format.to_string(),
-            roles.errors.rounding,
-            roles.errors.overflow
-        ),
+        (roles.errors.format.to_string(), roles.errors.rounding, roles.errors.overflow),
         ("e5m2".to_owned(), Rounding::Sr(8), Overflow::Saturate)
     );
 }
@@ -63,34 +41,15 @@ fn roles_take_what_the_design_offers_unless_told() {
 #[test]
 fn overrides_reach_every_field() {
     let base = Recipe::builtin("fp8").unwrap();
-    let set = |path, value| {
-        base.with_overrides(&[(path, value)])
-            .unwrap_or_else(|e| panic!("{e}"))
-    };
-    assert_eq!(
-        set("optimizer.learning_rate", "0.05")
-            .optimizer
-            .learning_rate,
-        0.05
-    );
-    assert_eq!(
-        set("optimizer.learning_rate", "1").optimizer.learning_rate,
-        1.0
-    );
+    let set = |path, value| base.with_overrides(&[(path, value)]).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(set("optimizer.learning_rate", "0.05").optimizer.learning_rate, 0.05);
+    assert_eq!(set("optimizer.learning_rate", "1").optimizer.learning_rate, 1.0);
     assert_eq!(set("epochs", "3").epochs, 3);
     assert_eq!(set("loss_scale", "1e3").loss_scale, 1000.0);
     assert_eq!(set("design", "e6m9-16x16").design, "e6m9-16x16");
-    assert_eq!(
-        set("roles.weights", "fp16").roles.weights,
-        Role::Format(RoleFormat::new(Format::FP16))
-    );
-    let Role::Format(errors) = set("roles.errors.bias", "-3").roles.errors else {
-        panic!("a format")
-    };
-    assert_eq!(
-        (errors.format.to_string(), errors.bias),
-        ("e5m2".to_owned(), -3)
-    );
+    assert_eq!(set("roles.weights", "fp16").roles.weights, Role::Format(RoleFormat::new(Format::FP16)));
+    let Role::Format(errors) = set("roles.errors.bias", "-3").roles.errors else { panic!("a format") };
+    assert_eq!((errors.format.to_string(), errors.bias), ("e5m2".to_owned(), -3));
     let host = [
         ("backend", "host"),
         ("design", ""),
@@ -118,84 +77,34 @@ fn refusals_name_the_path_and_the_mend() {
     let base = Recipe::builtin("fp8").unwrap();
     type Settings = &'static [(&'static str, &'static str)];
     let cases: &[(Settings, &[&str])] = &[
-        (
-            &[("optimizer.learning_rate", "0")],
-            &["optimizer.learning_rate: must be positive", "is 0"],
-        ),
-        (
-            &[("optimizer.learning_rate", "-0.1")],
-            &["optimizer.learning_rate", "is -0.1"],
-        ),
-        (
-            &[("optimizer.learning_rate", "1e39")],
-            &["optimizer.learning_rate", "finite"],
-        ),
-        (
-            &[("optimizer.learning_rate", "NaN")],
-            &["--set optimizer.learning_rate=NaN"],
-        ),
-        (
-            &[("optimizer.learning_rate", "inf")],
-            &["--set optimizer.learning_rate=inf"],
-        ),
-        (
-            &[("optimizer.momentum", "1")],
-            &["optimizer.momentum: must be at least 0 and below 1, is 1"],
-        ),
-        (
-            &[("optimizer.weight_decay", "-1e-4")],
-            &["optimizer.weight_decay"],
-        ),
-        (
-            &[("epochs", "0"), ("batch", "0")],
-            &["epochs: must be 1 to 100000", "batch: must be 1 to 65536"],
-        ),
+        (&[("optimizer.learning_rate", "0")], &["optimizer.learning_rate: must be positive", "is 0"]),
+        (&[("optimizer.learning_rate", "-0.1")], &["optimizer.learning_rate", "is -0.1"]),
+        (&[("optimizer.learning_rate", "1e39")], &["optimizer.learning_rate", "finite"]),
+        (&[("optimizer.learning_rate", "NaN")], &["--set optimizer.learning_rate=NaN"]),
+        (&[("optimizer.learning_rate", "inf")], &["--set optimizer.learning_rate=inf"]),
+        (&[("optimizer.momentum", "1")], &["optimizer.momentum: must be at least 0 and below 1, is 1"]),
+        (&[("optimizer.weight_decay", "-1e-4")], &["optimizer.weight_decay"]),
+        (&[("epochs", "0"), ("batch", "0")], &["epochs: must be 1 to 100000", "batch: must be 1 to 65536"]),
         (&[("epochs", "2.5")], &["--set epochs=2.5"]),
         (&[("batch", "-1")], &["--set batch=-1"]),
         (&[("loss_scale", "0")], &["loss_scale: must be positive"]),
         (&[("design", "")], &["design: must name"]),
-        (
-            &[("roles.weights", "e8m0")],
-            &["roles.weights.format", "use a signed format"],
-        ),
-        (
-            &[("roles.weights", "e4m3fm")],
-            &["--set roles.weights=e4m3fm", "did you mean `e4m3fn`"],
-        ),
-        (
-            &[("roles.weights.rounding", "nearest")],
-            &["nearest", "use rne"],
-        ),
-        (
-            &[("roles.weights.overflow", "wrap")],
-            &["--set roles.weights.overflow=wrap"],
-        ),
-        (
-            &[("roles.weights.bias", "5000")],
-            &["roles.weights.bias: must be -1024 to 1024, is 5000"],
-        ),
+        (&[("roles.weights", "e8m0")], &["roles.weights.format", "use a signed format"]),
+        (&[("roles.weights", "e4m3fm")], &["--set roles.weights=e4m3fm", "did you mean `e4m3fn`"]),
+        (&[("roles.weights.rounding", "nearest")], &["nearest", "use rne"]),
+        (&[("roles.weights.overflow", "wrap")], &["--set roles.weights.overflow=wrap"]),
+        (&[("roles.weights.bias", "5000")], &["roles.weights.bias: must be -1024 to 1024, is 5000"]),
         (&[("roles.weigths", "e5m2")], &["did you mean `weights`"]),
-        (
-            &[("roles.weights", "design"), ("roles.weights.bias", "1")],
-            &["no field `bias`"],
-        ),
+        (&[("roles.weights", "design"), ("roles.weights.bias", "1")], &["no field `bias`"]),
         (
             &[("backend", "host")],
-            &[
-                "design: must be left out",
-                "loss_scale: must be 1",
-                "roles.weights.format: `backend: host` computes in fp32",
-                "`e4m3fn`",
-            ],
+            &["design: must be left out", "loss_scale: must be 1", "roles.weights.format: `backend: host` computes in fp32", "`e4m3fn`"],
         ),
     ];
     for (settings, needles) in cases {
         let error = base.with_overrides(settings).unwrap_err().to_string();
         for needle in *needles {
-            assert!(
-                error.contains(needle),
-                "{settings:?}, wanted `{needle}`: {error}"
-            );
+            assert!(error.contains(needle), "{settings:?}, wanted `{needle}`: {error}");
         }
     }
 }
@@ -211,18 +120,9 @@ fn files_are_refused_with_their_place() {
     assert!(Recipe::from_ron("mine.ron", &with("")).is_ok());
     for (text, needles) in [
         (with("losscale: 2,"), ["mine.ron:4:", "losscale"]),
-        (
-            with("roles: (weights: (format: \"e4m3fn\", round: \"rne\")),"),
-            ["mine.ron:4:", "round"],
-        ),
-        (
-            with("roles: (weights: desing),"),
-            ["mine.ron:4:", "\"design\""],
-        ),
-        (
-            with("roles: (weights: \"e99m3\"),"),
-            ["mine.ron:4:", "1 to 11 bits"],
-        ),
+        (with("roles: (weights: (format: \"e4m3fn\", round: \"rne\")),"), ["mine.ron:4:", "round"]),
+        (with("roles: (weights: desing),"), ["mine.ron:4:", "\"design\""]),
+        (with("roles: (weights: \"e99m3\"),"), ["mine.ron:4:", "1 to 11 bits"]),
         (with("loss_scale: NaN,"), ["loss_scale", "is NaN"]),
         (with("loss_scale: inf,"), ["loss_scale", "is inf"]),
         ("(name: \"mine\")".to_owned(), ["mine.ron:1:", "optimizer"]),
@@ -233,11 +133,7 @@ fn files_are_refused_with_their_place() {
             assert!(error.contains(needle), "wanted `{needle}`: {error}");
         }
     }
-    for (name, needle) in [
-        ("fp9", "did you mean `fp8`"),
-        ("quantum", "fp8, fp16, bf16, fp32, fp32-host"),
-        ("absent.ron", "absent.ron: "),
-    ] {
+    for (name, needle) in [("fp9", "did you mean `fp8`"), ("quantum", "fp8, fp16, bf16, fp32, fp32-host"), ("absent.ron", "absent.ron: ")] {
         let error = Recipe::load(name).unwrap_err().to_string();
         assert!(error.contains(needle), "{name}: {error}");
     }
