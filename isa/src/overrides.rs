@@ -112,7 +112,11 @@ pub fn apply<T: Serialize + DeserializeOwned>(what: &str, base: &T, settings: &[
                 }
             }
         }
-        tree = accepted.ok_or_else(|| bad(path, text, first_error.unwrap_or_default()))?;
+        tree = accepted.ok_or_else(|| {
+            let not_finite = text.parse::<f64>().is_ok_and(|x| !x.is_finite());
+            let reason = if not_finite { "a number here must be finite".to_owned() } else { first_error.unwrap_or_default() };
+            bad(path, text, reason)
+        })?;
     }
     T::deserialize(&tree).map_err(|e| bad("", "", e.to_string()))
 }

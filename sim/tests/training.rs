@@ -3,7 +3,7 @@
 use systole::machine::{Engine, Machine};
 use systole_arrays::fast::KernelChoice;
 use systole_isa::device::Device;
-use systole_trainer::data::{self, Dataset};
+use systole_trainer::data::{self, Dataset, Split};
 use systole_trainer::host;
 use systole_trainer::layer::{AvgPool, BatchNorm, Convolution, LayerSpec, Linear, MaxPool, Relu, Tanh, Window};
 use systole_trainer::model::Model;
@@ -123,10 +123,8 @@ fn ticked_and_fast_train_to_the_same_bits() {
     let runs = [Engine::Fast, Engine::Ticked].map(|engine| {
         let design = systole_isa::design::find("fp8-16x16").expect("a built-in design");
         let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
-        let small = Dataset {
-            test: systole_trainer::data::Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() },
-            ..data.clone()
-        };
+        let small =
+            Dataset { test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() }, ..data.clone() };
         let task = Task { model: &model, data: &small, recipe: &recipe, seed: 0 };
         train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run")
     });

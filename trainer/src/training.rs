@@ -19,16 +19,28 @@ use systole_isa::round::encode_f64;
 pub enum RunError {
     /// Model, data and batch do not fit one another.
     #[error(transparent)]
-    Fit(#[from] TrainError),
+    Fit(Box<TrainError>),
     /// Recipe and design do not fit one another.
     #[error(transparent)]
-    Lower(#[from] LowerError),
+    Lower(Box<LowerError>),
     /// The device refused.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A checkpoint does not belong to this run.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+}
+
+impl From<TrainError> for RunError {
+    fn from(error: TrainError) -> Self {
+        Self::Fit(Box::new(error))
+    }
+}
+
+impl From<LowerError> for RunError {
+    fn from(error: LowerError) -> Self {
+        Self::Lower(Box::new(error))
+    }
 }
 
 /// Everything that determines a run, but for the device.

@@ -1,10 +1,10 @@
 //! `systole asm`, `disasm` and `run`: programs as text, as words, and at work.
 
-use super::{Common, gemm::EngineArg, load_design, print_json};
+use super::{Common, gemm::EngineArg, load_design, print_json, refuse};
 use crate::machine::{Engine, Machine};
 use crate::report;
 use clap::Args;
-use miette::{IntoDiagnostic, Result, miette};
+use miette::{Result, miette};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -76,10 +76,10 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
     let program = read(&args.file)?;
     let design = load_design(&args.design, &common.settings()?)?;
     let engine = Engine::from(args.engine);
-    let mut machine = Machine::new(design.clone(), engine, common.kernel()?).into_diagnostic()?;
-    let record = machine.run_with_data(&program, 0).into_diagnostic()?;
+    let mut machine = Machine::new(design.clone(), engine, common.kernel()?).map_err(refuse)?;
+    let record = machine.run_with_data(&program, 0).map_err(|e| miette!("program `{}`: {e}", args.file.display()))?;
     let differing: Vec<String> = if engine.computes_values() {
-        let differences = machine.differences(&program).into_diagnostic()?;
+        let differences = machine.differences(&program).map_err(refuse)?;
         differences
             .iter()
             .map(|d| {

@@ -1,9 +1,9 @@
 //! `systole cost`: what a design costs, or the technology table behind the figures.
 
-use super::{Common, load_design, print_json};
+use super::{Common, load_design, print_json, refuse};
 use crate::energy::{cost_report, table::HOROWITZ_45NM, table_json, table_text, technology};
 use clap::Args;
-use miette::{IntoDiagnostic, Result};
+use miette::Result;
 use std::process::ExitCode;
 
 /// Arguments of `cost`.
@@ -23,7 +23,7 @@ pub struct CostArgs {
 /// Prints the cost of a design, or a table.
 pub fn run(args: &CostArgs, common: &Common) -> Result<ExitCode> {
     if let Some(name) = &args.table {
-        let table = technology(name).into_diagnostic()?;
+        let table = technology(name).map_err(refuse)?;
         if args.json {
             print_json(&table_json(table))
         } else {
@@ -32,7 +32,7 @@ pub fn run(args: &CostArgs, common: &Common) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let design = load_design(&args.design, &common.settings()?)?;
-    let report = cost_report(&design).into_diagnostic()?;
+    let report = cost_report(&design).map_err(refuse)?;
     if args.json {
         print_json(&report.json())
     } else {

@@ -1,13 +1,13 @@
 //! `systole gemm`: one matrix product on the simulated array.
 
-use super::{Common, load_design, print_json};
+use super::{Common, load_design, print_json, refuse};
 use crate::energy;
 use crate::machine::Engine;
 use crate::report;
 use crate::run::gemm::{self, Task};
 use crate::run::operands::{Generator, read_npy, write_npy};
 use clap::{Args, ValueEnum};
-use miette::{IntoDiagnostic, Result, miette};
+use miette::{Result, miette};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -83,7 +83,7 @@ fn parse_shape(text: &str) -> Result<[u32; 3]> {
 /// Runs the product and reports.
 pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     let design = load_design(&args.design, &common.settings()?)?;
-    energy::technology(&design.energy.table).into_diagnostic()?;
+    energy::technology(&design.energy.table).map_err(refuse)?;
     let engine = Engine::from(args.engine);
     let task = match (&args.shape, &args.a, &args.b) {
         (Some(shape), _, _) => {
@@ -96,21 +96,21 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
             if engine.computes_values() { Task::generated(&design, m, n, k, generator) } else { Task::shape(m, n, k) }
         }
         (None, Some(a), Some(b)) => {
-            let c = args.c.as_ref().map(|c| read_npy(c, design.mac.outermost())).transpose().into_diagnostic()?;
-            let a = read_npy(a, design.mac.a).into_diagnostic()?;
-            let b = read_npy(b, design.mac.b).into_diagnostic()?;
-            Task::given(a, b, c).into_diagnostic()?
+            let c = args.c.as_ref().map(|c| read_npy(c, design.mac.outermost())).transpose().map_err(refuse)?;
+            let a = read_npy(a, design.mac.a).map_err(refuse)?;
+            let b = read_npy(b, design.mac.b).map_err(refuse)?;
+            Task::given(a, b, c).map_err(refuse)?
         }
         _ => return Err(miette!("give --shape M,N,K, or both --a and --b")),
     };
     if args.out.is_some() && !engine.computes_values() {
         return Err(miette!("--out needs values, and --engine timing computes none; use --engine fast"));
     }
-    let outcome = gemm::run(&design, &task, engine, common.kernel()?).into_diagnostic()?;
+    let outcome = gemm::run(&design, &task, engine, common.kernel()?).map_err(refuse)?;
     if let (Some(path), Some(d)) = (&args.out, &outcome.d) {
-        write_npy(path, d).into_diagnostic()?;
+        write_npy(path, d).map_err(refuse)?;
     }
-    let account = energy::account(&design, &outcome.record).into_diagnostic()?;
+    let account = energy::account(&design, &outcome.record).map_err(refuse)?;
     if args.json {
         let mut object = json!({
             "design": design.name,

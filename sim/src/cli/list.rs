@@ -1,8 +1,9 @@
 //! `systole list`: what is built in.
 
+use super::refuse;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
-use miette::{IntoDiagnostic, Result};
+use miette::Result;
 use std::process::ExitCode;
 use systole_isa::design::{DESIGNS, find};
 use systole_isa::format::{Format, NAMED};
@@ -46,7 +47,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     if wanted(What::Recipes) {
         let mut table = plain_table(&["recipe", "native design", "summary"]);
         for built_in in RECIPES {
-            let recipe = Recipe::builtin(built_in.name).into_diagnostic()?;
+            let recipe = Recipe::builtin(built_in.name).map_err(refuse)?;
             table.add_row([recipe.name, recipe.design, recipe.summary]);
         }
         sections.push(table.to_string());

@@ -87,10 +87,10 @@ fn load_design(name: &str, settings: &[(String, String)]) -> Result<Design> {
         Some(design) => design,
         None => {
             let text = read_specification("design", name, &DESIGNS.iter().map(|d| d.name).collect::<Vec<_>>())?;
-            Design::from_ron(name, &text).map_err(|e| miette!("{e}"))?
+            Design::from_ron(name, &text).map_err(refuse)?
         }
     };
-    design.with_overrides(settings).map_err(|e| miette!("{e}"))
+    design.with_overrides(settings).map_err(refuse)
 }
 
 /// Text of a specification file; a name that is neither built in nor a file is explained.
@@ -117,6 +117,11 @@ fn read_specification(what: &str, name: &str, known: &[&str]) -> Result<String> 
 fn split_settings(settings: Settings) -> (Settings, Settings) {
     const DESIGN_PARTS: [&str; 9] = ["array", "mac", "modes", "output", "vector", "memory", "energy", "arithmetic", "seed"];
     settings.into_iter().partition(|(path, _)| DESIGN_PARTS.contains(&path.split('.').next().unwrap_or_default()))
+}
+
+/// A refusal whose text already says everything, causes included.
+fn refuse(error: impl std::fmt::Display) -> miette::Report {
+    miette!("{error}")
 }
 
 /// Prints exactly one JSON object on standard output.

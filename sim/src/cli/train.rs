@@ -1,13 +1,13 @@
 //! `systole train`: a network trained through the simulated array.
 
-use super::{Common, gemm::EngineArg, load_design, print_json, split_settings};
+use super::{Common, gemm::EngineArg, load_design, print_json, refuse, split_settings};
 use crate::energy;
 use crate::machine::Engine;
 use crate::report::training::{self as report, Summary};
 use crate::run::train::{self, Directory, Specification};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use miette::{IntoDiagnostic, Result, miette};
+use miette::{Result, miette};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,10 +69,10 @@ fn load(args: &TrainArgs, settings: &[(String, String)]) -> Result<Loaded> {
     if let Some(epochs) = args.epochs {
         settings.push(("epochs".to_owned(), epochs.to_string()));
     }
-    let recipe = Recipe::load(args.recipe.as_deref().unwrap_or("fp8")).into_diagnostic()?;
-    let recipe = recipe.with_overrides(&settings).into_diagnostic()?;
-    let data = data::load(args.data.as_deref().unwrap_or("digits"), args.limit).into_diagnostic()?;
-    let model = Model::builtin(args.model.as_deref().unwrap_or("mlp"), data.shape, data.classes).into_diagnostic()?;
+    let recipe = Recipe::load(args.recipe.as_deref().unwrap_or("fp8")).map_err(refuse)?;
+    let recipe = recipe.with_overrides(&settings).map_err(refuse)?;
+    let data = data::load(args.data.as_deref().unwrap_or("digits"), args.limit).map_err(refuse)?;
+    let model = Model::builtin(args.model.as_deref().unwrap_or("mlp"), data.shape, data.classes).map_err(refuse)?;
     Ok(Loaded { recipe, model, data })
 }
 
@@ -100,7 +100,7 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
         return host_only(args, &loaded);
     }
     let design = load_design(args.design.as_deref().unwrap_or(&recipe.design), &design_settings)?;
-    energy::technology(&design.energy.table).into_diagnostic()?;
+    energy::technology(&design.energy.table).map_err(refuse)?;
     let engine = match args.engine {
         Some(EngineArg::Timing) => return Err(miette!("--engine timing computes no values, and training needs them; use fast or ticked")),
         Some(engine) => Engine::from(engine),
@@ -130,8 +130,8 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
             )),
         });
         bar.finish_and_clear();
-        let outcome = outcome.into_diagnostic()?;
-        let reference = train::reference(&spec).into_diagnostic()?;
+        let outcome = outcome.map_err(refuse)?;
+        let reference = train::reference(&spec).map_err(refuse)?;
         let summary = Summary { spec, outcome, reference };
         if let Some(d) = &directory {
             let path = d.path.join("report.json");
@@ -155,7 +155,7 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
 fn host_only(args: &TrainArgs, loaded: &Loaded) -> Result<ExitCode> {
     let Loaded { recipe, model, data } = loaded;
     let hyper = recipe.hyperparameters(args.seed);
-    let run = systole_trainer::host::train(model, data, &hyper, |_, _| ()).into_diagnostic()?;
+    let run = systole_trainer::host::train(model, data, &hyper, |_, _| ()).map_err(refuse)?;
     let accuracy = run.epochs.last().map_or(0.0, |e| e.test_accuracy);
     if args.json {
         print_json(&json!({

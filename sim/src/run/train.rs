@@ -49,7 +49,7 @@ pub struct Directory {
 pub enum TrainError {
     /// Trainer, device or checkpoint.
     #[error(transparent)]
-    Run(Box<RunError>),
+    Run(#[from] RunError),
     /// The reference.
     #[error(transparent)]
     Reference(#[from] host::TrainError),
@@ -79,12 +79,6 @@ pub enum TrainError {
         /// The directory.
         path: PathBuf,
     },
-}
-
-impl From<RunError> for TrainError {
-    fn from(error: RunError) -> Self {
-        Self::Run(Box::new(error))
-    }
 }
 
 /// A finished run.

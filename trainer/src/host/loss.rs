@@ -13,7 +13,7 @@ pub struct Loss<T> {
     pub gradient: Matrix<T>,
 }
 
-/// Loss of `logits` \[batch\]\[classes\] for the given classes.
+/// Loss of `logits` `[batch][classes]` for the given classes.
 ///
 /// # Panics
 /// If a label is not below the number of classes.

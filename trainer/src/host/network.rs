@@ -23,7 +23,7 @@ pub struct Trace<T> {
 }
 
 impl<T> Trace<T> {
-    /// The logits, \[batch\]\[classes\].
+    /// The logits, `[batch][classes]`.
     pub fn logits(&self) -> &Matrix<T> {
         &self.activations[self.activations.len() - 1]
     }

@@ -5,7 +5,7 @@ use super::{Backward, Following, Gradients, Parameter, Shape, ShapeError, Window
 use crate::host::{Matrix, Real, product_with_transposed};
 
 /// A convolution (cross-correlation, as the field has it) with a square kernel; its weights
-/// are the matrix [(kernel row, kernel column, input channel)][output channel].
+/// are the matrix `[(kernel row, kernel column, input channel)][output channel]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Convolution {
     /// Number of output channels.
@@ -55,7 +55,7 @@ impl Convolution {
         }
     }
 
-    /// Each window as a row: [(n, output row, output column)][(kernel row, kernel column, channel)].
+    /// Each window as a row: `[(n, output row, output column)][(kernel row, kernel column, channel)]`.
     fn im2col<T: Real>(&self, input: Shape, x: &Matrix<T>) -> Matrix<T> {
         let images = x.rows / input.positions();
         let mut columns = Matrix::zeros(images * self.positions(input), self.reduction(input));

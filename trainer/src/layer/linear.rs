@@ -3,7 +3,7 @@
 use super::{Backward, Following, Gradients, Initial, Parameter, Shape, ShapeError};
 use crate::host::{Matrix, Real, product, product_of_transposed, product_with_transposed};
 
-/// A linear layer; its weights are the matrix \[in\]\[out\].
+/// A linear layer; its weights are the matrix `[in][out]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Linear {
     /// Number of outputs.
@@ -39,7 +39,7 @@ impl Linear {
     }
 }
 
-/// Parameters of y = x W + b with W \[rows\]\[columns\].
+/// Parameters of y = x W + b with W `[rows][columns]`.
 pub(super) fn weight_and_bias(rows: usize, columns: usize, bound: f32, bias: bool) -> Vec<Parameter> {
     let weight = Parameter { name: "weight", rows, columns, initial: Initial::Uniform(bound) };
     std::iter::once(weight).chain(bias.then(|| Parameter::vector("bias", columns, 0.0))).collect()

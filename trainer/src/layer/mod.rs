@@ -1,7 +1,7 @@
 //! Layers: the shape each gives, the parameters it owns, and its work forward and backward.
 //!
 //! Activations of a batch of n images of height h, width w and c channels are the row-major
-//! matrix [(n, h, w)][c]. So a linear layer after [`LayerSpec::Flatten`] reads [n][features]
+//! matrix `[(n, h, w)][c]`. So a linear layer after [`LayerSpec::Flatten`] reads `[n][features]`
 //! and flattening moves nothing. One file per idea holds the shape rule beside the host
 //! reference of forward and backward.
 

@@ -46,8 +46,8 @@ impl Tensor {
         self.with(0, self.cols, self.rows, layout)
     }
 
-    /// A convolution's weights [(ky, kx, c)][o] turned by half a turn for the error product:
-    /// [(ky', kx', o)][c] with ky' and kx' counted from the kernel's end.
+    /// A convolution's weights `[(ky, kx, c)][o]` turned by half a turn for the error product:
+    /// `[(ky', kx', o)][c]` with ky' and kx' counted from the kernel's end.
     pub(super) const fn turned(self, kernel: usize, channels: usize) -> TensorView {
         let positions = kernel * kernel;
         let layout =

@@ -99,11 +99,11 @@ pub struct Compiled {
     pub step: Program,
     /// One evaluation batch: forward only.
     pub evaluate: Program,
-    /// Images of a batch, [(n, h, w)][c], in the vector role's format.
+    /// Images of a batch, `[(n, h, w)][c]`, in the vector role's format.
     pub images: Tensor,
-    /// One-hot labels, [n][classes], in the vector role's format.
+    /// One-hot labels, `[n][classes]`, in the vector role's format.
     pub labels: Tensor,
-    /// Logits, [n][classes].
+    /// Logits, `[n][classes]`.
     pub logits: Tensor,
     /// Mean loss of the last training step, one element.
     pub loss: Tensor,
