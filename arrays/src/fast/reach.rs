@@ -71,7 +71,6 @@ impl Sums {
         let n = count as f64;
         let lsb = start.lsb.min(addend.lsb);
         let total = start.max + n * addend.max;
-        let never_tiny = lsb >= rounder.harmless_lsb();
         let fits = Reach { max: total, lsb, ..Reach::ZERO }.spans(rounder.precision as i32);
         let rounds = lsb < rounder.min_quantum || (rounder.floating && !fits);
         let bound = if !rounds {
@@ -90,6 +89,9 @@ impl Sums {
         let plain = !start.special && !addend.special;
         // Where infinities become the largest value, sums reach it whatever the finite values.
         let bounded = bound <= rounder.max && (plain || rounder.infinite.iter().all(|x| !x.is_finite()));
+        // What overflows becomes the largest value, whose last bit may lie below the addends'.
+        let lsb = if bounded { lsb } else { lsb.min(rounder.max_lsb) };
+        let never_tiny = lsb >= rounder.harmless_lsb();
         let reach = Reach {
             max: if bounded { bound } else { rounder.max.max(rounder.min_size) },
             lsb: lsb.max(rounder.min_quantum),

@@ -35,6 +35,8 @@ pub(super) struct Rounder {
     pub min_quantum: i32,
     /// The largest finite value.
     pub max: f64,
+    /// The largest and the lowest finite value are multiples of 2^max_lsb.
+    pub max_lsb: i32,
     /// Size of the lowest finite value.
     pub min_size: f64,
     /// False where tiny values have no quantum of their own (no subnormals).
@@ -86,6 +88,7 @@ impl Rounder {
                     precision: fixed.width - 1,
                     min_quantum: quantum,
                     max,
+                    max_lsb: quantum,
                     min_size,
                     gradual: true,
                     floating: false,
@@ -139,6 +142,7 @@ impl Rounder {
                     precision,
                     min_quantum: float.min_quantum_exponent(),
                     max,
+                    max_lsb: high - float.mantissa_bits as i32,
                     min_size: max,
                     gradual: float.subnormals == Subnormals::Gradual,
                     floating: true,

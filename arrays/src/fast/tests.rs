@@ -404,6 +404,27 @@ fn far_addends_break_ties() {
     }
 }
 
+/// Sums that saturate get bits their addends never had, which the next level rounds.
+#[test]
+fn saturated_sums_have_a_last_bit_of_their_own() {
+    for (accumulator, outer) in
+        [("fx24.6", "int32"), ("fx12.5", "int16"), ("int16", "e6m5"), ("fp16", "e8m3"), ("e4m3fn", "e5m2"), ("fx24.6", "fx12.-6")]
+    {
+        for overflow in [Overflow::Saturate, Overflow::Ieee] {
+            let mode = MacMode { overflow, chunk: Some(2), outer: Some(format(outer)), ..mode("int8", "e4m3fn", accumulator) };
+            let (m, n, k) = (9, 18, 6);
+            let problem = Problem {
+                shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
+                a: testing::codes(mode.a, m * k, Pattern::Uniform, 1),
+                b: testing::codes(mode.b, k * n, Pattern::Moderate, 2),
+                c: None,
+                setup: Setup { bias_b: -9, ..setup(mode) },
+            };
+            Ran::default().check_large(&problem);
+        }
+    }
+}
+
 /// Infinite operands among small ones: what saturates, is NaN or stays infinite stays so.
 #[test]
 fn infinite_operands_under_every_policy() {
