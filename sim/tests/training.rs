@@ -131,3 +131,21 @@ fn ticked_and_fast_train_to_the_same_bits() {
     assert_eq!(runs[0].weights, runs[1].weights);
     assert_eq!(runs[0].progress, runs[1].progress);
 }
+
+/// A narrow accumulator breaks training, and the same accumulator in chunks repairs it.
+#[test]
+fn chunks_repair_training_on_a_narrow_accumulator() {
+    let data = data::load("digits", None).expect("embedded data");
+    let model = Model::builtin("mlp", data.shape, data.classes).expect("a model");
+    let accuracy = |name: &str| {
+        let recipe = Recipe::builtin(name).expect("a recipe").with_overrides(&[("epochs", "6")]).expect("settings");
+        let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+        let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+        let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
+        let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+        run.progress.epochs.last().map_or(0.0, |e| e.test_accuracy)
+    };
+    let (broken, repaired, wide) = (accuracy("narrow"), accuracy("narrow-chunked"), accuracy("fp8"));
+    assert!(broken < wide - 0.05, "{broken} {wide}");
+    assert!((repaired - wide).abs() < 0.015, "{repaired} {wide}");
+}

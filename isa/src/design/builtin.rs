@@ -22,6 +22,8 @@ macro_rules! designs {
 designs![
     "fp8-16x16",
     "e6m9-16x16",
+    "narrow-16x16",
+    "narrow-chunked-16x16",
     "bf16-16x16",
     "fp16-16x16",
     "fp32-16x16",

@@ -77,7 +77,7 @@ macro_rules! recipes {
     };
 }
 
-recipes!["fp8", "fp16", "bf16", "fp32", "fp32-host"];
+recipes!["fp8", "fp16", "bf16", "fp32", "narrow", "narrow-chunked", "fp32-host"];
 
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
