@@ -302,8 +302,8 @@ impl<'a> Prepared<'a> {
                 self.product_bits, accumulator.precision
             ));
         }
-        if self.finite.addend.lsb < -149 {
-            return Err("products reach below binary32".to_owned());
+        if self.finite.addend.lsb < -149 || self.finite.addend.max >= power_of_two(126) {
+            return Err("products are not in binary32's range".to_owned());
         }
         kernel.way(&self.finite).map(|_| kernel).ok_or_else(|| "these operands may overflow or underflow".to_owned())
     }

@@ -404,6 +404,32 @@ fn far_addends_break_ties() {
     }
 }
 
+/// Sums that binary32 would round to the smallest normal value, or beyond its own range.
+#[test]
+fn binary32_carries_neither_hidden_underflow_nor_its_own_overflow() {
+    let before = MacMode { tininess: Tininess::Before, ..mode("bf16", "e5m2", "fp16") };
+    let smallest = 2f64.powi(-14);
+    // (a, b) pairs in order of k: the smallest normal value less a little, then far overflow.
+    let chains =
+        [[(smallest, 1.0), (-(2f64.powi(-50)), 1.0)], [(-smallest, 1.0), (2f64.powi(-48), 1.5)], [(2f64.powi(125), 32768.0), (1.0, 1.0)]];
+    for tininess in [Tininess::Before, Tininess::After] {
+        for chain in chains {
+            let mode = MacMode { tininess, ..before.clone() };
+            let problem = Problem {
+                shape: Shape { m: 1, n: 1, k: 2 },
+                a: Codes::from_fn(mode.a, 2, |i| encode_f64(mode.a, chain[i].0)),
+                b: Codes::from_fn(mode.b, 2, |i| encode_f64(mode.b, chain[i].1)),
+                c: None,
+                setup: setup(mode),
+            };
+            let (values, _) = gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Scalar);
+            let flagged = values.activity.accumulator_overflows + values.activity.accumulator_underflows;
+            assert_eq!(flagged, u64::from(tininess == Tininess::Before || chain[0].0 > 1.0));
+            Ran::default().check_large(&problem);
+        }
+    }
+}
+
 /// Sums that saturate get bits their addends never had, which the next level rounds.
 #[test]
 fn saturated_sums_have_a_last_bit_of_their_own() {

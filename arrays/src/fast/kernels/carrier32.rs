@@ -15,7 +15,7 @@ use super::super::rounder::{Counts, Rounder};
 use super::super::simd::{Lanes32, Work};
 use super::{Kernel, Tile};
 use std::ops::Range;
-use systole_isa::format::{Format, Subnormals};
+use systole_isa::format::Format;
 use systole_isa::round::Tininess;
 
 /// The kernel.
@@ -23,8 +23,11 @@ pub(in super::super) struct Carrier32<S> {
     simd: S,
     rounder: Rounder,
     constants: Scalars,
-    /// True if the format's own quanta and overflow threshold lie well inside binary32.
-    wide: bool,
+    /// True if the highest binades can be rounded, so that overflow can be seen.
+    rounds_high: bool,
+    /// True if tiny sums can be told: a sum that the first rounding moves up to the smallest
+    /// normal value was tiny before rounding, but not after it.
+    tells_tiny: bool,
 }
 
 /// Lane constants before they are spread.
@@ -60,7 +63,8 @@ impl<S: Lanes32> Carrier32<S> {
         if float.min_exponent() < -126 || top > 127 {
             return None;
         }
-        let wide = top <= ceiling && (float.min_exponent() >= -100 || float.subnormals == Subnormals::None);
+        let rounds_high = top <= ceiling;
+        let tells_tiny = float.min_exponent() >= -100 && rounder.tininess == Tininess::After;
         let power = |exponent: i32| super::super::rounder::power_of_two(exponent) as f32;
         let normal = power(float.min_exponent());
         let constants = Scalars {
@@ -69,16 +73,13 @@ impl<S: Lanes32> Carrier32<S> {
             high: power(top.min(ceiling)),
             max: rounder.max as f32,
             normal,
-            tiny: match rounder.tininess {
-                Tininess::Before => normal,
-                // Half a step below the smallest normal already rounds up to it.
-                Tininess::After => normal * (1.0 - power(-mantissa_bits - 2)),
-            },
+            // Half a step below the smallest normal value already rounds up to it.
+            tiny: normal * (1.0 - power(-mantissa_bits - 2)),
             overflowed: rounder.overflowed.map(|x| x as f32),
             infinite: rounder.infinite.map(|x| x as f32),
             keeps_negative_zero: rounder.keeps_negative_zero,
         };
-        Some(Self { simd, rounder: rounder.clone(), constants, wide })
+        Some(Self { simd, rounder: rounder.clone(), constants, rounds_high, tells_tiny })
     }
 }
 
@@ -89,7 +90,8 @@ impl<S: Lanes32> Kernel for Carrier32<S> {
 
     fn way(&self, knowledge: &Knowledge) -> Option<Way> {
         let sums = &knowledge.inner;
-        let in_range = self.wide || (sums.bounded && sums.never_tiny && sums.reach.max <= f64::from(self.constants.high));
+        let in_range = (self.rounds_high || (sums.bounded && sums.reach.max <= f64::from(self.constants.high)))
+            && (self.tells_tiny || sums.never_tiny);
         if in_range && sums.bounded && sums.never_tiny && sums.plain && !knowledge.start.negative_zero {
             return Some(Way::Proved);
         }
