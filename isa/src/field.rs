@@ -1,6 +1,6 @@
 //! Instruction fields: how each kind of operand packs into bits and reads as text.
 
-use crate::format::{FixedFormat, FloatFormat, Format, Specials, Subnormals};
+use crate::format::{FixedFormat, FloatFormat, Format, PositFormat, Specials, Subnormals};
 use crate::round::{NoInfinity, Overflow, Rounding};
 use crate::view::Space;
 
@@ -209,7 +209,9 @@ macro_rules! words {
 
 words! {
     Space: 1 "memory" { 0 "dram" Space::Dram, 1 "spm" Space::Scratchpad },
-    Overflow: 1 "overflow policy" { 0 "ieee" Overflow::Ieee, 1 "saturate" Overflow::Saturate },
+    Overflow: 2 "overflow policy" {
+        0 "ieee" Overflow::Ieee, 1 "saturate" Overflow::Saturate, 2 "propagate" Overflow::Propagate, 3 "infinity" Overflow::Infinity
+    },
     NoInfinity: 1 "stand-in for infinity" { 0 "nan" NoInfinity::Nan, 1 "max" NoInfinity::Max },
 }
 
@@ -247,8 +249,9 @@ const SPECIALS: [Specials; 8] =
 impl Field for Format {
     const BITS: u32 = 34;
 
-    /// Bit 0 tells float (0) from fixed (1). Float: signed, exponent width (4), mantissa
-    /// width (6), bias (16), subnormals, specials (3). Fixed: width (7), fraction bits (16).
+    /// Bit 0 tells float (0) from the others (1). Float: signed, exponent width (4), mantissa
+    /// width (6), bias (16), subnormals, specials (3). The others: width (7), fraction bits or
+    /// the posit's exponent width (16), kind (2): fixed, posit, quire.
     fn pack(&self) -> u128 {
         match self {
             Self::Float(f) => {
@@ -260,14 +263,22 @@ impl Field for Format {
                     | ((f.subnormals == Subnormals::None) as u128) << 28
                     | specials << 29
             }
-            Self::Fixed(f) => 1 | u128::from(f.width) << 1 | (f.fraction_bits as u16 as u128) << 8,
+            Self::Fixed(f) => Self::pack_other(0, f.width, f.fraction_bits),
+            Self::Posit(p) => Self::pack_other(1, p.width, p.exponent_bits as i32),
+            Self::Quire(f) => Self::pack_other(2, f.width, f.fraction_bits),
         }
     }
 
     fn unpack(bits: u128) -> Result<Self, FieldError> {
         let sixteen = |low: u32| i32::from((bits >> low) as u16 as i16);
         let format = if bits & 1 == 1 {
-            Self::Fixed(FixedFormat { width: (bits >> 1 & 0x7f) as u32, fraction_bits: sixteen(8) })
+            let width = (bits >> 1 & 0x7f) as u32;
+            let fixed = FixedFormat { width, fraction_bits: sixteen(8) };
+            match bits >> 24 & 3 {
+                0 => Self::Fixed(fixed),
+                1 => Self::Posit(PositFormat { width, exponent_bits: sixteen(8) as u32 }),
+                _ => Self::Quire(fixed),
+            }
         } else {
             Self::Float(FloatFormat {
                 signed: bits >> 1 & 1 == 1,
@@ -281,7 +292,8 @@ impl Field for Format {
         // A record outside the grammar has no name; checking widths first keeps `Display` total.
         let sane = match format {
             Self::Float(f) => (1..=11).contains(&f.exponent_bits) && f.mantissa_bits <= 52,
-            Self::Fixed(f) => (2..=64).contains(&f.width),
+            Self::Fixed(f) | Self::Quire(f) => (2..=64).contains(&f.width),
+            Self::Posit(p) => (3..=32).contains(&p.width) && p.exponent_bits <= 3,
         };
         if sane && format.to_string().parse() == Ok(format) && format.pack() == bits {
             Ok(format)
@@ -291,10 +303,20 @@ impl Field for Format {
     }
 
     fn parse(text: &str) -> Result<Self, FieldError> {
-        text.parse().map_err(|e| FieldError(format!("{e}")))
+        let format: Self = text.parse().map_err(|e| FieldError(format!("{e}")))?;
+        if format.is_wide() {
+            return Err(FieldError(format!("`{format}` is wider than the 64 bits a code in memory can have")));
+        }
+        Ok(format)
     }
 
     fn print(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Format {
+    const fn pack_other(kind: u128, width: u32, fraction_bits: i32) -> u128 {
+        1 | (width as u128) << 1 | (fraction_bits as u16 as u128) << 8 | kind << 24
     }
 }

@@ -32,9 +32,11 @@ pub enum OverrideError {
     },
 }
 
-/// RON with `Some(..)` left implicit, as every file of ours is read.
+/// RON with `Some(..)` and the inner parentheses of `variant((..))` left implicit, as every
+/// file of ours is read.
 pub fn ron_options() -> ron::Options {
-    ron::Options::default().with_default_extension(ron::extensions::Extensions::IMPLICIT_SOME)
+    use ron::extensions::Extensions;
+    ron::Options::default().with_default_extension(Extensions::IMPLICIT_SOME | Extensions::UNWRAP_VARIANT_NEWTYPES)
 }
 
 /// Splits `PATH=VALUE`; `None` without an equals sign or with an empty path.

@@ -5,7 +5,7 @@
 //! overflow, as IEEE 754-2019 section 7.4 and OCP OFP8 section 5.2 ask.
 
 use crate::exact::{Exact, shift_right_jam};
-use crate::format::{Decoded, FixedFormat, FloatFormat, Format, Specials, Subnormals};
+use crate::format::{Decoded, FixedFormat, FloatFormat, Format, PositFormat, Specials, Subnormals};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -107,8 +107,31 @@ pub enum Overflow {
     /// Where there is no infinity, [`NoInfinity`] decides. Two's-complement formats wrap.
     #[default]
     Ieee,
-    /// The largest finite value, infinite inputs included. NaN stays NaN.
+    /// The largest finite value, infinite inputs included (P3109 SatFinite). NaN stays NaN.
     Saturate,
+    /// The largest finite value, but infinite inputs stay infinite (P3109 SatPropagate).
+    Propagate,
+    /// Infinity in every rounding mode (P3109 OvfInf; what tensor cores that truncate do).
+    /// Two's-complement formats wrap.
+    Infinity,
+}
+
+impl Overflow {
+    /// True if a finite result out of range becomes the nearest finite value.
+    pub const fn saturates(self) -> bool {
+        matches!(self, Self::Saturate | Self::Propagate)
+    }
+}
+
+/// The code a NaN result is written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NanCode {
+    /// The format's canonical NaN.
+    #[default]
+    Canonical,
+    /// Positive with every bit below the sign set, where that is a NaN: NVIDIA tensor cores.
+    AllOnes,
 }
 
 /// What stands for infinity in a format that has none, under [`Overflow::Ieee`].
@@ -173,6 +196,8 @@ pub struct Policy {
     pub subnormals: SubnormalPolicy,
     /// Detection of tininess.
     pub tininess: Tininess,
+    /// Code of NaN results.
+    pub nan: NanCode,
 }
 
 impl Policy {
@@ -187,6 +212,17 @@ impl Policy {
             no_infinity: NoInfinity::Nan,
             subnormals: SubnormalPolicy::Gradual,
             tininess: Tininess::After,
+            nan: NanCode::Canonical,
+        }
+    }
+
+    /// The NaN this policy writes in `format`, if it has one.
+    pub const fn nan(self, format: Format) -> Option<u64> {
+        match (self.nan, format) {
+            (NanCode::AllOnes, Format::Float(f)) if matches!(f.specials, Specials::Ieee) && f.mantissa_bits > 0 => {
+                Some((1 << f.magnitude_bits()) - 1)
+            }
+            _ => format.canonical_nan(),
         }
     }
 
@@ -284,7 +320,8 @@ const fn overflow_code(format: FloatFormat, negative: bool, policy: Policy) -> u
     let sign = if negative { format.sign_code() } else { 0 };
     let max = format.max_finite_magnitude() | sign;
     let to_infinity = match policy.overflow {
-        Overflow::Saturate => false,
+        Overflow::Saturate | Overflow::Propagate => false,
+        Overflow::Infinity => true,
         Overflow::Ieee => match policy.rounding {
             Rounding::Rne | Rounding::Rmm | Rounding::Sr(_) => true,
             Rounding::Rtz | Rounding::Rod => false,
@@ -301,8 +338,8 @@ const fn infinity_code(format: FloatFormat, negative: bool, policy: Policy) -> u
     let sign = if negative { format.sign_code() } else { 0 };
     match (policy.overflow, format.infinity_magnitude()) {
         (Overflow::Saturate, _) => format.max_finite_magnitude() | sign,
-        (Overflow::Ieee, Some(infinity)) => infinity | sign,
-        (Overflow::Ieee, None) => match (policy.no_infinity, format.canonical_nan()) {
+        (_, Some(infinity)) => infinity | sign,
+        (_, None) => match (policy.no_infinity, policy.nan(Format::Float(format))) {
             (NoInfinity::Nan, Some(nan)) => nan,
             _ => format.max_finite_magnitude() | sign,
         },
@@ -312,7 +349,7 @@ const fn infinity_code(format: FloatFormat, negative: bool, policy: Policy) -> u
 const fn encode_float(format: FloatFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
     let negative = value.negative;
     if negative && !format.signed && value.significand != 0 {
-        let code = match format.canonical_nan() {
+        let code = match policy.nan(Format::Float(format)) {
             Some(nan) => nan,
             None => 0,
         };
@@ -418,8 +455,8 @@ const fn encode_fixed(format: FixedFormat, value: Exact, policy: Policy, random:
             ((kept + away as u128) as u64, discarded != 0)
         };
         let code = match policy.overflow {
-            Overflow::Saturate => Format::Fixed(format).max_finite(value.negative),
-            Overflow::Ieee => format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 }),
+            Overflow::Saturate | Overflow::Propagate => Format::Fixed(format).max_finite(value.negative),
+            Overflow::Ieee | Overflow::Infinity => format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 }),
         };
         return (code, if inexact { Flags(Flags::OVERFLOW.0 | Flags::INEXACT.0) } else { Flags::OVERFLOW });
     }
@@ -430,8 +467,8 @@ const fn encode_fixed(format: FixedFormat, value: Exact, policy: Policy, random:
     let flags = if inexact { Flags::INEXACT } else { Flags::NONE };
     if magnitude > limit {
         let code = match policy.overflow {
-            Overflow::Saturate => Format::Fixed(format).max_finite(value.negative),
-            Overflow::Ieee => {
+            Overflow::Saturate | Overflow::Propagate => Format::Fixed(format).max_finite(value.negative),
+            Overflow::Ieee | Overflow::Infinity => {
                 let low = magnitude as u64;
                 format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 })
             }
@@ -440,6 +477,52 @@ const fn encode_fixed(format: FixedFormat, value: Exact, policy: Policy, random:
     }
     let low = magnitude as u64;
     (format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 }), flags)
+}
+
+/// As [`encode_fixed`], but the most negative code means NaR: saturation stops short of it,
+/// and a sum that wraps onto it is NaR.
+const fn encode_quire(format: FixedFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    let (code, flags) = encode_fixed(format, value, policy, random);
+    let nar = format.code(format.min_integer());
+    if code == nar && policy.overflow.saturates() {
+        return (Format::Quire(format).max_finite(true), Flags(flags.0 | Flags::OVERFLOW.0));
+    }
+    (code, flags)
+}
+
+/// Rounding of posits takes place in the string of bits: the number is written with as many
+/// bits as it needs, and nu is what follows bit n read as a binary fraction, exponent bits
+/// included. So every mode is defined, and rne is the standard's rounding. No number rounds
+/// to zero or NaR, in any mode: beyond maxpos and below minpos those two are the result.
+const fn encode_posit(format: PositFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    /// Fraction bits looked at; the rest is jammed into the last.
+    const FRACTION: u32 = 120;
+    if value.significand == 0 {
+        return (0, Flags::NONE);
+    }
+    let exponent = value.magnitude_exponent();
+    let regime = exponent >> format.exponent_bits;
+    let steps = format.width as i32 - 2;
+    let lowest_of_top = if value.significand.is_power_of_two() { exponent == format.max_exponent() } else { false };
+    let (magnitude, flags) = if regime >= steps {
+        let flags = if lowest_of_top { Flags::NONE } else { Flags(Flags::OVERFLOW.0 | Flags::INEXACT.0) };
+        (format.max_code(), flags)
+    } else if regime < -steps {
+        (1, Flags(Flags::UNDERFLOW.0 | Flags::INEXACT.0))
+    } else {
+        // 1..10 for regimes from 0 upward, 0..01 below.
+        let (regime_bits, regime_width) =
+            if regime >= 0 { ((2u64 << (regime + 1) as u32) - 2, regime as u32 + 2) } else { (1, (1 - regime) as u32) };
+        let fraction = value.significand << value.significand.leading_zeros() << 1;
+        let low_exponent = (exponent - (regime << format.exponent_bits)) as u128;
+        let tail = low_exponent << FRACTION | shift_right_jam(fraction, 128 - FRACTION as i32);
+        let dropped = format.exponent_bits + FRACTION + regime_width + 1 - format.width;
+        let kept = regime_bits << (format.width - 1 - regime_width) | (tail >> dropped) as u64;
+        let discarded = tail & ((1 << dropped) - 1);
+        let away = discarded != 0 && rounds_away(policy.rounding, value.negative, kept & 1 == 1, discarded, dropped, random);
+        (kept + away as u64, if discarded != 0 { Flags::INEXACT } else { Flags::NONE })
+    };
+    (if value.negative { format.negate(magnitude) } else { magnitude }, flags)
 }
 
 /// Rounds an exact finite value to `format`: its code and the exceptions raised.
@@ -451,26 +534,34 @@ pub const fn encode(format: Format, value: Exact, policy: Policy, random: u64) -
     match format {
         Format::Float(f) => encode_float(f, value, policy, random),
         Format::Fixed(f) => encode_fixed(f, value, policy, random),
+        Format::Quire(f) => encode_quire(f, value, policy, random),
+        Format::Posit(p) => encode_posit(p, value, policy, random),
     }
 }
 
 /// Rounds any decoded value, NaN and infinities included, to `format`.
 ///
-/// NaN becomes the canonical NaN; where the format has none it becomes the largest positive
+/// NaN becomes the policy's NaN; where the format has none it becomes the largest positive
 /// value (two's complement: 0) and raises invalid. An infinity keeps its sign where the
-/// format has infinities; elsewhere [`Policy::no_infinity`] decides, and two's complement
-/// takes its extreme value and raises invalid.
+/// format has infinities; elsewhere [`Policy::no_infinity`] decides, two's complement
+/// takes its extreme value and raises invalid, and posits and quires take NaR.
 pub const fn encode_decoded(format: Format, value: Decoded, policy: Policy, random: u64) -> (u64, Flags) {
     match (value, format) {
         (Decoded::Finite(x), _) => encode(format, x, policy, random),
-        (Decoded::Nan, Format::Float(f)) => match f.canonical_nan() {
+        (Decoded::Nan, Format::Float(f)) => match policy.nan(format) {
             Some(nan) => (nan, Flags::NONE),
             None => (f.max_finite_magnitude(), Flags::INVALID),
         },
         (Decoded::Nan, Format::Fixed(_)) => (0, Flags::INVALID),
+        (Decoded::Nan | Decoded::Infinite { .. }, Format::Quire(f)) => (f.code(f.min_integer()), Flags::NONE),
+        (Decoded::Nan, Format::Posit(p)) => (p.nar(), Flags::NONE),
+        (Decoded::Infinite { negative }, Format::Posit(p)) => match policy.overflow {
+            Overflow::Saturate => (format.max_finite(negative), Flags::NONE),
+            _ => (p.nar(), Flags::NONE),
+        },
         (Decoded::Infinite { negative }, Format::Float(f)) => {
             if negative && !f.signed {
-                let code = match f.canonical_nan() {
+                let code = match policy.nan(format) {
                     Some(nan) => nan,
                     None => 0,
                 };

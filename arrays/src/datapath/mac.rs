@@ -82,7 +82,7 @@ fn add(format: Format, accumulator: u64, addend: Decoded, policy: Policy, random
         (infinite @ Decoded::Infinite { .. }, _) | (_, infinite @ Decoded::Infinite { .. }) => (infinite, Flags::NONE),
         (Decoded::Finite(x), Decoded::Finite(y)) => {
             let y = match format {
-                Format::Fixed(fixed) if policy.overflow == Overflow::Ieee => drop_wrapped_bits(fixed, y),
+                Format::Fixed(fixed) | Format::Quire(fixed) if !policy.overflow.saturates() => drop_wrapped_bits(fixed, y),
                 _ => y,
             };
             (Decoded::Finite(x.add(y, policy.rounding.cancels_to_negative_zero())), Flags::NONE)

@@ -33,10 +33,10 @@ use crate::problem::{Operands, Setup, Shape, Values};
 use std::fmt;
 use std::str::FromStr;
 use systole_isa::codes::Codes;
-use systole_isa::design::Product;
+use systole_isa::design::{EntropySource, Product, Scaling, Unit};
 use systole_isa::device::Activity;
 use systole_isa::format::Format;
-use systole_isa::round::SubnormalPolicy;
+use systole_isa::round::{NanCode, SubnormalPolicy};
 
 /// Which kernels may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -179,7 +179,8 @@ struct Prepared<'a> {
 const fn significant_bits(format: Format) -> u32 {
     match format {
         Format::Float(f) => f.precision(),
-        Format::Fixed(f) => f.width - 1,
+        Format::Fixed(f) | Format::Quire(f) => f.width - 1,
+        Format::Posit(p) => p.precision(),
     }
 }
 
@@ -189,6 +190,18 @@ impl<'a> Prepared<'a> {
         let mode = problem.mac.mode();
         let policy = mode.policy();
         let (m, n, k) = (problem.shape.m as usize, problem.shape.n as usize, problem.shape.k as usize);
+        if mode.unit != Unit::Chain {
+            return Err("the PE is an n-term unit".to_owned());
+        }
+        if mode.scale != Scaling::None {
+            return Err("operands have block scales".to_owned());
+        }
+        if mode.nan != NanCode::Canonical {
+            return Err("NaNs are not canonical".to_owned());
+        }
+        if mode.entropy != EntropySource::Counter && mode.rounding.random_bits() > 0 {
+            return Err("random bits come from shift registers".to_owned());
+        }
         if m == 0 || n == 0 || k == 0 {
             return Err("there are no products".to_owned());
         }

@@ -41,8 +41,8 @@ impl Packer {
                     infinity: f64::from_bits(f.infinity_magnitude().unwrap_or(0)),
                 }
             }
-            // Codes of fixed point are made one by one.
-            Format::Fixed(_) => {
+            // Codes of fixed point are made one by one; posits and quires never come here.
+            Format::Fixed(_) | Format::Posit(_) | Format::Quire(_) => {
                 Self { format, mantissa_bits: 0, magnitude_bits: 0, rebias: 0.0, subnormal: 0.0, normal: 0.0, nan: 0.0, infinity: 0.0 }
             }
         }

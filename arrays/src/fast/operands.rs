@@ -93,7 +93,8 @@ impl Reader {
     pub fn new(format: Format, subnormals: SubnormalPolicy, scale: i32) -> Option<Self> {
         let (low, high) = match format {
             Format::Float(f) => (f.min_quantum_exponent(), f.min_exponent() + (1 << f.exponent_bits)),
-            Format::Fixed(f) => (-f.fraction_bits, f.width as i32 - f.fraction_bits),
+            Format::Fixed(f) | Format::Quire(f) => (-f.fraction_bits, f.width as i32 - f.fraction_bits),
+            Format::Posit(p) => (-p.max_exponent(), p.max_exponent() + 1),
         };
         if format.precision() > 53 || low + scale.min(0) < -900 || high + scale.max(0) > 900 {
             return None;

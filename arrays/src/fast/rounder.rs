@@ -66,6 +66,7 @@ impl Rounder {
     /// A rounder, or why this format and policy have none.
     pub fn new(format: Format, policy: Policy) -> Result<Self, String> {
         match format {
+            Format::Posit(_) | Format::Quire(_) => Err(format!("{format} is rounded by the definition only")),
             Format::Fixed(fixed) => {
                 // Sums stay below 2^51 quanta: the width's 2^49 and an addend of as much.
                 if fixed.width > 50 {
@@ -98,7 +99,7 @@ impl Rounder {
                     high: q,
                     unit: 1.0,
                     overflowed: [max, -min_size],
-                    modulus: (policy.overflow == Overflow::Ieee).then_some(2.0 * min_size),
+                    modulus: (!policy.overflow.saturates()).then_some(2.0 * min_size),
                     infinite: [max, -min_size],
                     normal: 0.0,
                     tininess: policy.tininess,

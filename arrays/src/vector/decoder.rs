@@ -57,7 +57,8 @@ const fn exponent_range(format: Format) -> (i32, i32) {
             };
             (f.min_quantum_exponent(), f.min_exponent() + above_lowest)
         }
-        Format::Fixed(f) => (-f.fraction_bits, f.width as i32 - 1 - f.fraction_bits),
+        Format::Fixed(f) | Format::Quire(f) => (-f.fraction_bits, f.width as i32 - 1 - f.fraction_bits),
+        Format::Posit(p) => (-p.max_exponent(), p.max_exponent()),
     }
 }
 
@@ -81,6 +82,7 @@ impl Decoder {
             return Some(Self::Table(Box::new(std::array::from_fn(|code| reference(format, code as u64)))));
         }
         Some(match format {
+            Format::Posit(_) | Format::Quire(_) => return None,
             Format::Fixed(f) => Self::Fixed { unused: 64 - f.width, quantum: power_of_two(-f.fraction_bits) },
             Format::Float(f) => {
                 let gradual = matches!(f.subnormals, Subnormals::Gradual);

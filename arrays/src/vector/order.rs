@@ -7,7 +7,7 @@ use super::{count_result, rounder::plain};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::exact::Exact;
-use systole_isa::format::{Decoded, Format};
+use systole_isa::format::{Decoded, FixedFormat, Format};
 use systole_isa::round::{Overflow, Policy, SubnormalPolicy, decode_with, encode_decoded};
 
 /// The order of one format's codes, under a subnormal policy.
@@ -53,7 +53,7 @@ impl Order {
             flushed_below: 0,
         };
         match format {
-            Format::Fixed(_) => base,
+            Format::Fixed(_) | Format::Posit(_) | Format::Quire(_) => base,
             Format::Float(f) => Self {
                 sign: f.sign_code(),
                 magnitude_mask: (1 << f.magnitude_bits()) - 1,
@@ -87,7 +87,9 @@ impl Order {
     #[inline]
     pub fn of(&self, code: u64) -> u64 {
         match self.format {
-            Format::Fixed(f) => f.integer(code & self.mask) as u64 ^ HALF,
+            Format::Posit(_) | Format::Quire(_) if self.format.is_nan(code) => NAN,
+            Format::Posit(p) => FixedFormat { width: p.width, fraction_bits: 0 }.integer(code) as u64 ^ HALF,
+            Format::Fixed(f) | Format::Quire(f) => f.integer(code & self.mask) as u64 ^ HALF,
             Format::Float(_) => match self.float_magnitude(code) {
                 NAN => NAN,
                 magnitude if code & self.sign != 0 => !magnitude & !HALF,
@@ -100,7 +102,9 @@ impl Order {
     #[inline]
     pub fn of_magnitude(&self, code: u64) -> u64 {
         match self.format {
-            Format::Fixed(f) => f.integer(code & self.mask).unsigned_abs(),
+            Format::Posit(_) | Format::Quire(_) if self.format.is_nan(code) => NAN,
+            Format::Posit(p) => FixedFormat { width: p.width, fraction_bits: 0 }.integer(code).unsigned_abs(),
+            Format::Fixed(f) | Format::Quire(f) => f.integer(code & self.mask).unsigned_abs(),
             Format::Float(_) => self.float_magnitude(code),
         }
     }

@@ -33,7 +33,24 @@ designs![
     "tpu-v3",
     "tpu-v4",
     "h100-sxm-fp8",
-    "rapid-hfp8"
+    "rapid-hfp8",
+    "v100-fp16",
+    "a100-fp16",
+    "a100-bf16",
+    "a100-tf32",
+    "ada-fp8",
+    "h100-fp8",
+    "h100-fp8-fp16",
+    "h100-fp16",
+    "h100-fp16-fp16",
+    "h100-bf16",
+    "h100-tf32",
+    "b200-fp8",
+    "mi300-fp8",
+    "mi300-fp16",
+    "mi300-bf16",
+    "amx-bf16",
+    "avx512-bf16"
 ];
 
 /// The built-in design of that name.

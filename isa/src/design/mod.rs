@@ -5,10 +5,12 @@
 
 mod builtin;
 mod mode;
+mod unit;
 mod validate;
 
 pub use builtin::{BuiltIn, DESIGNS, find};
 pub use mode::{MacMode, ModeOverride, Product};
+pub use unit::{Addend, Aligned, EntropySource, LfsrShare, Scaling, Truncation, Unit};
 pub use validate::Problem;
 
 use crate::format::Format;
@@ -338,6 +340,12 @@ impl Design {
     /// Format in which results of `mode` leave the array.
     pub fn output_format(&self, mode: &MacMode) -> Format {
         self.output.format.unwrap_or(mode.outermost())
+    }
+
+    /// Format of C: the outermost accumulator's, or where that has no codes of up to 64 bits
+    /// the output format.
+    pub fn addend_format(&self, mode: &MacMode) -> Format {
+        if mode.outermost().is_wide() { self.output_format(mode) } else { mode.outermost() }
     }
 
     /// PEs over all arrays.

@@ -1,7 +1,8 @@
 //! MAC modes: operand formats, product, accumulators, and how each result is rounded.
 
 use crate::format::Format;
-use crate::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
+use super::unit::{EntropySource, Scaling, Unit};
+use crate::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Whether the product is rounded before it is added.
@@ -61,6 +62,12 @@ pub struct MacMode {
     /// When a result counts as tiny.
     #[serde(default)]
     pub tininess: Tininess,
+    /// Code of NaN results.
+    #[serde(default)]
+    pub nan: NanCode,
+    /// How a block of `lanes` products meets the accumulator.
+    #[serde(default)]
+    pub unit: Unit,
     /// Products per chunk; absent (`none`) means one chain.
     #[serde(default)]
     pub chunk: Option<u32>,
@@ -68,6 +75,21 @@ pub struct MacMode {
     /// Without chunks it is not there.
     #[serde(default)]
     pub outer: Option<Format>,
+    /// How block scales enter; the block length is the chunk.
+    #[serde(default)]
+    pub scale: Scaling,
+    /// Format of the scales.
+    #[serde(default = "e8m0")]
+    pub scale_format: Format,
+    /// Rows of A that share one scale: 1, or the side of a two-dimensional block.
+    #[serde(default = "one")]
+    pub scale_rows: u32,
+    /// Columns of B that share one scale.
+    #[serde(default = "one")]
+    pub scale_cols: u32,
+    /// Source of the random bits of stochastic rounding.
+    #[serde(default)]
+    pub entropy: EntropySource,
     /// Reset value of A's shared exponent bias: +b divides the values by 2^b.
     #[serde(default)]
     pub bias_a: i32,
@@ -87,6 +109,10 @@ const fn one() -> u32 {
     1
 }
 
+const fn e8m0() -> Format {
+    Format::E8M0
+}
+
 impl MacMode {
     /// A fused multiply-add chain with nearest-even rounding.
     pub const fn fused(a: Format, b: Format, accumulator: Format) -> Self {
@@ -100,8 +126,15 @@ impl MacMode {
             no_infinity: NoInfinity::Nan,
             subnormals: SubnormalPolicy::Gradual,
             tininess: Tininess::After,
+            nan: NanCode::Canonical,
+            unit: Unit::Chain,
             chunk: None,
             outer: None,
+            scale: Scaling::None,
+            scale_format: Format::E8M0,
+            scale_rows: 1,
+            scale_cols: 1,
+            entropy: EntropySource::Counter,
             bias_a: 0,
             bias_b: 0,
             lanes: 1,
@@ -124,6 +157,7 @@ impl MacMode {
             no_infinity: self.no_infinity,
             subnormals: self.subnormals,
             tininess: self.tininess,
+            nan: self.nan,
         }
     }
 }
@@ -147,6 +181,12 @@ pub struct ModeOverride {
     pub chunk: Option<u32>,
     #[serde(default)]
     pub outer: Option<Format>,
+    #[serde(default)]
+    pub unit: Option<Unit>,
+    #[serde(default)]
+    pub scale: Option<Scaling>,
+    #[serde(default)]
+    pub scale_format: Option<Format>,
 }
 
 impl ModeOverride {
@@ -161,6 +201,9 @@ impl ModeOverride {
             overflow: self.overflow.unwrap_or(base.overflow),
             chunk: self.chunk.or(base.chunk),
             outer: self.outer.or(base.outer),
+            unit: self.unit.unwrap_or(base.unit),
+            scale: self.scale.unwrap_or(base.scale),
+            scale_format: self.scale_format.unwrap_or(base.scale_format),
             ..base.clone()
         }
     }

@@ -1,6 +1,6 @@
 //! What makes a design unusable, all of it at once.
 
-use super::{Design, MacMode, Product};
+use super::{Addend, Aligned, Design, EntropySource, MacMode, Product, Scaling, Unit};
 use crate::format::{Format, Specials};
 use std::fmt;
 
@@ -40,12 +40,19 @@ impl Findings {
         self.require(format.precision() <= 53, path, || {
             format!("operands have at most 53 significant bits, `{format}` has {}", format.precision())
         });
+        self.require(!matches!(format, Format::Quire(_)), path, || format!("`{format}` is an accumulator, not an operand"));
         self.arithmetic(format, path);
     }
 
     fn arithmetic(&mut self, format: Format, path: &str) {
         let scale_only = format.as_float().is_some_and(|f| f.specials == Specials::E8m0);
         self.require(!scale_only, path, || format!("`{format}` is a scale format without sign or zero; use a signed format"));
+    }
+
+    /// Formats whose codes are stored.
+    fn stored(&mut self, format: Format, path: &str) {
+        self.require(!format.is_wide(), path, || format!("`{format}` is wider than 64 bits, which only mac.accumulator and mac.outer may be"));
+        self.arithmetic(format, path);
     }
 
     fn mode(&mut self, mode: &MacMode, path: &str) {
@@ -63,6 +70,78 @@ impl Findings {
         }
         for (bias, name) in [(mode.bias_a, "bias_a"), (mode.bias_b, "bias_b")] {
             self.require((-1024..=1024).contains(&bias), &format!("{path}.{name}"), || format!("must be -1024 to 1024, is {bias}"));
+        }
+        self.unit(mode, path);
+        self.scale(mode, path);
+        self.entropy(mode, path);
+    }
+
+    fn unit(&mut self, mode: &MacMode, path: &str) {
+        if mode.unit == Unit::Chain {
+            return;
+        }
+        let chunk = mode.chunk.unwrap_or(mode.lanes);
+        self.require(mode.lanes > 0 && chunk.is_multiple_of(mode.lanes), &format!("{path}.chunk"), || {
+            format!("must be a multiple of the unit's {} lanes, is {chunk}", mode.lanes)
+        });
+        let at = format!("{path}.unit");
+        match mode.unit {
+            Unit::Chain | Unit::Descending | Unit::Exact | Unit::ExactApart => {}
+            Unit::Interleaved { ways } => {
+                self.require(ways >= 2 && ways <= mode.lanes, &at, || format!("ways must be 2 to {} (the lanes), is {ways}", mode.lanes));
+            }
+            Unit::Aligned(unit) => self.aligned(unit, mode, &at),
+        }
+    }
+
+    fn aligned(&mut self, unit: Aligned, mode: &MacMode, at: &str) {
+        let floats = [mode.a, mode.b, mode.accumulator].iter().all(|f| f.as_float().is_some());
+        self.require(floats, at, || "an aligned unit needs floating-point operands and accumulator".to_owned());
+        self.require(mode.product == Product::Exact, at, || "an aligned unit takes exact products; set product to exact".to_owned());
+        self.range_u32(unit.fraction_bits, 1, 64, &format!("{at}.fraction_bits"));
+        self.require(unit.groups >= 1 && unit.groups <= mode.lanes, at, || {
+            format!("groups must be 1 to {} (the lanes), is {}", mode.lanes, unit.groups)
+        });
+        if let Addend::Aligned { sum_bits, addend_bits, .. } = unit.addend {
+            self.range_u32(sum_bits, 1, 64, &format!("{at}.addend.sum_bits"));
+            self.range_u32(addend_bits, 1, 64, &format!("{at}.addend.addend_bits"));
+        }
+        for (value, name) in [(unit.zero_exponent, "zero_exponent"), (unit.infinite_from, "infinite_from")] {
+            let value = value.unwrap_or_default();
+            self.require((-4096..=4096).contains(&value), &format!("{at}.{name}"), || format!("must be -4096 to 4096, is {value}"));
+        }
+    }
+
+    fn scale(&mut self, mode: &MacMode, path: &str) {
+        if mode.scale == Scaling::None {
+            return;
+        }
+        self.require(mode.chunk.is_some(), &format!("{path}.chunk"), || "block scales need a chunk: it is the block length".to_owned());
+        let at = format!("{path}.scale_format");
+        let format = mode.scale_format;
+        let Some(float) = format.as_float() else {
+            self.require(false, &at, || format!("scales are floating-point, `{format}` is not"));
+            return;
+        };
+        self.require(float.precision() <= 24, &at, || format!("scales have at most 24 significant bits, `{format}` has {}", float.precision()));
+        self.require(mode.scale != Scaling::Exponent || float.mantissa_bits == 0, &at, || {
+            format!("scales added to exponents are powers of two, `{format}` holds others; use e8m0, or scale: chunk")
+        });
+        self.range_u32(mode.scale_rows, 1, 65_536, &format!("{path}.scale_rows"));
+        self.range_u32(mode.scale_cols, 1, 65_536, &format!("{path}.scale_cols"));
+    }
+
+    fn entropy(&mut self, mode: &MacMode, path: &str) {
+        let EntropySource::Lfsr { width, taps, .. } = mode.entropy else { return };
+        let at = format!("{path}.entropy");
+        self.range_u32(width, 4, 64, &format!("{at}.width"));
+        if (4..=64).contains(&width) {
+            self.require(taps >> (width - 1) == 1, &at, || {
+                format!("taps must have bit {} as its highest, else the register loses its state", width - 1)
+            });
+            self.require(mode.rounding.random_bits() <= width, &at, || {
+                format!("{} needs {} random bits, the register has {width}", mode.rounding, mode.rounding.random_bits())
+            });
         }
     }
 }
@@ -90,7 +169,11 @@ impl Design {
             });
         }
         if let Some(format) = self.output.format {
-            found.arithmetic(format, "output.format");
+            found.stored(format, "output.format");
+        } else if let Some(mode) = modes.iter().find(|m| m.outermost().is_wide()) {
+            found.require(false, "output.format", || {
+                format!("must be given: results leave a {} accumulator in a format of up to 64 bits", mode.outermost())
+            });
         }
         found.range_u32(self.vector.lanes, 1, 65_536, "vector.lanes");
         found.range_u32(self.vector.function_cycles, 1, 1024, "vector.function_cycles");

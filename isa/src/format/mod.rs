@@ -5,9 +5,11 @@
 //! of a code; [`crate::round::encode`] is its inverse with one rounding.
 
 mod name;
+mod posit;
 
 use crate::exact::Exact;
 pub use name::{FormatNameError, NAMED, NamedFormat};
+pub use posit::PositFormat;
 
 /// Which codes a floating-point format reserves for NaN and infinity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,7 +61,8 @@ pub struct FloatFormat {
 /// A two's-complement fixed-point format; an integer when `fraction_bits` is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FixedFormat {
-    /// Total width with sign, 2..=64 bits.
+    /// Total width with sign, 2..=4096 bits. Codes hold up to 64; wider ones are
+    /// accumulators only (Kulisch accumulators, quires).
     pub width: u32,
     /// Weight of the lowest bit is 2^-fraction_bits.
     pub fraction_bits: i32,
@@ -72,6 +75,10 @@ pub enum Format {
     Float(FloatFormat),
     /// Two's-complement fixed point or integer.
     Fixed(FixedFormat),
+    /// Posit.
+    Posit(PositFormat),
+    /// Two's-complement fixed point whose most negative code is NaR: a posit's accumulator.
+    Quire(FixedFormat),
 }
 
 /// The meaning of one code.
@@ -212,7 +219,12 @@ impl FloatFormat {
 }
 
 impl FixedFormat {
-    /// Largest representable integer (before scaling by 2^-fraction_bits).
+    /// True if codes do not fit 64 bits: only accumulators are so wide.
+    pub const fn is_wide(self) -> bool {
+        self.width > 64
+    }
+
+    /// Largest representable integer (before scaling by 2^-fraction_bits) of at most 64 bits.
     pub const fn max_integer(self) -> i64 {
         (u64::MAX >> (65 - self.width)) as i64
     }
@@ -245,6 +257,15 @@ impl Format {
     pub const BF16: Self = Self::Float(FloatFormat::ieee(8, 7));
     /// OCP OFP8 E4M3.
     pub const E4M3FN: Self = Self::Float(FloatFormat { specials: Specials::Fn, ..FloatFormat::ieee(4, 3) });
+    /// OCP MX scale: powers of two.
+    pub const E8M0: Self = Self::Float(FloatFormat {
+        signed: false,
+        exponent_bits: 8,
+        mantissa_bits: 0,
+        bias: 127,
+        subnormals: Subnormals::None,
+        specials: Specials::E8m0,
+    });
     /// OCP OFP8 E5M2.
     pub const E5M2: Self = Self::Float(FloatFormat::ieee(5, 2));
     /// Eight-bit two's-complement integer.
@@ -256,8 +277,15 @@ impl Format {
     pub const fn bits(self) -> u32 {
         match self {
             Self::Float(f) => f.magnitude_bits() + f.signed as u32,
-            Self::Fixed(f) => f.width,
+            Self::Fixed(f) | Self::Quire(f) => f.width,
+            Self::Posit(p) => p.width,
         }
+    }
+
+    /// True if codes are wider than 64 bits: such a format is an accumulator's only, and
+    /// nothing here that takes or gives a code applies to it.
+    pub const fn is_wide(self) -> bool {
+        self.bits() > 64
     }
 
     /// Bytes one code occupies in memory: its width rounded up to whole bytes.
@@ -267,14 +295,16 @@ impl Format {
 
     /// Mask of the bits of a code.
     pub const fn mask(self) -> u64 {
-        u64::MAX >> (64 - self.bits())
+        if self.is_wide() { u64::MAX } else { u64::MAX >> (64 - self.bits()) }
     }
 
     /// The meaning of `code`; bits above the format's width are ignored.
     pub const fn decode(self, code: u64) -> Decoded {
         match self {
             Self::Float(f) => f.decode(code),
-            Self::Fixed(f) => Decoded::Finite(Exact::from_i128(f.integer(code) as i128).scale(-f.fraction_bits)),
+            Self::Posit(p) => p.decode(code),
+            Self::Quire(f) if f.integer(code) == f.min_integer() => Decoded::Nan,
+            Self::Fixed(f) | Self::Quire(f) => Decoded::Finite(Exact::from_i128(f.integer(code) as i128).scale(-f.fraction_bits)),
         }
     }
 
@@ -289,6 +319,8 @@ impl Format {
         match self {
             Self::Float(f) => f.canonical_nan(),
             Self::Fixed(_) => None,
+            Self::Posit(p) => Some(p.nar()),
+            Self::Quire(f) => Some(f.code(f.min_integer())),
         }
     }
 
@@ -299,7 +331,7 @@ impl Format {
                 Some(m) if negative => Some(m | f.sign_code()),
                 other => other,
             },
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::Posit(_) | Self::Quire(_) => None,
         }
     }
 
@@ -308,6 +340,9 @@ impl Format {
         match self {
             Self::Float(f) => f.max_finite_magnitude() | if negative { f.sign_code() } else { 0 },
             Self::Fixed(f) => f.code(if negative { f.min_integer() } else { f.max_integer() }),
+            Self::Quire(f) => f.code(if negative { -f.max_integer() } else { f.max_integer() }),
+            Self::Posit(p) if negative => p.negate(p.max_code()),
+            Self::Posit(p) => p.max_code(),
         }
     }
 
@@ -339,11 +374,13 @@ impl Format {
         }
     }
 
-    /// Significand precision in bits, hidden bit included (fixed point: the width).
+    /// Significand precision in bits, hidden bit included (fixed point: the width; posits:
+    /// that of the most precise numbers).
     pub const fn precision(self) -> u32 {
         match self {
             Self::Float(f) => f.precision(),
-            Self::Fixed(f) => f.width,
+            Self::Fixed(f) | Self::Quire(f) => f.width,
+            Self::Posit(p) => p.precision(),
         }
     }
 
@@ -351,7 +388,7 @@ impl Format {
     pub const fn as_float(self) -> Option<FloatFormat> {
         match self {
             Self::Float(f) => Some(f),
-            Self::Fixed(_) => None,
+            Self::Fixed(_) | Self::Posit(_) | Self::Quire(_) => None,
         }
     }
 }

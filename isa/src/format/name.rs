@@ -1,6 +1,6 @@
 //! Names of formats: the grammar `e<E>m<M>[b<BIAS>][fn|fnuz|f]`, and the field's own names.
 
-use super::{FixedFormat, FloatFormat, Format, Specials, Subnormals};
+use super::{FixedFormat, FloatFormat, Format, PositFormat, Specials, Subnormals};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -30,6 +30,28 @@ const fn integer(name: &'static str, width: u32) -> NamedFormat {
     NamedFormat { name, aliases: &[], format: Format::Fixed(FixedFormat { width, fraction_bits: 0 }), source: "two's complement" }
 }
 
+const fn posit(name: &'static str, width: u32, exponent_bits: u32, source: &'static str) -> NamedFormat {
+    NamedFormat { name, aliases: &[], format: Format::Posit(PositFormat { width, exponent_bits }), source }
+}
+
+/// FP1<E><M> of Lee, Park, Jeon 2022 with its top binade at 2^0: a shared exponent bias moves it.
+const fn fp1(name: &'static str, exponent_bits: u32, mantissa_bits: u32) -> NamedFormat {
+    let float = FloatFormat { bias: (1 << exponent_bits) - 1, ..float(exponent_bits, mantissa_bits, Specials::F) };
+    named(name, &[], float, "FP134 family, Lee et al. 2022: all codes finite, top binade 2^0")
+}
+
+/// A block-minifloat element, bias 2^(E-1), all codes finite.
+const fn minifloat(name: &'static str, exponent_bits: u32, mantissa_bits: u32) -> NamedFormat {
+    let float = FloatFormat { bias: 1 << (exponent_bits - 1), ..float(exponent_bits, mantissa_bits, Specials::F) };
+    named(name, &[], float, "block minifloat, Fox et al. 2021")
+}
+
+const fn p3109(name: &'static str, width: u32, precision: u32, specials: Specials) -> NamedFormat {
+    let exponent_bits = width - precision;
+    let float = FloatFormat { bias: 1 << (exponent_bits - 1), ..float(exponent_bits, precision - 1, specials) };
+    named(name, &[], float, "IEEE P3109 interim report")
+}
+
 /// The formats `systole list formats` shows; any other name of the grammar works as well.
 pub const NAMED: &[NamedFormat] = &[
     named("e4m3fn", &["fp8_e4m3", "float8_e4m3fn"], float(4, 3, Specials::Fn), "OCP OFP8 v1.0"),
@@ -49,19 +71,32 @@ pub const NAMED: &[NamedFormat] = &[
     named("e2m1f", &["float4_e2m1fn", "fp4_e2m1"], float(2, 1, Specials::F), "OCP MX v1.0"),
     named("e2m3f", &["float6_e2m3fn", "fp6_e2m3"], float(2, 3, Specials::F), "OCP MX v1.0"),
     named("e3m2f", &["float6_e3m2fn", "fp6_e3m2"], float(3, 2, Specials::F), "OCP MX v1.0"),
-    named(
-        "e8m0",
-        &["float8_e8m0fnu"],
-        FloatFormat {
-            signed: false,
-            exponent_bits: 8,
-            mantissa_bits: 0,
-            bias: 127,
-            subnormals: Subnormals::None,
-            specials: Specials::E8m0,
-        },
-        "OCP MX v1.0, scales",
-    ),
+    NamedFormat { name: "e8m0", aliases: &["float8_e8m0fnu"], format: Format::E8M0, source: "OCP MX v1.0, scales" },
+    p3109("p3109_k8p3se", 8, 3, Specials::P3109e),
+    p3109("p3109_k8p3sf", 8, 3, Specials::P3109f),
+    p3109("p3109_k8p4se", 8, 4, Specials::P3109e),
+    p3109("p3109_k8p4sf", 8, 4, Specials::P3109f),
+    p3109("p3109_k8p5se", 8, 5, Specials::P3109e),
+    p3109("p3109_k8p5sf", 8, 5, Specials::P3109f),
+    fp1("fp134", 3, 4),
+    fp1("fp143", 4, 3),
+    fp1("fp152", 5, 2),
+    fp1("fp130", 3, 0),
+    fp1("fp120", 2, 0),
+    minifloat("e2m5b2f", 2, 5),
+    minifloat("e4m3b8f", 4, 3),
+    minifloat("e2m3b2f", 2, 3),
+    minifloat("e3m2b4f", 3, 2),
+    minifloat("e2m2b2f", 2, 2),
+    minifloat("e3m1b4f", 3, 1),
+    minifloat("e2m1b2f", 2, 1),
+    minifloat("e3m0b4f", 3, 0),
+    posit("posit8_0", 8, 0, "Gustafson and Yonemoto 2017"),
+    posit("posit8_1", 8, 1, "Gustafson and Yonemoto 2017"),
+    posit("posit8_2", 8, 2, "Standard for Posit Arithmetic 2022"),
+    posit("posit16_1", 16, 1, "Gustafson and Yonemoto 2017"),
+    posit("posit16_2", 16, 2, "Standard for Posit Arithmetic 2022"),
+    posit("posit32_2", 32, 2, "Standard for Posit Arithmetic 2022"),
     named("fp16", &["float16", "half", "binary16", "e5m10"], float(5, 10, Specials::Ieee), "IEEE 754-2019 binary16"),
     named("bf16", &["bfloat16", "e8m7"], float(8, 7, Specials::Ieee), "bfloat16"),
     named("tf32", &["e8m10"], float(8, 10, Specials::Ieee), "NVIDIA TensorFloat-32, 19 bits used"),
@@ -79,7 +114,7 @@ pub const NAMED: &[NamedFormat] = &[
 pub enum FormatNameError {
     /// No such name.
     #[error(
-        "`{name}` is no number format{}; names are e<E>m<M>[b<BIAS>][fn|fnuz|f] such as e4m3fn or e6m9, fx<WIDTH>.<FRACTION>, int<N>, p3109_k<K>p<P>s<e|f>, or one of `systole list formats`",
+        "`{name}` is no number format{}; names are e<E>m<M>[b<BIAS>][fn|fnuz|f] such as e4m3fn or e6m9, fx<WIDTH>.<FRACTION>, int<N>, p3109_k<K>p<P>s<e|f>, posit<N>_<ES>, quire<N>_<ES>, or one of `systole list formats`",
         suggestion.as_ref().map(|s| format!(" (did you mean `{s}`?)")).unwrap_or_default()
     )]
     Unknown {
@@ -204,13 +239,50 @@ impl FixedFormat {
             (width, sign * fraction as i32)
         };
         let out_of_range = |field, range| Some(Err(FormatNameError::OutOfRange { name: name.to_owned(), field, range }));
-        if !(2..=64).contains(&width) {
-            return out_of_range("the width", "2 to 64 bits");
+        if !(2..=4096).contains(&width) {
+            return out_of_range("the width", "2 to 4096 bits (64 where codes are stored)");
         }
-        if !(-1023..=1100).contains(&fraction_bits) {
-            return out_of_range("the number of fraction bits", "-1023 to 1100");
+        if !(-1023..=2200).contains(&fraction_bits) {
+            return out_of_range("the number of fraction bits", "-1023 to 2200");
         }
         Some(Ok(Self { width, fraction_bits }))
+    }
+
+    /// `quire<N>_<ES>`, wide enough for 2^31 - 1 products of posit<N, ES> (the 16 N bits of the
+    /// 2022 standard for its es = 2), or `quire<WIDTH>.<FRACTION>`.
+    fn parse_quire(name: &str) -> Option<Result<Self, FormatNameError>> {
+        let rest = name.strip_prefix("quire")?;
+        if let Some(posit) = PositFormat::parse_fields(name, rest) {
+            return Some(posit.map(Self::quire));
+        }
+        Self::parse(&format!("fx{rest}")).map(|r| {
+            r.map_err(|e| match e {
+                FormatNameError::OutOfRange { field, range, .. } => FormatNameError::OutOfRange { name: name.to_owned(), field, range },
+                other @ FormatNameError::Unknown { .. } => other,
+            })
+        })
+    }
+
+    /// The quire of a posit format: its lowest bit is minpos squared.
+    pub const fn quire(posit: PositFormat) -> Self {
+        let span = posit.max_exponent();
+        Self { width: 4 * span as u32 + 32, fraction_bits: 2 * span }
+    }
+}
+
+impl PositFormat {
+    /// `<N>_<ES>`.
+    fn parse_fields(name: &str, rest: &str) -> Option<Result<Self, FormatNameError>> {
+        let (width, rest) = number(rest)?;
+        let (exponent_bits, "") = number(rest.strip_prefix('_')?)? else { return None };
+        let out_of_range = |field, range| Some(Err(FormatNameError::OutOfRange { name: name.to_owned(), field, range }));
+        if !(3..=32).contains(&width) {
+            return out_of_range("the posit's width", "3 to 32 bits");
+        }
+        if exponent_bits > 3 {
+            return out_of_range("the posit's exponent width", "0 to 3 bits");
+        }
+        Some(Ok(Self { width, exponent_bits }))
     }
 }
 
@@ -225,6 +297,8 @@ impl FromStr for Format {
             .or_else(|| FloatFormat::parse_p3109(name))
             .map(|r| r.map(Self::Float))
             .or_else(|| FixedFormat::parse(name).map(|r| r.map(Self::Fixed)))
+            .or_else(|| PositFormat::parse_fields(name, name.strip_prefix("posit")?).map(|r| r.map(Self::Posit)))
+            .or_else(|| FixedFormat::parse_quire(name).map(|r| r.map(Self::Quire)))
             .unwrap_or_else(|| {
                 let suggestion = NAMED
                     .iter()
@@ -246,6 +320,8 @@ impl fmt::Display for Format {
         match self {
             Self::Fixed(x) if x.fraction_bits == 0 => write!(f, "int{}", x.width),
             Self::Fixed(x) => write!(f, "fx{}.{}", x.width, x.fraction_bits),
+            Self::Quire(x) => write!(f, "quire{}.{}", x.width, x.fraction_bits),
+            Self::Posit(x) => write!(f, "posit{}_{}", x.width, x.exponent_bits),
             Self::Float(x) => {
                 let suffix = match x.specials {
                     Specials::Ieee => "",
@@ -300,6 +376,11 @@ mod tests {
             "int12",
             "p3109_k8p4se",
             "p3109_k8p3sf",
+            "p3109_k5p2sf",
+            "posit8_0",
+            "posit13_3",
+            "fx96.32",
+            "quire512.240",
             "dlfloat16",
             "e8m0",
         ] {
@@ -315,6 +396,13 @@ mod tests {
     }
 
     #[test]
+    fn quires_by_posit() {
+        for (name, same) in [("quire32_2", "quire512.240"), ("quire16_1", "quire144.56"), ("quire8_0", "quire56.12")] {
+            assert_eq!(name.parse::<Format>(), same.parse());
+        }
+    }
+
+    #[test]
     fn refusals_name_the_mend() {
         for (name, needle) in [
             ("e4m3fm", "did you mean `e4m3fn`"),
@@ -322,7 +410,10 @@ mod tests {
             ("e4m53", "0 to 52"),
             ("e0m3", "1 to 11"),
             ("e5m0", "at least 1 bit"),
-            ("int1", "2 to 64"),
+            ("int1", "2 to 4096"),
+            ("posit2_0", "3 to 32"),
+            ("posit8_4", "0 to 3"),
+            ("quire5000.3", "2 to 4096"),
             ("fp9", "did you mean `fp16`"),
             ("", "is no number format"),
             ("e04m3", "is no number format"),

@@ -135,6 +135,12 @@ pub fn run(args: &FormatArgs) -> Result<ExitCode> {
             println!("  unit roundoff   {roundoff}");
         }
         Format::Fixed(f) => println!("  layout          two's complement, lowest bit 2^{}", -f.fraction_bits),
+        Format::Quire(f) => println!("  layout          two's complement, lowest bit 2^{}; the most negative code is NaR", -f.fraction_bits),
+        Format::Posit(p) => {
+            println!("  layout          sign, regime, up to {} exponent bits, fraction; negatives in two's complement", p.exponent_bits);
+            println!("  specials        one NaR, one zero, no infinity");
+            println!("  precision       up to {} significant bits, {} at 1", p.precision(), p.precision());
+        }
     }
     let mut table = plain_table(&["", "code", "value", "exactly"]);
     for (label, code) in landmarks(format) {

@@ -64,7 +64,8 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         for named in NAMED {
             let (exponent, mantissa, bias) = match named.format {
                 Format::Float(f) => (f.exponent_bits.to_string(), f.mantissa_bits.to_string(), f.bias.to_string()),
-                Format::Fixed(_) => (String::new(), String::new(), String::new()),
+                Format::Posit(p) => (p.exponent_bits.to_string(), String::new(), String::new()),
+                Format::Fixed(_) | Format::Quire(_) => (String::new(), String::new(), String::new()),
             };
             let largest = named.format.to_f64(named.format.max_finite(false));
             table.add_row([

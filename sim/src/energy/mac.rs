@@ -57,7 +57,15 @@ impl Value {
                     subnormals: f.subnormals == Subnormals::Gradual,
                 }
             }
-            Format::Fixed(f) => Self {
+            // Decoded to sign, exponent and significand before the arithmetic.
+            Format::Posit(p) => Self {
+                precision,
+                exponent: Some(f64::from(p.exponent_bits) + f64::from(p.width).log2().ceil()),
+                top: f64::from(p.max_exponent()) + 1.0,
+                low: -f64::from(p.max_exponent()),
+                subnormals: false,
+            },
+            Format::Fixed(f) | Format::Quire(f) => Self {
                 precision,
                 exponent: None,
                 top: f64::from(f.width) - 1.0 - f64::from(f.fraction_bits),
@@ -94,8 +102,8 @@ fn addition(model: &Model, value: Value, format: Format, rounding: Rounding, ove
     let places = if value.exponent.is_some() { value.top - value.low - value.precision + 1.0 } else { 1.0 };
     let adder = model.fixed_accumulator(accumulator.precision, value.precision, places, Switching::Active);
     let saturation = match overflow {
-        Overflow::Saturate => model.mux(accumulator.precision, 1.0),
-        Overflow::Ieee => Cost::ZERO,
+        Overflow::Saturate | Overflow::Propagate => model.mux(accumulator.precision, 1.0),
+        Overflow::Ieee | Overflow::Infinity => Cost::ZERO,
     };
     let inexact = value.low < accumulator.low;
     let rounder = if inexact { model.rounder(rounding, value.precision) } else { Cost::ZERO };

@@ -172,7 +172,8 @@ impl<'a> Prices<'a> {
         let vector = &design.vector;
         let (e, p) = match vector.format {
             Format::Float(f) => (f64::from(f.exponent_bits), f64::from(f.precision())),
-            Format::Fixed(f) => (0.0, f64::from(f.width)),
+            Format::Fixed(f) | Format::Quire(f) => (0.0, f64::from(f.width)),
+            Format::Posit(p) => (f64::from(p.exponent_bits), f64::from(p.precision())),
         };
         let vector_registers = model.flip_flops(VECTOR_LANE_REGISTERS * bits(vector.format));
         let (vector_add, vector_multiply) = (model.float_adder(e, p), model.multiply_rounded(e, p));

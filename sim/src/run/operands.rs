@@ -70,7 +70,10 @@ fn special(format: Format, choice: u32, sign: u32, any: u64) -> u64 {
     let negative = sign & 1 == 1;
     let near = u64::from(sign >> 1 & 3);
     let sign_code = format.zero(true);
-    let signed = |code: u64| if negative { code | sign_code } else { code } & format.mask();
+    let signed = |code: u64| match format {
+        Format::Posit(p) if negative => p.negate(code),
+        _ => if negative { code | sign_code } else { code } & format.mask(),
+    };
     match choice % 16 {
         0 => format.canonical_nan().unwrap_or(any),
         1 => format.infinity(negative).unwrap_or(any),
@@ -78,7 +81,7 @@ fn special(format: Format, choice: u32, sign: u32, any: u64) -> u64 {
         4 | 5 => signed(1 + near),
         6 | 7 => match format {
             Format::Float(f) => signed((1u64 << f.mantissa_bits).saturating_sub(near)),
-            Format::Fixed(_) => signed(near),
+            Format::Fixed(_) | Format::Posit(_) | Format::Quire(_) => signed(near),
         },
         8 | 9 => format.max_finite(negative).wrapping_sub(near) & format.mask(),
         _ => any,

@@ -126,7 +126,7 @@ fn check(function: Function, input: Format, output: Format, policy: Policy) -> R
             return Err(FunctionError::TooPrecise { function, role, format });
         }
     }
-    if matches!(output, Format::Fixed(_)) && policy.overflow != Overflow::Saturate {
+    if matches!(output, Format::Fixed(_) | Format::Quire(_)) && !policy.overflow.saturates() {
         return Err(FunctionError::Wraps { function, format: output });
     }
     Ok(())
