@@ -4,14 +4,20 @@
 //! The number line of a float is its positive codes in order, continued upward as if the
 //! exponent field had no end. Neighbours are neighbouring codes, and the parity of a number
 //! is that of its code.
+//!
+//! Between two posits distance is counted in longer posits, not in differences: with c the
+//! code of the lower neighbour in n bits, nu is the N bits j behind c, N without bound, of
+//! the last posit of n + N bits not above the number. Half way is the posit `2c + 1` of n + 1
+//! bits, which where exponent bits are cut off is nearer the geometric mean.
 
 use crate::value::{
-    Rational, Value, infinity, largest_finite, negative_zero_exists, ones, power_of_two, quiet_nan, rung, sign_bit, zero_exists,
+    Rational, Value, fixed_value, infinity, largest_finite, negative_zero_exists, ones, posit_rung, power_of_two, rung, sign_bit,
+    written_nan, zero_exists,
 };
 use dashu_base::BitTest;
 use dashu_int::{IBig, UBig};
 use std::cmp::Ordering;
-use systole_isa::format::{FixedFormat, FloatFormat, Format, Subnormals};
+use systole_isa::format::{FixedFormat, FloatFormat, Format, PositFormat, Subnormals};
 use systole_isa::round::{Flags, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
 
 /// Where a number lies between two neighbours.
@@ -19,21 +25,60 @@ use systole_isa::round::{Flags, NoInfinity, Overflow, Policy, Rounding, Subnorma
 struct Gap {
     /// True if the code of the lower neighbour is odd.
     lower_is_odd: bool,
-    /// Distance from the lower neighbour over the distance of the two: 0 up to, not
-    /// including, 1.
-    nu: Rational,
-    /// `nu` against one half.
+    /// True if the number is the lower neighbour itself.
+    exact: bool,
+    /// nu against one half.
     half: Ordering,
+    /// How far up the gap the number lies: 0 up to, not including, 1.
+    nu: Nu,
+}
+
+/// A part of a gap.
+#[derive(Clone, Debug)]
+enum Nu {
+    /// Distance from the lower neighbour over the distance of the two.
+    Linear(Rational),
+    /// The bits that follow the lower neighbour's code in longer posits.
+    Posit { format: PositFormat, lower: u64, x: Rational },
+}
+
+impl Nu {
+    /// `floor(nu 2^bits)`.
+    fn head(&self, bits: u32) -> u64 {
+        match self {
+            Self::Linear(nu) => (nu * power_of_two(bits.into())).floor().try_into().expect("below 2^bits"),
+            Self::Posit { format, lower, x } => {
+                let reaches = |longer: u32, code: u128| posit_rung(format.width + longer, format.exponent_bits, code) <= *x;
+                let mut code = u128::from(*lower);
+                for longer in 1..=bits {
+                    code = 2 * code + 1;
+                    code -= u128::from(!reaches(longer, code));
+                }
+                (code - (u128::from(*lower) << bits)) as u64
+            }
+        }
+    }
 }
 
 impl Gap {
     fn new(lower_is_odd: bool, nu: Rational) -> Self {
         let half = nu.cmp(&power_of_two(-1));
-        Self { lower_is_odd, nu, half }
+        Self { lower_is_odd, exact: nu.is_zero(), half, nu: Nu::Linear(nu) }
     }
 
-    fn is_exact(&self) -> bool {
-        self.nu.is_zero()
+    /// The gap above `lower`, which is neither 0 nor the largest posit.
+    fn of_posits(format: PositFormat, lower: u64, x: &Rational) -> Self {
+        let rung = |longer, code| posit_rung(format.width + longer, format.exponent_bits, code);
+        Self {
+            lower_is_odd: lower & 1 == 1,
+            exact: *x == rung(0, lower.into()),
+            half: x.cmp(&rung(1, 2 * u128::from(lower) + 1)),
+            nu: Nu::Posit { format, lower, x: x.clone() },
+        }
+    }
+
+    const fn is_exact(&self) -> bool {
+        self.exact
     }
 
     /// True if `rounding` picks the upper neighbour of the magnitude.
@@ -48,10 +93,7 @@ impl Gap {
             Rounding::Rdn => negative,
             Rounding::Rup => !negative,
             Rounding::Rod => !self.lower_is_odd,
-            Rounding::Sr(bits) => {
-                let head = (&self.nu * power_of_two(bits.into())).floor();
-                head + IBig::from(random & ones(bits)) >= IBig::ONE << bits as usize
-            }
+            Rounding::Sr(bits) => self.nu.head(bits) + (random & ones(bits)) >= 1 << bits,
         }
     }
 }
@@ -86,9 +128,26 @@ enum Line {
     },
     Fixed {
         format: FixedFormat,
+        /// True if the most negative code is no number.
+        quire: bool,
         whole: UBig,
         gap: Gap,
     },
+    Posit {
+        format: PositFormat,
+        place: PositPlace,
+    },
+}
+
+/// Where a magnitude lies among the posits.
+#[derive(Clone, Debug)]
+enum PositPlace {
+    Zero,
+    BelowMin,
+    /// At or above this code, and below the next.
+    From(u64, Gap),
+    Max,
+    AboveMax,
 }
 
 impl Placed {
@@ -96,11 +155,12 @@ impl Placed {
     pub fn new(format: Format, magnitude: &Rational) -> Self {
         match format {
             Format::Float(f) => Self::on_float_line(f, magnitude),
-            Format::Fixed(f) => {
+            Format::Fixed(f) | Format::Quire(f) => {
                 let (whole, nu) = whole_and_rest(&(magnitude * power_of_two(f.fraction_bits.into())));
                 let gap = Gap::new(whole.bit(0), nu);
-                Self(Line::Fixed { format: f, whole, gap })
+                Self(Line::Fixed { format: f, quire: matches!(format, Format::Quire(_)), whole, gap })
             }
+            Format::Posit(f) => Self(Line::Posit { format: f, place: PositPlace::new(f, magnitude) }),
         }
     }
 
@@ -140,34 +200,113 @@ impl Placed {
     /// subnormals the numbers between 0 and the smallest are the tiny ones, however
     /// tininess is detected. Overflow is tested first, which matters only to formats without
     /// normal numbers (`e1m2`). Two's complement is inexact where bits below its last place
-    /// are lost, and overflows where what remains is out of range.
+    /// are lost, and overflows where what remains is out of range. Posits underflow below
+    /// their smallest number and overflow above their largest, and stop there.
+    ///
+    /// # Panics
+    /// If codes of the format do not fit 64 bits; [`Placed::round_to_value`] serves those.
     pub fn round(&self, negative: bool, policy: Policy, random: u64) -> (u64, Flags) {
         match &self.0 {
             Line::Float { format, is_zero, place, tiny } => {
                 round_float(*format, *is_zero, place.as_ref(), tiny.as_ref(), negative, policy, random)
             }
-            Line::Fixed { format, whole, gap } => {
-                let up = gap.rounds_up(negative, policy.rounding, random);
-                let integer = IBig::from(whole + UBig::from(u8::from(up)));
-                let integer = if negative { -integer } else { integer };
-                let inexact = if gap.is_exact() { Flags::NONE } else { Flags::INEXACT };
-                let bound = IBig::ONE << (format.width - 1) as usize;
-                if integer >= -&bound && integer < bound {
-                    return (low_bits(&integer, format.width), inexact);
-                }
-                let kept = match policy.overflow {
-                    Overflow::Ieee => integer,
-                    Overflow::Saturate if negative => -bound,
-                    Overflow::Saturate => bound - IBig::ONE,
-                };
-                (low_bits(&kept, format.width), inexact | Flags::OVERFLOW)
+            Line::Fixed { format, quire, whole, gap } => {
+                let (integer, flags) = round_fixed(*format, *quire, whole, gap, negative, policy, random);
+                (low_bits(&integer, format.width), flags)
+            }
+            Line::Posit { format, place } => {
+                let (code, flags) = place.round(*format, negative, policy, random);
+                (if negative { code.wrapping_neg() & ones(format.width) } else { code }, flags)
+            }
+        }
+    }
+
+    /// As [`Placed::round`], but the number the code stands for: formats too wide for codes
+    /// have numbers too.
+    pub fn round_to_value(&self, format: Format, negative: bool, policy: Policy, random: u64) -> (Value, Flags) {
+        match &self.0 {
+            Line::Fixed { format, quire, whole, gap } => {
+                let (integer, flags) = round_fixed(*format, *quire, whole, gap, negative, policy, random);
+                let is_nar = *quire && integer == -(IBig::ONE << (format.width - 1) as usize);
+                (if is_nar { Value::Nan } else { fixed_value(*format, integer) }, flags)
+            }
+            Line::Float { .. } | Line::Posit { .. } => {
+                let (code, flags) = self.round(negative, policy, random);
+                (Value::of(format, code), flags)
             }
         }
     }
 }
 
-/// `integer mod 2^width`.
+impl PositPlace {
+    fn new(format: PositFormat, x: &Rational) -> Self {
+        let rung = |code: u64| posit_rung(format.width, format.exponent_bits, code.into());
+        let largest = ones(format.width - 1);
+        if x.is_zero() {
+            return Self::Zero;
+        }
+        if *x < rung(1) {
+            return Self::BelowMin;
+        }
+        match x.cmp(&rung(largest)) {
+            Ordering::Greater => return Self::AboveMax,
+            Ordering::Equal => return Self::Max,
+            Ordering::Less => {}
+        }
+        // Posits ascend with their codes: halve until two neighbours remain.
+        let (mut lower, mut upper) = (1, largest);
+        while upper - lower > 1 {
+            let middle = lower + (upper - lower) / 2;
+            if rung(middle) <= *x { lower = middle } else { upper = middle }
+        }
+        Self::From(lower, Gap::of_posits(format, lower, x))
+    }
+
+    /// Code of the magnitude, and exceptions. No number becomes 0 or NaR in any mode.
+    fn round(&self, format: PositFormat, negative: bool, policy: Policy, random: u64) -> (u64, Flags) {
+        let largest = ones(format.width - 1);
+        match self {
+            Self::Zero => (0, Flags::NONE),
+            Self::BelowMin => (1, Flags::UNDERFLOW | Flags::INEXACT),
+            Self::From(lower, gap) => {
+                let up = gap.rounds_up(negative, policy.rounding, random);
+                (lower + u64::from(up), if gap.is_exact() { Flags::NONE } else { Flags::INEXACT })
+            }
+            Self::Max => (largest, Flags::NONE),
+            Self::AboveMax => (largest, Flags::OVERFLOW | Flags::INEXACT),
+        }
+    }
+}
+
+/// The integer that two's complement of the format's width keeps, and exceptions.
+///
+/// In a quire the most negative one is NaR: no sum saturates there, and one that comes to
+/// lie there, by itself or by wrapping, has overflowed.
+fn round_fixed(format: FixedFormat, quire: bool, whole: &UBig, gap: &Gap, negative: bool, policy: Policy, random: u64) -> (IBig, Flags) {
+    let up = gap.rounds_up(negative, policy.rounding, random);
+    let integer = IBig::from(whole + UBig::from(u8::from(up)));
+    let integer = if negative { -integer } else { integer };
+    let inexact = if gap.is_exact() { Flags::NONE } else { Flags::INEXACT };
+    let span = IBig::ONE << format.width as usize;
+    let largest = (IBig::ONE << (format.width - 1) as usize) - IBig::ONE;
+    let smallest = if quire { -&largest } else { -&largest - IBig::ONE };
+    if integer >= smallest && integer <= largest {
+        return (integer, inexact);
+    }
+    let kept = match policy.overflow {
+        Overflow::Ieee | Overflow::Infinity => {
+            let residue = ((integer % &span) + &span) % &span;
+            if residue > largest { residue - span } else { residue }
+        }
+        Overflow::Saturate | Overflow::Propagate if negative => smallest,
+        Overflow::Saturate | Overflow::Propagate => largest,
+    };
+    (kept, inexact | Flags::OVERFLOW)
+}
+
+/// `integer mod 2^width`, as a code.
 fn low_bits(integer: &IBig, width: u32) -> u64 {
+    assert!(width <= 64, "two's complement of {width} bits has no codes");
     let modulus = IBig::ONE << width as usize;
     let residue = ((integer % &modulus) + &modulus) % &modulus;
     residue.try_into().expect("a residue of at most 64 bits")
@@ -205,7 +344,7 @@ fn round_float(
     random: u64,
 ) -> (u64, Flags) {
     if negative && !format.signed && !is_zero {
-        return (quiet_nan(format).unwrap_or(0), Flags::INVALID);
+        return (written_nan(format, policy).unwrap_or(0), Flags::INVALID);
     }
     let sign = if negative { sign_bit(format) } else { 0 };
     let zero = if negative_zero_exists(format) { sign } else { 0 };
@@ -215,12 +354,17 @@ fn round_float(
     };
     let rounded = lower + u128::from(gap.rounds_up(negative, policy.rounding, random));
     if rounded > u128::from(largest_finite(format)) {
-        let code = match (policy.overflow, policy.rounding) {
-            (Overflow::Ieee, Rounding::Rne | Rounding::Rmm | Rounding::Sr(_)) => infinite(format, negative, policy),
-            (Overflow::Ieee, Rounding::Rup) if !negative => infinite(format, negative, policy),
-            (Overflow::Ieee, Rounding::Rdn) if negative => infinite(format, negative, policy),
-            _ => largest_finite(format) | sign,
+        let to_infinity = match policy.overflow {
+            Overflow::Saturate | Overflow::Propagate => false,
+            Overflow::Infinity => true,
+            Overflow::Ieee => match policy.rounding {
+                Rounding::Rne | Rounding::Rmm | Rounding::Sr(_) => true,
+                Rounding::Rtz | Rounding::Rod => false,
+                Rounding::Rup => !negative,
+                Rounding::Rdn => negative,
+            },
         };
+        let code = if to_infinity { infinite(format, negative, policy) } else { largest_finite(format) | sign };
         return (code, Flags::OVERFLOW | Flags::INEXACT);
     }
     let tiny = tiny.is_some_and(|at_full_precision| match (policy.tininess, at_full_precision) {
@@ -243,9 +387,9 @@ fn infinite(format: FloatFormat, negative: bool, policy: Policy) -> u64 {
     let largest = largest_finite(format) | sign;
     match policy.overflow {
         Overflow::Saturate => largest,
-        Overflow::Ieee => match (infinity(format), policy.no_infinity) {
+        Overflow::Ieee | Overflow::Propagate | Overflow::Infinity => match (infinity(format), policy.no_infinity) {
             (Some(code), _) => code | sign,
-            (None, NoInfinity::Nan) => quiet_nan(format).unwrap_or(largest),
+            (None, NoInfinity::Nan) => written_nan(format, policy).unwrap_or(largest),
             (None, NoInfinity::Max) => largest,
         },
     }
@@ -253,23 +397,62 @@ fn infinite(format: FloatFormat, negative: bool, policy: Policy) -> u64 {
 
 /// Rounds any value to `format`: its code and the exceptions raised.
 ///
-/// NaN becomes the quiet NaN; where there is none, the largest positive number (two's
-/// complement: 0), which is invalid. Infinities become what an overflow in nearest-even
-/// becomes; in two's complement the extreme of their sign, which is invalid, as is any
-/// negative number but -0 in a format without sign.
+/// NaN becomes the policy's NaN; where there is none, the largest positive number (two's
+/// complement: 0), which is invalid. Infinities stay infinite, or become what stands for
+/// infinity in the format, unless the policy saturates them; in two's complement they become
+/// the extreme of their sign, which is invalid, as is any negative number but -0 in a format
+/// without sign. In posits and quires they are NaR, but saturate in posits where the policy
+/// says so.
+///
+/// # Panics
+/// If codes of the format do not fit 64 bits; [`round_to_value`] serves those.
 pub fn round(format: Format, value: &Value, policy: Policy, random: u64) -> (u64, Flags) {
+    match value {
+        Value::Finite { negative, magnitude } => Placed::new(format, magnitude).round(*negative, policy, random),
+        Value::Nan | Value::Infinite { .. } => special(format, value, policy),
+    }
+}
+
+/// As [`round`], but the number the code stands for, in formats of any width.
+pub fn round_to_value(format: Format, value: &Value, policy: Policy, random: u64) -> (Value, Flags) {
     match (value, format) {
-        (Value::Finite { negative, magnitude }, _) => Placed::new(format, magnitude).round(*negative, policy, random),
-        (Value::Nan, Format::Float(f)) => match quiet_nan(f) {
+        (Value::Finite { negative, magnitude }, _) => Placed::new(format, magnitude).round_to_value(format, *negative, policy, random),
+        (Value::Nan, Format::Fixed(_)) => (Value::zero(false), Flags::INVALID),
+        (Value::Infinite { negative }, Format::Fixed(f)) => {
+            let bound = IBig::ONE << (f.width - 1) as usize;
+            (fixed_value(f, if *negative { -bound } else { bound - IBig::ONE }), Flags::INVALID)
+        }
+        (Value::Nan | Value::Infinite { .. }, Format::Quire(_)) => (Value::Nan, Flags::NONE),
+        (Value::Nan | Value::Infinite { .. }, Format::Float(_) | Format::Posit(_)) => {
+            let (code, flags) = special(format, value, policy);
+            (Value::of(format, code), flags)
+        }
+    }
+}
+
+/// The code of a NaN or an infinity, and exceptions.
+fn special(format: Format, value: &Value, policy: Policy) -> (u64, Flags) {
+    assert!(format.bits() <= 64, "{format} has no codes");
+    let infinite_and_negative = match value {
+        Value::Infinite { negative } => Some(*negative),
+        Value::Nan | Value::Finite { .. } => None,
+    };
+    match (infinite_and_negative, format) {
+        (None, Format::Float(f)) => match written_nan(f, policy) {
             Some(code) => (code, Flags::NONE),
             None => (largest_finite(f), Flags::INVALID),
         },
-        (Value::Nan, Format::Fixed(_)) => (0, Flags::INVALID),
-        (Value::Infinite { negative: true }, Format::Float(f)) if !f.signed => (quiet_nan(f).unwrap_or(0), Flags::INVALID),
-        (Value::Infinite { negative }, Format::Float(f)) => (infinite(f, *negative, policy), Flags::NONE),
-        (Value::Infinite { negative }, Format::Fixed(f)) => {
-            let extreme = 1 << (f.width - 1);
-            (if *negative { extreme } else { extreme - 1 }, Flags::INVALID)
+        (None, Format::Fixed(_)) => (0, Flags::INVALID),
+        (Some(true), Format::Float(f)) if !f.signed => (written_nan(f, policy).unwrap_or(0), Flags::INVALID),
+        (Some(negative), Format::Float(f)) => (infinite(f, negative, policy), Flags::NONE),
+        (Some(negative), Format::Fixed(f)) => {
+            let extreme = ones(f.width - 1);
+            (if negative { extreme + 1 } else { extreme }, Flags::INVALID)
         }
+        (Some(negative), Format::Posit(f)) if matches!(policy.overflow, Overflow::Saturate) => {
+            let largest = ones(f.width - 1);
+            (if negative { largest.wrapping_neg() & ones(f.width) } else { largest }, Flags::NONE)
+        }
+        (_, Format::Posit(PositFormat { width, .. }) | Format::Quire(FixedFormat { width, .. })) => (1 << (width - 1), Flags::NONE),
     }
 }

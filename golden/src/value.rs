@@ -2,14 +2,15 @@
 //!
 //! A float's code is sign, exponent field E and trailing fraction T of m bits. Its magnitude
 //! is `(2^m + T) 2^(E - bias - m)`, with the lowest field and the reserved codes as the
-//! format's record says.
+//! format's record says. A posit's is a string: a run of equal bits that ends with its
+//! opposite, exponent bits, fraction bits, zeros ever after.
 
 use dashu_base::{Abs, Sign};
 use dashu_int::{IBig, UBig};
 use std::cmp::Ordering;
 use std::fmt;
-use systole_isa::format::{FloatFormat, Format, Specials, Subnormals};
-use systole_isa::round::{Flags, Rounding, SubnormalPolicy};
+use systole_isa::format::{FixedFormat, FloatFormat, Format, PositFormat, Specials, Subnormals};
+use systole_isa::round::{Flags, NanCode, Policy, Rounding, SubnormalPolicy};
 
 /// Exact rationals, kept free of common powers of two only: every number here is dyadic.
 pub type Rational = dashu_ratio::Relaxed;
@@ -106,10 +107,12 @@ pub(crate) fn infinity(format: FloatFormat) -> Option<u64> {
     (next <= ones(magnitude_width(format)) && class(format, next) == Class::Infinite).then_some(next)
 }
 
-/// The NaN that results are written as: positive and quiet where the format can say so.
-pub(crate) fn quiet_nan(format: FloatFormat) -> Option<u64> {
+/// The NaN that results are written as: positive and quiet where the format can say so, and
+/// every bit below the sign set where the policy asks for that and it is a NaN of several.
+pub(crate) fn written_nan(format: FloatFormat, policy: Policy) -> Option<u64> {
     match format.specials {
         Specials::Ieee if format.mantissa_bits == 0 => None,
+        Specials::Ieee if matches!(policy.nan, NanCode::AllOnes) => Some(ones(magnitude_width(format))),
         Specials::Ieee => Some(ones(format.exponent_bits) << format.mantissa_bits | 1 << (format.mantissa_bits - 1)),
         Specials::Fn | Specials::MergedTop | Specials::E8m0 => Some(ones(magnitude_width(format))),
         Specials::Fnuz | Specials::P3109e | Specials::P3109f => Some(sign_bit(format)),
@@ -130,6 +133,48 @@ pub(crate) fn rung(format: FloatFormat, code: u128) -> Rational {
         Subnormals::Gradual | Subnormals::None => (fraction + (1 << m), field - bias - m),
     };
     Rational::from(UBig::from(significand)) * power_of_two(exponent)
+}
+
+/// The number at the positive code `code` of a posit of `width` bits, by reading its bits one
+/// after the other. `width` may exceed every format's: rounding looks at longer posits.
+pub(crate) fn posit_rung(width: u32, exponent_bits: u32, code: u128) -> Rational {
+    assert!(code != 0 && code >> (width - 1) == 0, "a positive posit");
+    // Bits beyond the end are zeros.
+    let mut position = width - 1;
+    let mut next_bit = || {
+        position = position.checked_sub(1)?;
+        Some(code >> position & 1)
+    };
+    let first = next_bit();
+    let mut run: i64 = 1;
+    while let Some(bit) = next_bit() {
+        if Some(bit) != first {
+            break;
+        }
+        run += 1;
+    }
+    let regime = if first == Some(1) { run - 1 } else { -run };
+    let mut exponent = 0;
+    for _ in 0..exponent_bits {
+        exponent = 2 * exponent + next_bit().unwrap_or(0);
+    }
+    let (mut fraction, mut fraction_bits) = (1, 0);
+    while let Some(bit) = next_bit() {
+        fraction = 2 * fraction + bit;
+        fraction_bits += 1;
+    }
+    Rational::from(UBig::from(fraction)) * power_of_two((regime << exponent_bits) + exponent as i64 - fraction_bits)
+}
+
+/// The integer whose `width` low bits in two's complement are those of `code`.
+fn twos_complement(code: u64, width: u32) -> i128 {
+    let code = i128::from(code & ones(width));
+    if code >> (width - 1) == 1 { code - (1 << width) } else { code }
+}
+
+/// The number `integer` stands for in a fixed-point format.
+pub(crate) fn fixed_value(format: FixedFormat, integer: IBig) -> Value {
+    Value::finite(Rational::from(integer) * power_of_two(-i64::from(format.fraction_bits)))
 }
 
 /// True if `code` is a signalling NaN: an IEEE 754 NaN whose first fraction bit is 0.
@@ -171,6 +216,9 @@ impl Value {
     }
 
     /// The meaning of `code`; bits above the format's width are ignored.
+    ///
+    /// # Panics
+    /// If codes of the format do not fit 64 bits.
     pub fn of(format: Format, code: u64) -> Self {
         match format {
             Format::Float(f) => {
@@ -186,10 +234,22 @@ impl Value {
                 }
             }
             Format::Fixed(f) => {
-                let code = i128::from(code & ones(f.width));
-                let integer = if code >> (f.width - 1) == 1 { code - (1 << f.width) } else { code };
-                Self::finite(Rational::from(IBig::from(integer)) * power_of_two(-i64::from(f.fraction_bits)))
+                assert!(f.width <= 64, "{format} has no codes");
+                fixed_value(f, twos_complement(code, f.width).into())
             }
+            Format::Quire(f) => {
+                assert!(f.width <= 64, "{format} has no codes");
+                let integer = twos_complement(code, f.width);
+                if integer == -(1 << (f.width - 1)) { Self::Nan } else { fixed_value(f, integer.into()) }
+            }
+            Format::Posit(PositFormat { width, exponent_bits }) => match twos_complement(code, width) {
+                0 => Self::zero(false),
+                integer if integer == -(1 << (width - 1)) => Self::Nan,
+                integer => {
+                    let magnitude = posit_rung(width, exponent_bits, integer.unsigned_abs());
+                    Self::Finite { negative: integer < 0, magnitude }
+                }
+            },
         }
     }
 
