@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+pub mod check;
 pub mod gemm;
 pub mod oracle;
 pub mod round;

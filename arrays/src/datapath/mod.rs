@@ -1,10 +1,17 @@
-//! The one semantics: what a MAC and a chain of MACs compute, on codes, in integers.
+//! The one semantics of a MAC array's arithmetic, on codes and in integers, for reading.
 //!
-//! Written for reading. The `ticked` engine steps these functions; every kernel of the
-//! `fast` engine is proved equal to them inside its stated domain.
+//! [`Mac`] forms products and adds to accumulators of any width ([`Register`]); a block of
+//! products meets its accumulator as the mode's unit says; [`Chain`] strings blocks into the
+//! sums of one output, and [`dot`] is an output from first operand to last rounding. Both
+//! engines are held to it.
 
 mod chain;
 mod mac;
+mod register;
+mod unit;
+mod wide;
 
-pub use chain::{Chain, Element, Output, dot};
-pub use mac::Mac;
+pub use chain::{Chain, Element, Output, dot, scaled_dot};
+pub use mac::{Factor, Mac};
+pub use register::Register;
+pub use unit::Block;

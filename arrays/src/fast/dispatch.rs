@@ -63,6 +63,17 @@ pub enum KernelChoiceError {
     Absent,
 }
 
+impl KernelChoice {
+    /// The sets of kernels this machine can run, fastest first, the definition not among them.
+    pub fn available() -> Vec<Self> {
+        let mut sets = vec![Self::Portable];
+        if has_avx2() {
+            sets.insert(0, Self::Avx2);
+        }
+        sets
+    }
+}
+
 impl FromStr for KernelChoice {
     type Err = KernelChoiceError;
 
@@ -103,6 +114,8 @@ pub struct KernelUse {
     pub name: &'static str,
     /// Why no faster one ran, and how many tiles fell to the definition. Empty if neither.
     pub reason: String,
+    /// Tiles it left to the definition.
+    pub tiles_by_definition: u64,
 }
 
 /// Computes a product and says by which kernel.
@@ -147,7 +160,7 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: Kernel
     if by_definition > 0 {
         declined.push(format!("{by_definition} tiles by the definition: specials, or a range outside the kernel's"));
     }
-    (Values { d, activity }, KernelUse { name, reason: declined.join("; ") })
+    (Values { d, activity }, KernelUse { name, reason: declined.join("; "), tiles_by_definition: by_definition })
 }
 
 /// What a kernel answered.
