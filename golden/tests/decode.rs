@@ -31,8 +31,10 @@ fn small_floats(bits: u32) -> Vec<Format> {
 #[test]
 fn every_code_of_small_formats() {
     let mut checked = 0;
-    for format in
-        small_floats(8).into_iter().chain(NAMED.iter().map(|n| n.format)).chain(formats("int8 int2 fx8.4 fx8.-3 fx7.20 int16 fx16.9"))
+    for format in small_floats(8)
+        .into_iter()
+        .chain(NAMED.iter().map(|n| n.format))
+        .chain(formats("int8 int2 fx8.4 fx8.-3 fx7.20 int16 fx16.9 quire8.3 quire2.0 quire16.20"))
     {
         if format.bits() > 16 {
             continue;
@@ -51,7 +53,9 @@ fn every_code_of_small_formats() {
 #[test]
 fn sampled_codes_of_wide_formats() {
     let mut random = Random(1);
-    for format in formats("fp32 fp64 tf32 e8m13 e11m3 e1m52 e11m52b-1023f int32 int64 fx46.18 fx64.1100 fx64.-1023") {
+    for format in formats(
+        "fp32 fp64 tf32 e8m13 e11m3 e1m52 e11m52b-1023f int32 int64 fx46.18 fx64.1100 fx64.-1023 quire64.40 quire63.-2 posit32_2 posit32_0 posit31_3 posit17_1",
+    ) {
         for _ in 0..20_000 {
             let code = random.code(format);
             assert_eq!(value(format.decode(code)), Value::of(format, code), "{format} {code:#x}");

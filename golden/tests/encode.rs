@@ -5,19 +5,22 @@
 
 mod support;
 
-use support::{Random, formats, magnitude, value};
+use support::{OVERFLOWS, Random, formats, magnitude, value};
 use systole_golden::oracle::{self, Operand};
 use systole_golden::round::{Placed, round};
 use systole_golden::value::power_of_two;
 use systole_golden::{Rational, Value};
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, FixedFormat, Format};
-use systole_isa::round::{Flags, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, convert, encode, encode_decoded};
+use systole_isa::round::{
+    Flags, NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, convert, encode, encode_decoded,
+};
 
 const NARROW: &str = "e4m3fn e5m2 e4m3 e3m4 e4m3fnuz e5m2fnuz e4m3b11fnuz e2m5b2f e4m3b8f p3109_k8p3se p3109_k8p4sf
-    p3109_k8p1se p3109_k8p7se e8m0 e2m1f e2m3f e3m2f e3m2 e2m3fn e1m2 e1m4f e5m0fnuz e5m0f int8 int4 fx8.4 fx6.-3";
+    p3109_k8p1se p3109_k8p7se e8m0 e2m1f e2m3f e3m2f e3m2 e2m3fn e1m2 e1m4f e5m0fnuz e5m0f int8 int4 fx8.4 fx6.-3
+    posit8_0 posit8_2 posit6_1 posit3_3 quire8.3";
 const WIDE: &str = "fp16 bf16 tf32 fp32 fp64 e6m9 e6m9f e6m9fn dlfloat16 e8m13 e11m3 e1m52 e11m0f e4m3b-1023 e4m3b2047fnuz
-    int16 int32 int64 fx46.18 fx12.1100 fx64.-1023";
+    int16 int32 int64 fx46.18 fx12.1100 fx64.-1023 posit16_1 posit32_2 posit31_3 posit32_0 quire64.30 quire33.-5";
 
 /// Six deterministic modes, and sr4 with each of its sixteen random numbers.
 fn roundings() -> impl Iterator<Item = (Rounding, u64)> {
@@ -30,8 +33,8 @@ fn check(format: Format, placed: &Placed, x: Exact, policy: Policy, random: u64)
     assert!(ours == theirs, "{format} {x:?} {policy:?} R={random:#x}: golden {ours:x?}, isa {theirs:x?}");
 }
 
-/// Both signs of every number of 16-bit formats, in each mode and overflow policy, and with
-/// the other policies drawn at random.
+/// Both signs of every number of 16-bit formats in each mode, without and with one of the
+/// other overflow policies, and with all policies drawn at random.
 fn convert_all(from: &str, to: &str) {
     let mut random = Random(2);
     for from in formats(from) {
@@ -56,7 +59,7 @@ fn convert_all(from: &str, to: &str) {
                 let drawn = random.policy();
                 for x in [x, x.negate()] {
                     for (rounding, r) in roundings() {
-                        for overflow in [Overflow::Ieee, Overflow::Saturate] {
+                        for overflow in [Overflow::Ieee, OVERFLOWS[1 + code as usize % 3]] {
                             check(to, &placed, x, Policy::new(rounding).overflow(overflow), r);
                         }
                         check(to, &placed, x, Policy { rounding, ..drawn }, r);
@@ -92,11 +95,11 @@ fn every_16_bit_number_into_every_format() {
 /// Every narrow code to every narrow format, specials included, in every policy.
 #[test]
 fn narrow_to_narrow_in_every_policy() {
-    for from in formats("e4m3fn e5m2 e4m3fnuz p3109_k6p3se e3m2 e8m0 int4 fx6.-3") {
-        for to in formats("e4m3fn e5m2 e3m2f e3m2 p3109_k5p2se e8m0 dlfloat16 int4") {
+    for from in formats("e4m3fn e5m2 e4m3fnuz p3109_k6p3se e3m2 e8m0 int4 fx6.-3 posit6_1 quire6.2") {
+        for to in formats("e4m3fn e5m2 e3m2f e3m2 p3109_k5p2se e8m0 dlfloat16 int4 posit5_1 quire5.1") {
             for code in 0..1 << from.bits() {
                 for (rounding, r) in roundings() {
-                    for overflow in [Overflow::Ieee, Overflow::Saturate] {
+                    for (overflow, nan) in OVERFLOWS.into_iter().zip([NanCode::Canonical, NanCode::AllOnes].into_iter().cycle()) {
                         for no_infinity in [NoInfinity::Nan, NoInfinity::Max] {
                             for subnormals in
                                 [SubnormalPolicy::Gradual, SubnormalPolicy::Daz, SubnormalPolicy::Ftz, SubnormalPolicy::DazFtz]
@@ -105,7 +108,7 @@ fn narrow_to_narrow_in_every_policy() {
                                     if r % 5 != 0 {
                                         continue;
                                     }
-                                    let policy = Policy { rounding, overflow, no_infinity, subnormals, tininess };
+                                    let policy = Policy { rounding, overflow, no_infinity, subnormals, tininess, nan };
                                     let ours = oracle::convert(Operand::new(from, code), to, policy, r);
                                     let theirs = convert(from, to, code, policy, r);
                                     assert!(ours == theirs, "{from} {code:#x} -> {to} {policy:?} R={r}: golden {ours:x?}, isa {theirs:x?}");

@@ -285,7 +285,7 @@ impl std::ops::BitOrAssign for Flags {
 /// `kept_is_odd` is the parity of the lower candidate's code; the discarded fraction nu is
 /// `discarded / 2^width`, nonzero.
 #[inline]
-const fn rounds_away(rounding: Rounding, negative: bool, kept_is_odd: bool, discarded: u128, width: u32, random: u64) -> bool {
+pub const fn rounds_away(rounding: Rounding, negative: bool, kept_is_odd: bool, discarded: u128, width: u32, random: u64) -> bool {
     let half = 1u128 << (width - 1);
     match rounding {
         Rounding::Rne => discarded > half || (discarded == half && kept_is_odd),
@@ -479,15 +479,15 @@ const fn encode_fixed(format: FixedFormat, value: Exact, policy: Policy, random:
     (format.code(if value.negative { low.wrapping_neg() as i64 } else { low as i64 }), flags)
 }
 
-/// As [`encode_fixed`], but the most negative code means NaR: saturation stops short of it,
-/// and a sum that wraps onto it is NaR.
+/// As [`encode_fixed`], but the most negative code means NaR and so is out of range: sums
+/// saturate short of it, and one that comes to lie there otherwise is NaR and has overflowed.
 const fn encode_quire(format: FixedFormat, value: Exact, policy: Policy, random: u64) -> (u64, Flags) {
     let (code, flags) = encode_fixed(format, value, policy, random);
-    let nar = format.code(format.min_integer());
-    if code == nar && policy.overflow.saturates() {
-        return (Format::Quire(format).max_finite(true), Flags(flags.0 | Flags::OVERFLOW.0));
+    if code != format.code(format.min_integer()) {
+        return (code, flags);
     }
-    (code, flags)
+    let code = if policy.overflow.saturates() { Format::Quire(format).max_finite(true) } else { code };
+    (code, flags.union(Flags::OVERFLOW))
 }
 
 /// Rounding of posits takes place in the string of bits: the number is written with as many

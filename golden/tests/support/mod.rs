@@ -6,7 +6,10 @@ use systole_golden::value::power_of_two;
 use systole_golden::{Rational, Value};
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, Format};
-use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
+use systole_isa::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
+
+/// Every overflow policy.
+pub const OVERFLOWS: [Overflow; 4] = [Overflow::Ieee, Overflow::Saturate, Overflow::Propagate, Overflow::Infinity];
 
 /// SplitMix64.
 pub struct Random(pub u64);
@@ -32,10 +35,19 @@ impl Random {
     /// smallest normal number, one, the largest number and the reserved codes.
     pub fn code(&mut self, format: Format) -> u64 {
         let code = self.next() & format.mask();
-        let Format::Float(f) = format else { return code };
         if self.below(2) == 0 {
             return code;
         }
+        let f = match format {
+            Format::Float(f) => f,
+            Format::Posit(_) | Format::Quire(_) => {
+                // 0, one (of posits), NaR, and their neighbours, minpos and maxpos among them.
+                let sign = 1u64 << (format.bits() - 1);
+                let near = self.pick(&[0, sign >> 1, sign, sign | sign >> 1]);
+                return near.wrapping_add(self.below(9)).wrapping_sub(4) & format.mask();
+            }
+            Format::Fixed(_) => return code,
+        };
         let top = format.mask() >> u32::from(f.signed);
         let sign = (code ^ code & top) & format.mask();
         let normal = 1 << f.mantissa_bits;
@@ -61,10 +73,11 @@ impl Random {
     pub fn policy(&mut self) -> Policy {
         Policy {
             rounding: self.rounding(),
-            overflow: self.pick(&[Overflow::Ieee, Overflow::Saturate]),
+            overflow: self.pick(&OVERFLOWS),
             no_infinity: self.pick(&[NoInfinity::Nan, NoInfinity::Max]),
             subnormals: self.pick(&[SubnormalPolicy::Gradual, SubnormalPolicy::Daz, SubnormalPolicy::Ftz, SubnormalPolicy::DazFtz]),
             tininess: self.pick(&[Tininess::After, Tininess::Before]),
+            nan: self.pick(&[NanCode::Canonical, NanCode::AllOnes]),
         }
     }
 }
