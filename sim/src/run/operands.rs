@@ -72,7 +72,7 @@ fn special(format: Format, choice: u32, sign: u32, any: u64) -> u64 {
     let sign_code = format.zero(true);
     let signed = |code: u64| match format {
         Format::Posit(p) if negative => p.negate(code),
-        _ => if negative { code | sign_code } else { code } & format.mask(),
+        _ => (if negative { code | sign_code } else { code }) & format.mask(),
     };
     match choice % 16 {
         0 => format.canonical_nan().unwrap_or(any),
