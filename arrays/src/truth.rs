@@ -22,11 +22,17 @@ fn oracle(problem: &Problem) -> Vec<u64> {
         a: &a,
         b: &b,
         c: c.as_deref(),
+        c_format: None,
+        scales: None,
     };
     let random = |site: Site| {
         let (rounding, stage, index) = match site.step {
             Step::Product { k } => (mode.rounding, Stage::Product, k),
             Step::Accumulate { k } => (mode.rounding, Stage::Accumulate, k),
+            Step::Initial => unreachable!("C comes in the accumulator's format"),
+            Step::Way { first, way } => (mode.rounding, Stage::Sum, first + way),
+            Step::Sum { k } => (mode.rounding, Stage::Sum, k),
+            Step::Scale { k } => (mode.rounding, Stage::Scale, k),
             Step::Outer { k } => (mode.rounding, Stage::Outer, k),
             Step::Memory { fold: index } => {
                 let rows = fold.unwrap_or(1) as usize;

@@ -99,7 +99,7 @@ impl Gap {
 }
 
 /// `floor(log2 x)` of a positive number.
-fn floor_log2(x: &Rational) -> i64 {
+pub(crate) fn floor_log2(x: &Rational) -> i64 {
     let guess = x.numerator().bit_len() as i64 - x.denominator().bit_len() as i64;
     if *x < power_of_two(guess) { guess - 1 } else { guess }
 }

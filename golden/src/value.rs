@@ -255,15 +255,22 @@ impl Value {
 
     /// The meaning of `code` as an operand under a subnormal policy: where denormals are
     /// zeros, subnormal codes mean zeros of their sign.
+    ///
+    /// # Panics
+    /// If codes of the format do not fit 64 bits.
     pub fn of_operand(format: Format, code: u64, policy: SubnormalPolicy) -> Self {
-        let value = Self::of(format, code);
-        match (policy, format, &value) {
+        Self::of(format, code).as_operand(format, policy)
+    }
+
+    /// A number of `format`, read as an operand.
+    pub(crate) fn as_operand(self, format: Format, policy: SubnormalPolicy) -> Self {
+        match (policy, format, &self) {
             (SubnormalPolicy::Daz | SubnormalPolicy::DazFtz, Format::Float(f), Self::Finite { negative, magnitude })
                 if matches!(f.subnormals, Subnormals::Gradual) && *magnitude < power_of_two(1 - i64::from(f.bias)) =>
             {
                 Self::zero(*negative)
             }
-            _ => value,
+            _ => self,
         }
     }
 

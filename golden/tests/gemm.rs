@@ -94,7 +94,17 @@ fn order_of_sums_on_host_floats() {
             .as_ref()
             .map(|c| c.iter().map(|&c| if outermost == Format::FP64 { c.to_bits() } else { (c as f32).to_bits().into() }).collect());
         let folds = outside.map_or(Folds::Chain, |rows| Folds::Outside { rows });
-        let gemm = Gemm { mode: &mode, folds, output: (Format::FP64, Policy::RNE), shape: [m, n, k], a: &a, b: &b, c: c_codes.as_deref() };
+        let gemm = Gemm {
+            mode: &mode,
+            folds,
+            output: (Format::FP64, Policy::RNE),
+            shape: [m, n, k],
+            a: &a,
+            b: &b,
+            c: c_codes.as_deref(),
+            c_format: None,
+            scales: None,
+        };
         let ours = gemm.run(no_random).unwrap();
         let single = Gemm { folds: Folds::Chain, ..gemm }.run(no_random).unwrap();
         order_mattered += u32::from(ours != single);
@@ -124,8 +134,17 @@ fn integer_accumulators() {
             let k = 1 + random.below(24) as usize;
             let mut codes = || -> Vec<u64> { (0..k).map(|_| random.pick(&[0x7f, 0x80, 0x81, 0x40, random_byte(k)]) & 0xff).collect() };
             let (a, b) = (codes(), codes());
-            let gemm =
-                Gemm { mode: &mode, folds: Folds::Chain, output: (Format::INT32, Policy::RNE), shape: [1, 1, k], a: &a, b: &b, c: None };
+            let gemm = Gemm {
+                mode: &mode,
+                folds: Folds::Chain,
+                output: (Format::INT32, Policy::RNE),
+                shape: [1, 1, k],
+                a: &a,
+                b: &b,
+                c: None,
+                c_format: None,
+                scales: None,
+            };
             let mut sum = 0i32;
             for (&a, &b) in a.iter().zip(&b) {
                 let exact = sum + i32::from(a as u8 as i8) * i32::from(b as u8 as i8);
@@ -157,6 +176,8 @@ fn swamping() {
             a: &ones,
             b: &ones,
             c: None,
+            c_format: None,
+            scales: None,
         };
         assert_eq!(f32::from_bits(gemm.run(no_random).unwrap()[0] as u32), expected);
     }
@@ -187,8 +208,17 @@ fn by_hand() {
         ("product saturates", &saturates, None, vec![0x60], vec![one], 0x5f00),
     ] {
         let c = c.map(|c| vec![c]);
-        let gemm =
-            Gemm { mode, folds: Folds::Chain, output: (Format::FP16, Policy::RNE), shape: [1, 1, a.len()], a: &a, b: &b, c: c.as_deref() };
+        let gemm = Gemm {
+            mode,
+            folds: Folds::Chain,
+            output: (Format::FP16, Policy::RNE),
+            shape: [1, 1, a.len()],
+            a: &a,
+            b: &b,
+            c: c.as_deref(),
+            c_format: None,
+            scales: None,
+        };
         assert_eq!(gemm.run(no_random).unwrap(), [expected], "{name}");
     }
 }
@@ -208,7 +238,17 @@ fn stochastic_sites() {
     let a: Vec<u64> = (0..10).map(|_| random.below(0x60)).collect();
     let b: Vec<u64> = (0..10).map(|_| random.below(0x60)).collect();
     let output = (Format::E5M2, Policy::new(Rounding::Sr(8)));
-    let gemm = Gemm { mode: &mode, folds: Folds::Outside { rows: 3 }, output, shape: [2, 2, 5], a: &a, b: &b, c: None };
+    let gemm = Gemm {
+        mode: &mode,
+        folds: Folds::Outside { rows: 3 },
+        output,
+        shape: [2, 2, 5],
+        a: &a,
+        b: &b,
+        c: None,
+        c_format: None,
+        scales: None,
+    };
     let mut sites = Vec::new();
     let down = gemm
         .run(|site| {
@@ -248,7 +288,7 @@ fn output_conversion() {
         (Format::INT8, Overflow::Saturate, 0x7f),
     ] {
         let output = (to, Policy::RNE.overflow(overflow));
-        let gemm = Gemm { mode: &mode, folds: Folds::Chain, output, shape: [1, 1, 1], a: &a, b: &b, c: None };
+        let gemm = Gemm { mode: &mode, folds: Folds::Chain, output, shape: [1, 1, 1], a: &a, b: &b, c: None, c_format: None, scales: None };
         assert_eq!(gemm.run(no_random).unwrap(), [expected], "{to} {overflow:?}");
     }
     let (code, flags) = oracle::convert(Operand::new(Format::FP16, 0x7bff), Format::E4M3FN, Policy::RNE, 0);
@@ -258,8 +298,17 @@ fn output_conversion() {
 #[test]
 fn refusals() {
     let mode = MacMode::fused(Format::E5M2, Format::E5M2, Format::FP16);
-    let gemm =
-        Gemm { mode: &mode, folds: Folds::Chain, output: (Format::FP16, Policy::RNE), shape: [1, 2, 2], a: &[0; 2], b: &[0; 3], c: None };
+    let gemm = Gemm {
+        mode: &mode,
+        folds: Folds::Chain,
+        output: (Format::FP16, Policy::RNE),
+        shape: [1, 2, 2],
+        a: &[0; 2],
+        b: &[0; 3],
+        c: None,
+        c_format: None,
+        scales: None,
+    };
     let error = gemm.run(no_random).unwrap_err();
     assert_eq!(error, GemmError::Shape { matrix: "B", rows: 2, columns: 2, found: 3 });
     assert_eq!(error.to_string(), "B holds 3 codes where 2 x 2 are needed");

@@ -26,7 +26,7 @@ impl Dot {
     fn gemm<'a>(&'a self, operands: &'a [u64]) -> Gemm<'a> {
         let (a, rest) = operands.split_at(operands.len() / 2);
         let (b, c) = rest.split_at(a.len());
-        Gemm { mode: &self.mode, folds: Folds::Chain, output: (self.result, self.output), shape: [1, 1, a.len()], a, b, c: Some(c) }
+        Gemm { mode: &self.mode, folds: Folds::Chain, output: (self.result, self.output), shape: [1, 1, a.len()], a, b, c: Some(c), c_format: Some(self.addend), scales: None }
     }
 
     /// Result code by the oracle; each stochastic rounding takes the next of `random`.

@@ -40,7 +40,7 @@ impl Unit {
 /// The exponent of a product is the sum of its operands' exponents, not renormalised (its
 /// significand lies in [1, 4)); subnormal operands keep the smallest normal exponent. The sum
 /// of what is kept is exact; it is rounded once to the accumulator's format by the mode's
-/// rounding and overflow, and a sum of zero is +0.
+/// rounding and overflow, and a result of zero is +0 (but see `negative_zero`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Aligned {
@@ -66,6 +66,9 @@ pub struct Aligned {
     /// A product of 2^this or more counts as infinite.
     #[serde(default)]
     pub infinite_from: Option<i32>,
+    /// True if a negative sum that rounds to zero gives -0. An exact zero is +0 all the same.
+    #[serde(default)]
+    pub negative_zero: bool,
 }
 
 const fn one() -> u32 {
