@@ -4,6 +4,7 @@ mod asm;
 mod cost;
 mod format;
 mod gemm;
+mod golden;
 mod list;
 mod train;
 
@@ -37,6 +38,8 @@ enum Command {
     Cost(cost::CostArgs),
     /// Limits, special values and value table of a number format.
     Format(format::FormatArgs),
+    /// Check test vectors against the golden model, or make them.
+    Golden(golden::GoldenArgs),
     /// Assemble a program into its binary form.
     Asm(asm::AsmArgs),
     /// Print a program, text or binary, as assembly.
@@ -151,6 +154,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Cost(args)) => cost::run(&args, &cli.common),
         Some(Command::Format(args)) => format::run(&args),
+        Some(Command::Golden(args)) => golden::run(&args, &cli.common),
         Some(Command::Asm(args)) => asm::assemble(&args),
         Some(Command::Disasm(args)) => asm::disassemble(&args),
         Some(Command::Run(args)) => asm::run(&args, &cli.common),
