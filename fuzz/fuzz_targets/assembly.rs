@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| systole_fuzz::assembly(bytes));
+fuzz_target!(|bytes: &[u8]| systole_fuzz::check::<systole_fuzz::assembly::Assembly>(bytes));

@@ -1,6 +1,6 @@
-//! Feeds [`systole_fuzz::conversion`].
+//! Feeds [`systole_fuzz::convert`].
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| systole_fuzz::conversion(bytes));
+fuzz_target!(|bytes: &[u8]| systole_fuzz::check::<systole_fuzz::convert::Convert>(bytes));

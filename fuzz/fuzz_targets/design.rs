@@ -3,4 +3,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| systole_fuzz::design(bytes));
+fuzz_target!(|bytes: &[u8]| systole_fuzz::check::<systole_fuzz::design::Text>(bytes));

@@ -1,6 +1,6 @@
-//! Feeds [`systole_fuzz::engines`].
+//! Feeds [`systole_fuzz::gemm`].
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|bytes: &[u8]| systole_fuzz::engines(bytes));
+fuzz_target!(|bytes: &[u8]| systole_fuzz::check::<systole_fuzz::gemm::Gemm>(bytes));

@@ -1,38 +1,66 @@
 //! Every committed seed, and bytes drawn here, through every property.
 
-use std::path::Path;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use systole_fuzz::{TARGETS, Target};
 use systole_isa::entropy::philox;
 
-type Property = fn(&[u8]);
+/// Names the case if the property fails while it is held.
+struct Held<'a>(&'a Target, &'a dyn fmt::Display, &'a [u8]);
 
-/// Target, property, and how many drawn cases it gets here.
-const TARGETS: [(&str, Property, u32); 4] = [
-    ("convert", systole_fuzz::conversion, 200_000),
-    ("gemm", systole_fuzz::engines, 4_000),
-    ("assembly", systole_fuzz::assembly, 2_000),
-    ("design", systole_fuzz::design, 200),
-];
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}, {}:\n{}", self.0.name, self.1, (self.0.explain)(self.2));
+        }
+    }
+}
+
+fn hold(target: &Target, origin: &dyn fmt::Display, bytes: &[u8]) {
+    let held = Held(target, origin, bytes);
+    (target.check)(bytes);
+    drop(held);
+}
+
+fn seeds(target: &Target) -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(target.name);
+    let entries = std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a directory entry").path()).collect();
+    paths.sort();
+    paths
+}
 
 #[test]
 fn seeds_hold() {
-    for (name, property, _) in TARGETS {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
-        let mut seen = 0;
-        for entry in std::fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display())) {
-            let path = entry.expect("a directory entry").path();
-            property(&std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())));
-            seen += 1;
+    for target in TARGETS {
+        let paths = seeds(target);
+        assert!(!paths.is_empty(), "no seeds for {}", target.name);
+        for path in paths {
+            let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+            hold(target, &path.display(), &bytes);
         }
-        assert!(seen > 0, "no seeds for {name}");
     }
+}
+
+/// The bytes of a drawn case: short ones often, and every length up to 400.
+fn drawn(case: u32) -> Vec<u8> {
+    let length = philox([case, 0, 1, 0], 0x5eed)[0] as usize % 400;
+    (0..length.div_ceil(16) as u32).flat_map(|i| philox([case, i, 0, 0], 0x5eed)).flat_map(u32::to_le_bytes).take(length).collect()
 }
 
 #[test]
 fn drawn_bytes_hold() {
-    for (_, property, count) in TARGETS {
-        for case in 0..count {
-            let bytes: Vec<u8> = (0..32).flat_map(|i| philox([case, i, 0, 0], 0x5eed)).flat_map(u32::to_le_bytes).collect();
-            property(&bytes);
+    for target in TARGETS {
+        for case in 0..target.drawn {
+            hold(target, &format_args!("drawn case {case}"), &drawn(case));
         }
+    }
+}
+
+#[test]
+fn every_target_is_a_fuzz_target() {
+    for target in TARGETS {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets").join(target.name).with_extension("rs");
+        assert!(path.is_file(), "{} is missing", path.display());
     }
 }

@@ -9,7 +9,7 @@ const ARROWS: &[(&str, &[&str], &[&str])] = &[
     ("systole-trainer", &["systole-isa"], &[]),
     ("systole-golden", &["systole-isa"], &[]),
     ("systole", &["systole-isa", "systole-arrays", "systole-trainer", "systole-golden"], &[]),
-    ("systole-fuzz", &["systole-isa", "systole-arrays", "systole-golden"], &[]),
+    ("systole-fuzz", &["systole-isa", "systole-arrays", "systole-trainer", "systole-golden", "systole"], &[]),
 ];
 
 #[test]
