@@ -273,7 +273,9 @@ impl Gemm<'_> {
                 }
             }
         }
-        roundings.output(self.output, &total.value)
+        // A NaN leaves as the code the mode's accumulators hold.
+        let (format, policy) = self.output;
+        roundings.output((format, Policy { nan: self.mode.nan, ..policy }), &total.value)
     }
 
     /// Accumulates the products of `fold` on top of `outermost`.
