@@ -269,7 +269,8 @@ impl Gemm<'_> {
                 for fold in 0..k.div_ceil(rows) {
                     let mut result = Register::zero(outermost);
                     self.chain(&mut result, line, fold * rows..((fold + 1) * rows).min(k), &mut roundings);
-                    total.add(&result.value, Step::Memory { fold }, &mut roundings);
+                    let result = result.read(&roundings);
+                    total.add(&result, Step::Memory { fold }, &mut roundings);
                 }
             }
         }
@@ -298,10 +299,10 @@ impl Gemm<'_> {
             blocks(start..end, &mut inner, roundings);
             let k = end - 1;
             let sum = match mode.scale {
-                Scaling::None | Scaling::Exponent => inner.value,
-                Scaling::Chunk => scaled(line, k, &inner.value, roundings),
+                Scaling::None | Scaling::Exponent => inner.read(roundings),
+                Scaling::Chunk => scaled(line, k, &inner.read(roundings), roundings),
                 Scaling::ChunkRounded => {
-                    let sum = scaled(line, k, &inner.value, roundings);
+                    let sum = scaled(line, k, &inner.read(roundings), roundings);
                     roundings.round(outermost.format, &sum, Step::Scale { k })
                 }
             };
