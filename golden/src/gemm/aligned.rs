@@ -115,7 +115,7 @@ fn in_groups(unit: Aligned, products: &[Partial], roundings: &mut Roundings<'_>)
 
 /// Rounds a kept sum to the accumulator's format; zeros are +0 unless the unit signs them.
 pub(super) fn round(unit: Aligned, format: Format, sum: &Value, step: Step, roundings: &mut Roundings<'_>) -> Value {
-    match roundings.round(format, sum, step) {
+    match roundings.write(format, sum, step) {
         Value::Finite { magnitude, .. } if magnitude.is_zero() && !unit.negative_zero => Value::zero(false),
         rounded => rounded,
     }

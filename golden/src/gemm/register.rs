@@ -17,10 +17,15 @@ pub(super) struct Roundings<'r> {
 impl Roundings<'_> {
     /// Rounds to `format` and reads the result as an operand.
     pub fn round(&mut self, format: Format, value: &Value, step: Step) -> Value {
+        self.write(format, value, step).as_operand(format, self.policy.subnormals)
+    }
+
+    /// Rounds to `format`.
+    pub fn write(&mut self, format: Format, value: &Value, step: Step) -> Value {
         let random = self.draw(self.policy, step);
         let (value, flags) = round_to_value(format, value, self.policy, random);
         self.flags |= flags;
-        value.as_operand(format, self.policy.subnormals)
+        value
     }
 
     /// Rounds the end result by its own policy.
@@ -50,8 +55,9 @@ impl Roundings<'_> {
     }
 }
 
-/// A register of any width: the format it rounds to, and the number it holds, with
-/// subnormals already zeros where the policy reads them so.
+/// A register of any width: the format it rounds to, and the number it holds. Subnormals
+/// are in it as they were written, and zeros to an addition that reads them so; results leave
+/// as they are.
 #[derive(Clone, Debug)]
 pub(super) struct Register {
     pub format: Format,
@@ -66,12 +72,17 @@ impl Register {
 
     /// Takes the rounded `value`.
     pub fn set(&mut self, value: &Value, step: Step, roundings: &mut Roundings<'_>) {
-        self.value = roundings.round(self.format, value, step);
+        self.value = roundings.write(self.format, value, step);
+    }
+
+    /// What an operation reads.
+    pub fn read(&self, roundings: &Roundings<'_>) -> Value {
+        self.value.clone().as_operand(self.format, roundings.policy.subnormals)
     }
 
     /// Adds with one rounding.
     pub fn add(&mut self, addend: &Value, step: Step, roundings: &mut Roundings<'_>) {
-        let sum = roundings.sum(&self.value, addend);
+        let sum = roundings.sum(&self.read(roundings), addend);
         self.set(&sum, step, roundings);
     }
 }

@@ -33,9 +33,9 @@ pub(super) fn accumulate(unit: Unit, accumulator: &mut Register, line: Line<'_>,
             }
             let mut sum = chains[0].clone();
             for (way, chain) in chains.iter().enumerate().skip(1) {
-                sum.add(&chain.value, Step::Way { first, way }, roundings);
+                sum.add(&chain.read(roundings), Step::Way { first, way }, roundings);
             }
-            accumulator.add(&sum.value, Step::Way { first, way: 0 }, roundings);
+            accumulator.add(&sum.read(roundings), Step::Way { first, way: 0 }, roundings);
         }
         Unit::Exact => {
             let products = exact_sum(line, block, roundings);
@@ -48,15 +48,17 @@ pub(super) fn accumulate(unit: Unit, accumulator: &mut Register, line: Line<'_>,
         }
         Unit::Aligned(unit) => {
             let terms: Vec<Term> = block.map(|k| line.term(k, unit.zero_exponent, roundings)).collect();
-            let Register { format, value } = accumulator;
+            let format = accumulator.format;
             if matches!(unit.addend, Addend::Apart) {
                 let sum = aligned::sum(unit, &terms, None, roundings);
-                let sum = aligned::round(unit, *format, &sum, Step::Sum { k: last }, roundings);
+                let sum = aligned::round(unit, format, &sum, Step::Sum { k: last }, roundings).as_operand(format, roundings.policy.subnormals);
                 accumulator.add(&sum, Step::Accumulate { k: last }, roundings);
             } else {
-                let addend = Term { value: value.clone(), exponent: Factor { format: *format, value }.exponent(unit.zero_exponent) };
+                let value = accumulator.read(roundings);
+                let exponent = Factor { format, value: &value }.exponent(unit.zero_exponent);
+                let addend = Term { value, exponent };
                 let sum = aligned::sum(unit, &terms, Some(&addend), roundings);
-                accumulator.value = aligned::round(unit, *format, &sum, Step::Accumulate { k: last }, roundings);
+                accumulator.value = aligned::round(unit, format, &sum, Step::Accumulate { k: last }, roundings);
             }
         }
     }
