@@ -94,7 +94,7 @@ fn bench(c: &mut Criterion) {
         let shape = Shape { m: *size, n: *size, k: *size };
         let len = (size * size) as usize;
         let (a, b) = (operand(setup, len, *small, 1), operand(setup, len, *small, 2));
-        let operands = Operands { a: &a, b: &b, c: None };
+        let operands = Operands::new(&a, &b, None);
         let (_, used) = gemm(setup, shape, &operands, *choice);
         println!("{name}: {} ({})", used.name, used.reason);
         let mut group = c.benchmark_group("gemm");

@@ -1,10 +1,11 @@
 //! A matrix product as an array receives it, and what an engine answers.
 
-use crate::datapath::Output;
+use crate::datapath::{Factor, Mac, Output};
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, MacMode};
+use systole_isa::design::{ArraySpec, MacMode, Scaling};
 use systole_isa::device::{Activity, Events};
 use systole_isa::entropy::Site;
+use systole_isa::format::Format;
 
 /// Extents of D (M x N) = A (M x K) B (K x N).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,6 +42,14 @@ pub struct Setup {
     pub site: Site,
 }
 
+impl Setup {
+    /// Format of C: the outermost accumulator's, or the output's where that is too wide for codes.
+    pub fn addend_format(&self) -> Format {
+        let outermost = self.mode.outermost();
+        if outermost.is_wide() { self.output.format } else { outermost }
+    }
+}
+
 /// Operands, row-major.
 #[derive(Clone, Copy, Debug)]
 pub struct Operands<'a> {
@@ -48,8 +57,47 @@ pub struct Operands<'a> {
     pub a: &'a Codes,
     /// K x N codes of the mode's `b`.
     pub b: &'a Codes,
-    /// M x N codes of the outermost accumulator's format.
+    /// M x N codes of the outermost accumulator's format, or of the output's where that is
+    /// too wide for codes.
     pub c: Option<&'a Codes>,
+    /// Block scales, where the mode takes them.
+    pub scales: Scales<'a>,
+}
+
+/// Block scales of the operands, row-major codes of the mode's scale format; an operand
+/// without them has scales of 1. Blocks are a chunk long along K.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scales<'a> {
+    /// ceil(M / scale_rows) x ceil(K / chunk).
+    pub a: Option<&'a Codes>,
+    /// ceil(K / chunk) x ceil(N / scale_cols).
+    pub b: Option<&'a Codes>,
+}
+
+/// Extents of the scales of A and of B.
+pub fn scale_extents(mode: &MacMode, shape: Shape) -> [(u32, u32); 2] {
+    let blocks = mode.chunk.map_or(1, |length| shape.k.div_ceil(length));
+    [(shape.m.div_ceil(mode.scale_rows), blocks), (blocks, shape.n.div_ceil(mode.scale_cols))]
+}
+
+impl<'a> Operands<'a> {
+    /// Operands without block scales.
+    pub const fn new(a: &'a Codes, b: &'a Codes, c: Option<&'a Codes>) -> Self {
+        Self { a, b, c, scales: Scales { a: None, b: None } }
+    }
+
+    /// What block scales multiply the product of `row`, `column` and `k` by.
+    pub fn factor(&self, mac: &Mac, shape: Shape, row: u32, column: u32, k: u32) -> Factor {
+        let mode = mac.mode();
+        if mode.scale == Scaling::None {
+            return Factor::ONE;
+        }
+        let [(_, blocks), (_, columns)] = scale_extents(mode, shape);
+        let block = mode.chunk.map_or(0, |length| k / length);
+        let a = self.scales.a.map(|a| a.get(((row / mode.scale_rows) * blocks + block) as usize));
+        let b = self.scales.b.map(|b| b.get((block * columns + column / mode.scale_cols) as usize));
+        mac.factor(a, b)
+    }
 }
 
 /// Values an engine computed.

@@ -5,16 +5,18 @@
 //! follow from a seed and a [`Pattern`], so a failure prints as a few lines.
 
 use crate::dataflow;
-use crate::datapath::{Element, Mac, Output, dot};
-use crate::problem::{Operands, Setup, Shape, Values};
+use crate::datapath::{Element, Mac, Output, scaled_dot};
+use crate::problem::{Operands, Scales, Setup, Shape, Values, scale_extents};
 use proptest::prelude::*;
 use proptest::sample::select;
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product};
+use systole_isa::design::{
+    Addend, Aligned, ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product, Scaling, Truncation, Unit,
+};
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
-use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
+use systole_isa::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
 
 /// Operand formats: FP8 and its neighbours first, then whatever else an operand may be.
 pub const OPERANDS: &[&str] = &[
@@ -63,6 +65,10 @@ pub const ACCUMULATORS: &[&str] = &[
     "fx24.6",
     "p3109_k8p4se",
 ];
+
+/// Accumulators that only the definition has: posits, quires, wide fixed point.
+pub const WIDE: &[&str] =
+    &["posit16_1", "posit8_0", "posit32_2", "quire8_0", "quire16_1", "quire32_2", "fx80.20", "fx64.70", "fx200.100", "fx1200.560"];
 
 /// How operand codes are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,12 +150,14 @@ pub struct Problem {
     pub b: Codes,
     /// M x N codes of the outermost accumulator, if there is a C.
     pub c: Option<Codes>,
+    /// Block scales of A and B, where there are any.
+    pub scales: [Option<Codes>; 2],
 }
 
 impl Problem {
     /// The operands as engines take them.
     pub const fn operands(&self) -> Operands<'_> {
-        Operands { a: &self.a, b: &self.b, c: self.c.as_ref() }
+        Operands { a: &self.a, b: &self.b, c: self.c.as_ref(), scales: Scales { a: self.scales[0].as_ref(), b: self.scales[1].as_ref() } }
     }
 
     /// What [`dot`] gives for every element.
@@ -162,11 +170,11 @@ impl Problem {
         let mut d = Codes::zeros(self.setup.output.format, m as usize * n as usize);
         for row in 0..m {
             for column in 0..n {
-                let code = dot(
+                let code = scaled_dot(
                     &mac,
                     k,
-                    |i| self.a.get(index(row, k, i)),
-                    |i| self.b.get(index(i, n, column)),
+                    |i| (self.a.get(index(row, k, i)), self.b.get(index(i, n, column))),
+                    |i| self.operands().factor(&mac, self.shape, row, column, i),
                     self.c.as_ref().map(|c| c.get(index(row, n, column))),
                     fold,
                     &self.setup.output,
@@ -204,7 +212,7 @@ pub fn rounding() -> impl Strategy<Value = Rounding> {
 }
 
 fn overflow() -> impl Strategy<Value = Overflow> {
-    select(&[Overflow::Ieee, Overflow::Saturate][..])
+    select(&[Overflow::Ieee, Overflow::Ieee, Overflow::Saturate, Overflow::Propagate, Overflow::Infinity][..])
 }
 
 fn no_infinity() -> impl Strategy<Value = NoInfinity> {
@@ -236,6 +244,75 @@ pub fn mode() -> impl Strategy<Value = MacMode> {
         })
 }
 
+/// MAC modes the fast kernels leave to the definition: n-term units, block scales, posits,
+/// wide accumulators, several lanes.
+pub fn unit_mode() -> impl Strategy<Value = MacMode> {
+    let truncation = || select(&[Truncation::TowardZero, Truncation::Floor][..]);
+    let addend = prop_oneof![
+        3 => Just(Addend::Together),
+        1 => Just(Addend::Apart),
+        2 => (1..40u32, 1..40u32, proptest::option::of(1..40u32))
+            .prop_map(|(sum_bits, addend_bits, reach)| Addend::Aligned { sum_bits, addend_bits, reach }),
+    ];
+    let zero_exponent = select(&[None, Some(-126), Some(-5)][..]);
+    let aligned = (1..40u32, truncation(), addend, 1..4u32, truncation(), zero_exponent, proptest::option::of(-2..12i32)).prop_map(
+        |(fraction_bits, term_truncation, addend, groups, sum_truncation, zero_exponent, infinite_from)| {
+            let groups = if addend == Addend::Together { 1 } else { groups };
+            Unit::Aligned(Aligned {
+                fraction_bits,
+                term_truncation,
+                addend,
+                groups,
+                sum_truncation,
+                zero_exponent,
+                infinite_from,
+                negative_zero: fraction_bits % 3 == 0,
+            })
+        },
+    );
+    let unit = prop_oneof![
+        2 => Just(Unit::Chain),
+        1 => Just(Unit::Descending),
+        1 => (2..5u32).prop_map(|ways| Unit::Interleaved { ways }),
+        1 => Just(Unit::Exact),
+        1 => Just(Unit::ExactApart),
+        4 => aligned,
+    ];
+    let scale = (select(&[Scaling::None, Scaling::None, Scaling::Exponent, Scaling::Chunk, Scaling::ChunkRounded][..]), 1..4u32, 1..4u32);
+    let scale_format = format(&["fp32", "e4m3fn", "bf16", "e8m0"]);
+    let exact_formats = (format(&["posit8_0", "posit8_2", "posit16_1", "posit6_3", "e4m3fn", "bf16"]), format(WIDE));
+    (mode(), unit, 1..6u32, scale, scale_format, proptest::option::weighted(0.3, exact_formats), any::<bool>()).prop_map(
+        |(mode, unit, lanes, (scale, scale_rows, scale_cols), scale_format, exact, all_ones)| {
+            let mut mode = MacMode { unit, lanes, scale, scale_rows, scale_cols, scale_format, ..mode };
+            if let Some((operand, wide)) = exact {
+                (mode.a, mode.accumulator) = (operand, wide);
+            }
+            if let Unit::Interleaved { ways } = unit {
+                mode.lanes = lanes.max(ways);
+            }
+            if let Unit::Aligned(aligned) = unit {
+                mode.lanes = lanes.max(aligned.groups);
+                mode.product = Product::Exact;
+                let floating = |f: Format| f.as_float().map_or(Format::FP16, |_| f);
+                (mode.a, mode.b, mode.accumulator) = (floating(mode.a), floating(mode.b), floating(mode.accumulator));
+            }
+            if all_ones {
+                mode.nan = NanCode::AllOnes;
+            }
+            if mode.scale != Scaling::None {
+                mode.chunk = Some(mode.chunk.unwrap_or(4));
+            }
+            if mode.scale == Scaling::Exponent {
+                mode.scale_format = Format::E8M0;
+            }
+            if unit != Unit::Chain {
+                mode.chunk = mode.chunk.map(|chunk| chunk.div_ceil(mode.lanes) * mode.lanes);
+            }
+            mode
+        },
+    )
+}
+
 /// Arrays of every dataflow and option, from 1 x 1 to 9 x 9, one to three of them.
 pub fn array() -> impl Strategy<Value = ArraySpec> {
     let side = || prop_oneof![1 => Just(1u32), 4 => 1..10u32];
@@ -262,7 +339,8 @@ pub fn array() -> impl Strategy<Value = ArraySpec> {
 
 /// Conversions at the drain: none, or to a narrower or wider format.
 pub fn output(outermost: Format) -> impl Strategy<Value = Output> {
-    let to = prop_oneof![Just(outermost), operand_format(), accumulator_format()];
+    let itself = if outermost.is_wide() { Format::FP32 } else { outermost };
+    let to = prop_oneof![Just(itself), operand_format(), accumulator_format()];
     (to, rounding(), overflow(), no_infinity()).prop_map(|(format, rounding, overflow, no_infinity)| Output {
         format,
         policy: Policy { no_infinity, ..Policy::new(rounding).overflow(overflow) },
@@ -306,11 +384,23 @@ pub fn problem_of(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value 
         .prop_map(|((mode, array), shape, output, patterns, (bias_a, bias_b), has_c, seed)| {
             let Shape { m, n, k } = shape;
             let len = |rows: u32, cols: u32| rows as usize * cols as usize;
+            let scale_pattern = if seed >> 5 & 7 == 0 { Pattern::Uniform } else { Pattern::Moderate };
+            let setup = Setup { array, mode, bias_a, bias_b, output, site: Site { seed, step: seed as u32 % 5, instruction: 3 } };
+            let mode = &setup.mode;
+            let shape = Shape { m, n, k };
+            let extents = scale_extents(mode, shape);
+            // One operand, or both, or none for that matter, may have scales.
+            let scales = [0, 1].map(|i| {
+                let (rows, cols) = extents[i];
+                let wanted = mode.scale != Scaling::None && seed >> (8 + 2 * i) & 3 != 0;
+                wanted.then(|| codes(mode.scale_format, len(rows, cols), scale_pattern, seed ^ (3 + i as u64) << 32))
+            });
             Problem {
                 a: codes(mode.a, len(m, k), patterns.0, seed),
                 b: codes(mode.b, len(k, n), patterns.1, seed ^ 1 << 32),
-                c: has_c.then(|| codes(mode.outermost(), len(m, n), patterns.2, seed ^ 2 << 32)),
-                setup: Setup { array, mode, bias_a, bias_b, output, site: Site { seed, step: seed as u32 % 5, instruction: 3 } },
+                c: has_c.then(|| codes(setup.addend_format(), len(m, n), patterns.2, seed ^ 2 << 32)),
+                scales,
+                setup,
                 shape,
             }
         })

@@ -1,11 +1,13 @@
 //! The datapath held against the exact-rational oracle.
 
 use crate::dataflow;
+use crate::problem::scale_extents;
 use crate::testing::{self, Problem};
 use proptest::prelude::*;
-use systole_golden::gemm::{Folds, Gemm, Site, Step};
-use systole_isa::design::MacMode;
+use systole_golden::gemm::{Folds, Gemm, Scales, Site, Step};
+use systole_isa::design::{MacMode, Scaling};
 use systole_isa::entropy::Stage;
+use systole_isa::round::encode_f64;
 
 /// The oracle's result, random bits taken from the same sites.
 fn oracle(problem: &Problem) -> Vec<u64> {
@@ -14,6 +16,14 @@ fn oracle(problem: &Problem) -> Vec<u64> {
     let fold = dataflow::separate_fold_length(&setup.array, &setup.mode);
     let [a, b] = [&problem.a, &problem.b].map(|codes| codes.iter().collect::<Vec<_>>());
     let c = problem.c.as_ref().map(|codes| codes.iter().collect::<Vec<_>>());
+    let one = encode_f64(mode.scale_format, 1.0);
+    let scales: Vec<Vec<u64>> = scale_extents(&mode, problem.shape)
+        .into_iter()
+        .zip(&problem.scales)
+        .map(|((rows, cols), codes)| {
+            codes.as_ref().map_or_else(|| vec![one; rows as usize * cols as usize], |codes| codes.iter().collect())
+        })
+        .collect();
     let gemm = Gemm {
         mode: &mode,
         folds: fold.map_or(Folds::Chain, |rows| Folds::Outside { rows: rows as usize }),
@@ -22,14 +32,15 @@ fn oracle(problem: &Problem) -> Vec<u64> {
         a: &a,
         b: &b,
         c: c.as_deref(),
-        c_format: None,
-        scales: None,
+        c_format: Some(setup.addend_format()),
+        scales: (mode.scale != Scaling::None).then_some(Scales { a: &scales[0], b: &scales[1] }),
     };
     let random = |site: Site| {
         let (rounding, stage, index) = match site.step {
+            // C goes into a wide accumulator without random bits.
+            Step::Initial => return 0,
             Step::Product { k } => (mode.rounding, Stage::Product, k),
             Step::Accumulate { k } => (mode.rounding, Stage::Accumulate, k),
-            Step::Initial => unreachable!("C comes in the accumulator's format"),
             Step::Way { first, way } => (mode.rounding, Stage::Sum, first + way),
             Step::Sum { k } => (mode.rounding, Stage::Sum, k),
             Step::Scale { k } => (mode.rounding, Stage::Scale, k),
@@ -53,6 +64,12 @@ proptest! {
         let ours: Vec<u64> = problem.by_definition().d.iter().collect();
         prop_assert_eq!(ours, oracle(&problem));
     }
+
+    #[test]
+    fn units_scales_and_wide_sums_compute_the_truth(problem in testing::problem_of(testing::unit_mode())) {
+        let ours: Vec<u64> = problem.by_definition().d.iter().collect();
+        prop_assert_eq!(ours, oracle(&problem));
+    }
 }
 
 /// The published trap: 4096 ones in e6m9 stop at 1024; chunks of 64 repair it.
@@ -62,7 +79,7 @@ fn chunks_repair_a_narrow_accumulator() {
     use systole_isa::device::Activity;
     use systole_isa::entropy;
     use systole_isa::format::Format;
-    use systole_isa::round::{Policy, encode_f64};
+    use systole_isa::round::Policy;
     let e6m9: Format = "e6m9".parse().unwrap();
     let one = encode_f64(Format::E4M3FN, 1.0);
     for (chunk, expected) in [(None, 1024.0), (Some(64), 4096.0)] {

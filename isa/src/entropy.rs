@@ -26,7 +26,7 @@ pub struct Site {
 /// Which rounding of an output element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Accumulation of product k; index k.
+    /// Accumulation of product k, or of the n-term block that ends with it; index k.
     Accumulate = 0,
     /// Rounding of product k itself; index k.
     Product = 1,
@@ -38,6 +38,12 @@ pub enum Stage {
     Output = 4,
     /// A vector instruction's element; index counts the roundings of that element.
     Vector = 5,
+    /// Sums inside an n-term unit. Interleaved chains: the addition of chain w has index
+    /// (first k of the block) + w, the addition to the accumulator the block's first k. A sum
+    /// rounded before it meets the accumulator: the block's last k.
+    Sum = 6,
+    /// Rounding of the scaled sum of the block that ends with product k; index k.
+    Scale = 7,
 }
 
 /// A 128-bit block as four words, the first in the lowest bytes.

@@ -14,7 +14,7 @@ mod tiling;
 use crate::datapath::Output;
 use crate::problem::{Cost, Shape};
 use std::ops::Range;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, MacMode, PartialSums};
+use systole_isa::design::{ArraySpec, Convention, Dataflow, MacMode, PartialSums, Scaling};
 use systole_isa::device::Events;
 use tiling::Tiling;
 
@@ -62,6 +62,10 @@ pub struct Plan {
     has_c: bool,
     lanes: u64,
     chunk: Option<u32>,
+    /// Chunks are blocks with scales.
+    scaled: bool,
+    /// Bytes of one scale of A and of B; 0 where an operand has none.
+    scale_bytes: [u32; 2],
     converts: bool,
     bytes: Bytes,
     /// What the array's rows hold: rows of D (`os`), else products.
@@ -94,16 +98,44 @@ impl Plan {
             has_c,
             lanes: mode.lanes.into(),
             chunk: mode.chunk,
+            scaled: mode.scale != Scaling::None,
+            scale_bytes: [0; 2],
             converts: output.converts(outermost),
             bytes: Bytes {
                 a: mode.a.storage_bytes(),
                 b: mode.b.storage_bytes(),
-                c: outermost.storage_bytes(),
+                c: if outermost.is_wide() { output.format } else { outermost }.storage_bytes(),
                 d: output.format.storage_bytes(),
             },
             down,
             across: Tiling { extent: across, tile: array.cols },
         }
+    }
+
+    /// The same with block scales of the mode's scale format on A, on B, or on both.
+    #[must_use]
+    pub fn with_scales(self, mode: &MacMode, present: [bool; 2]) -> Self {
+        Self { scale_bytes: present.map(|present| if present { mode.scale_format.storage_bytes() } else { 0 }), ..self }
+    }
+
+    /// Over all folds along k, the blocks that each begins, its own beginning included.
+    fn blocks_entered(&self) -> u128 {
+        let Some(length) = self.chunk.map(u64::from) else { return 0 };
+        let k = u64::from(self.shape.k);
+        if self.array.dataflow == Dataflow::Os {
+            return k.div_ceil(length).into();
+        }
+        let aligned = k.div_ceil(lcm(self.down.tile.into(), length));
+        u128::from(k.div_ceil(length) + self.down.count() - aligned)
+    }
+
+    /// Over all folds along k that end their sums, the blocks with scales closed.
+    fn scaled_closes(&self) -> u128 {
+        let Some(length) = self.chunk.map(u64::from) else { return 0 };
+        let k = u64::from(self.shape.k);
+        let ends = self.down.count();
+        let aligned = (k - 1) / lcm(self.down.tile.into(), length) + u64::from(k.is_multiple_of(length));
+        u128::from(k / length + ends - aligned)
     }
 
     const fn rows(&self) -> u64 {
@@ -241,7 +273,8 @@ impl Plan {
     ///   results are added, the first fold's to C or to a constant +0 that is not read.
     /// - `outer_additions`: chunks closed.
     /// - `conversions`: M N where the output format or its overflow needs a converter.
-    /// - `scratchpad_read_bytes`: A, B and C where they enter the edges, storage bytes each;
+    /// - `scratchpad_read_bytes`: A, B, C and block scales where they enter the edges, storage
+    ///   bytes each (a scale with the first product of its block and of each fold);
     ///   `scratchpad_write_bytes`: results of each group's last fold.
     /// - `idle_lane_cycles`: lanes of all arrays times compute cycles, less MACs (at least 0).
     ///
@@ -260,7 +293,12 @@ impl Plan {
             Dataflow::Os => os::moved(self),
             Dataflow::Ws | Dataflow::Is => stationary::moved(self),
         };
-        let read = moved.a * u128::from(self.bytes.a) + moved.b * u128::from(self.bytes.b) + self.c_elements() * u128::from(self.bytes.c);
+        let [a_scales, b_scales] = self.scale_bytes.map(u128::from);
+        let blocks = self.blocks_entered();
+        // Scales enter as often as the operands of one k.
+        let scales = moved.a / u128::from(k) * blocks * a_scales + moved.b / u128::from(k) * blocks * b_scales;
+        let read =
+            moved.a * u128::from(self.bytes.a) + moved.b * u128::from(self.bytes.b) + self.c_elements() * u128::from(self.bytes.c) + scales;
         Cost {
             compute_cycles,
             events: Events {
@@ -333,6 +371,15 @@ fn clamp(count: u128) -> u64 {
 /// 1 + 2 + ... + x.
 const fn triangle(x: u64) -> u128 {
     x as u128 * (x as u128 + 1) / 2
+}
+
+/// Least common multiple.
+const fn lcm(a: u64, b: u64) -> u64 {
+    let (mut x, mut y) = (a, b);
+    while y != 0 {
+        (x, y) = (y, x % y);
+    }
+    a / x * b
 }
 
 #[cfg(test)]

@@ -94,7 +94,12 @@ pub(super) fn moved(plan: &Plan) -> Moved {
         streaming: moving * u128::from(plan.cols()),
         stationary: width * row_numbers + activations,
         accumulator: results * rows * folds,
-        outer_additions: results * if outside { plan.down.sum(|products| plan.closes(products)) } else { plan.closes(plan.shape.k.into()) },
+        outer_additions: results
+            * match (outside, plan.scaled) {
+                (true, true) => plan.scaled_closes(),
+                (true, false) => plan.down.sum(|products| plan.closes(products)),
+                (false, _) => plan.closes(plan.shape.k.into()),
+            },
         skew: stream * row_numbers * groups
             + k * column_triangles
             + if plan.has_c { stream * column_triangles } else { 0 }

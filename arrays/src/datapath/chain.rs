@@ -1,10 +1,13 @@
 //! The order of sums: how one output's products meet, as every dataflow walks it.
 
-use super::Mac;
+use super::mac::{Factor, Mac};
+use super::register::Register;
+use super::unit::{Block, count};
+use systole_isa::design::{Scaling, Unit};
 use systole_isa::device::Activity;
 use systole_isa::entropy::{Site, Stage};
 use systole_isa::format::{Decoded, Format};
-use systole_isa::round::{Flags, Overflow, Policy, encode_decoded};
+use systole_isa::round::{Flags, Overflow, Policy, SubnormalPolicy};
 
 /// How the outermost sum becomes an output code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +20,7 @@ pub struct Output {
 
 impl Output {
     /// True if results leaving an accumulator of format `from` pass a converter. Accumulators
-    /// hold canonical NaNs only, so equal formats need none unless infinities saturate.
+    /// hold the mode's NaN only, so equal formats need none unless infinities saturate.
     pub fn converts(&self, from: Format) -> bool {
         from != self.format || self.policy.overflow == Overflow::Saturate
     }
@@ -27,12 +30,12 @@ impl Output {
 ///
 /// It is what a partial-sum register holds, so weight- and input-stationary arrays pass it
 /// from PE to PE.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chain {
-    /// Code in the accumulator format.
-    pub inner: u64,
-    /// Code in the outermost format; meaningless without chunks.
-    pub outer: u64,
+    /// In the accumulator format.
+    pub inner: Register,
+    /// In the outermost format; meaningless without chunks.
+    pub outer: Register,
 }
 
 /// Where an output's roundings stand in the problem, for stochastic rounding.
@@ -47,95 +50,126 @@ pub struct Element {
 }
 
 impl Chain {
-    /// A chain that starts from `outermost`, a code of the outermost accumulator.
-    pub fn start(mac: &Mac, outermost: u64) -> Self {
+    /// A chain that starts from the outermost accumulator's value.
+    pub fn start(mac: &Mac, outermost: Register) -> Self {
         if mac.mode().chunk.is_some() {
-            Self { inner: mac.mode().accumulator.zero(false), outer: outermost }
+            Self { inner: Register::zero(mac.mode().accumulator), outer: outermost }
         } else {
-            Self { inner: outermost, outer: 0 }
+            Self { inner: outermost, outer: Register::default() }
         }
     }
 
-    /// The code of the outermost accumulator, all chunks closed.
-    pub const fn outermost(&self, mac: &Mac) -> u64 {
-        if mac.mode_has_chunks() { self.outer } else { self.inner }
+    /// The outermost accumulator, all chunks closed.
+    pub const fn outermost(&self, mac: &Mac) -> &Register {
+        if mac.mode().chunk.is_some() { &self.outer } else { &self.inner }
     }
 
-    /// Adds product `k` of the element; `closes` if its chunk ends here.
-    #[allow(clippy::too_many_arguments, reason = "two operands and their place in the sum")]
-    pub fn step(&mut self, mac: &Mac, a: u64, b: u64, k: u32, closes: bool, element: &Element, activity: &mut Activity) {
-        let random = |stage| element.site.random(mac.mode().rounding.random_bits(), element.row, element.column, stage, k);
-        let (product, product_flags) = mac.product(a, b, random(Stage::Product));
-        if mac.mode().a.is_zero(a) || mac.mode().b.is_zero(b) {
-            activity.zero_operand_macs += 1;
-        }
-        count(product_flags, activity);
-        let (inner, flags) = mac.accumulate(self.inner, product, random(Stage::Accumulate));
-        count(flags, activity);
-        self.inner = inner;
+    /// The like, taken out.
+    pub fn into_outermost(self, mac: &Mac) -> Register {
+        if mac.mode().chunk.is_some() { self.outer } else { self.inner }
+    }
+
+    /// Adds a block of products of one chunk; `closes` if the chunk ends with it.
+    pub fn step(&mut self, mac: &Mac, block: &Block<'_>, closes: bool, element: &Element, activity: &mut Activity) {
+        let (products, sum) = mac.split(block.factor);
+        let bits = mac.mode().rounding.random_bits();
+        let random = |stage, index| element.site.random(bits, element.row, element.column, stage, index);
+        self.inner = mac.add_block(&self.inner, &Block { factor: products, ..*block }, &random, activity);
         if closes {
-            let (outer, flags) = mac.add_outer(self.outer, mac.mode().accumulator, self.inner, random(Stage::Outer));
+            let k = block.last();
+            let stage = |scaled| if scaled { Stage::Scale } else { Stage::Outer };
+            let (outer, flags) = mac.add_outer(&self.outer, &self.inner, sum, |scaled| random(stage(scaled), k));
             count(flags, activity);
             self.outer = outer;
-            self.inner = mac.mode().accumulator.zero(false);
+            self.inner = Register::zero(mac.mode().accumulator);
         }
     }
 
-    /// True if the chunk of product `k` ends with it: `position` counts products since the
-    /// chain (feedback) or its fold (outside) began, `last` is the end of either.
-    pub const fn closes(mac: &Mac, position: u32, last: bool) -> bool {
-        match mac.mode_chunk() {
-            None => false,
-            Some(length) => (position + 1).is_multiple_of(length) || last,
+    /// True if the chunk of product `k` ends with it. `start` is where the chain (feedback)
+    /// or its fold (outside) began, `last` is the end of either. Blocks with scales end at
+    /// multiples of their length whatever the fold.
+    pub fn closes(mac: &Mac, k: u32, start: u32, last: bool) -> bool {
+        let origin = if mac.mode().scale == Scaling::None { start } else { 0 };
+        mac.mode().chunk.is_some_and(|length| last || (k - origin + 1).is_multiple_of(length))
+    }
+
+    /// True if the block of product `k` ends with it: lanes full, chunk closed, or the end.
+    pub fn ends_block(mac: &Mac, k: u32, start: u32, last: bool) -> bool {
+        let lanes = if mac.mode().unit == Unit::Chain { 1 } else { mac.mode().lanes.max(1) };
+        last || (k - start + 1).is_multiple_of(lanes) || Self::closes(mac, k, start, last)
+    }
+
+    /// Adds products `k`, `start` and `last` as for [`Chain::closes`], cut into blocks.
+    #[allow(clippy::too_many_arguments, reason = "operands, their place in the sum, and where the sum stands")]
+    pub fn run(
+        &mut self,
+        mac: &Mac,
+        k: std::ops::Range<u32>,
+        start: u32,
+        end: u32,
+        operands: impl Fn(u32) -> (u64, u64),
+        factor: impl Fn(u32) -> Factor,
+        element: &Element,
+        activity: &mut Activity,
+    ) {
+        let mut block = Vec::with_capacity(mac.mode().lanes.min(256) as usize);
+        let mut first = k.start;
+        for i in k {
+            block.push(operands(i));
+            let last = i + 1 == end;
+            if Self::ends_block(mac, i, start, last) {
+                let products = Block { operands: &block, first, factor: factor(i) };
+                self.step(mac, &products, Self::closes(mac, i, start, last), element, activity);
+                block.clear();
+                first = i + 1;
+            }
         }
+        debug_assert!(block.is_empty(), "products end with a block");
     }
 }
 
 impl Mac {
-    pub(super) const fn mode_has_chunks(&self) -> bool {
-        self.mode().chunk.is_some()
+    /// The outermost accumulator's +0.
+    pub fn zero(&self) -> Register {
+        Register::zero(self.mode().outermost())
     }
 
-    pub(super) const fn mode_chunk(&self) -> Option<u32> {
-        self.mode().chunk
+    /// The outermost accumulator holding an element of C: a code of its own format, or of the
+    /// output's where it is too wide for codes.
+    pub fn load(&self, c: u64, output: &Output) -> Register {
+        let outermost = self.mode().outermost();
+        Register::load(outermost, if outermost.is_wide() { output.format } else { outermost }, c, self.policy())
     }
 
     /// A fold's result added by the accumulator memory (`partial_sums: outside`).
-    pub fn add_fold(&self, memory: u64, fold: u64, last_k: u32, element: &Element, activity: &mut Activity) -> u64 {
+    pub fn add_fold(&self, memory: &Register, fold: &Register, last_k: u32, element: &Element, activity: &mut Activity) -> Register {
         let random = element.site.random(self.mode().rounding.random_bits(), element.row, element.column, Stage::Memory, last_k);
-        let (sum, flags) = self.add_outer(memory, self.mode().outermost(), fold, random);
+        let (sum, flags) = self.add_memory(memory, fold, random);
         count(flags, activity);
         sum
     }
 
     /// The output code of a finished outermost sum.
-    pub fn finish(&self, outermost: u64, output: &Output, element: &Element, activity: &mut Activity) -> u64 {
+    pub fn finish(&self, outermost: &Register, output: &Output, element: &Element, activity: &mut Activity) -> u64 {
         let from = self.mode().outermost();
-        let value = from.decode(outermost);
-        if value == Decoded::Nan {
+        let gradual = self.policy().subnormals(SubnormalPolicy::Gradual);
+        if outermost.read(from, gradual) == Decoded::Nan {
             activity.accumulator_nans += 1;
         }
         if !output.converts(from) {
-            return outermost;
+            return outermost.code();
         }
         let random = element.site.random(output.policy.rounding.random_bits(), element.row, element.column, Stage::Output, 0);
-        let (code, flags) = encode_decoded(output.format, value, output.policy, random);
+        // The converter writes the NaN the mode's accumulators hold.
+        let policy = Policy { nan: self.mode().nan, ..output.policy };
+        let (register, flags) = Register::of(output.format, outermost.addend(from, gradual), policy, random);
         activity.conversion_overflows += u64::from(flags.contains(Flags::OVERFLOW));
         activity.conversion_underflows += u64::from(flags.contains(Flags::UNDERFLOW));
-        code
+        register.code()
     }
 }
 
-fn count(flags: Flags, activity: &mut Activity) {
-    activity.accumulator_overflows += u64::from(flags.contains(Flags::OVERFLOW));
-    activity.accumulator_underflows += u64::from(flags.contains(Flags::UNDERFLOW));
-}
-
-/// One output element by definition.
-///
-/// `a` and `b` give the K operand codes in ascending k; `c` initialises the outermost
-/// accumulator (+0 without it). `fold` is the number of products per fold where the
-/// accumulator memory adds the folds (`partial_sums: outside`), `None` for one chain.
+/// One output element by definition, of operands without block scales: [`scaled_dot`].
 #[allow(clippy::too_many_arguments, reason = "an output element is all of these")]
 pub fn dot(
     mac: &Mac,
@@ -148,30 +182,44 @@ pub fn dot(
     element: &Element,
     activity: &mut Activity,
 ) -> u64 {
-    let zero = mac.mode().outermost().zero(false);
-    let start = c.unwrap_or(zero);
-    let outermost = match fold {
+    scaled_dot(mac, k, |i| (a(i), b(i)), |_| Factor::ONE, c, fold, output, element, activity)
+}
+
+/// One output element by definition.
+///
+/// `operands` gives the K pairs of codes in ascending k, `factor` the block scales of a k; `c`
+/// initialises the outermost accumulator (+0 without it). `fold` is the number of products per
+/// fold where the accumulator memory adds the folds (`partial_sums: outside`), `None` for one
+/// chain.
+#[allow(clippy::too_many_arguments, reason = "an output element is all of these")]
+pub fn scaled_dot(
+    mac: &Mac,
+    k: u32,
+    operands: impl Fn(u32) -> (u64, u64),
+    factor: impl Fn(u32) -> Factor,
+    c: Option<u64>,
+    fold: Option<u32>,
+    output: &Output,
+    element: &Element,
+    activity: &mut Activity,
+) -> u64 {
+    let mut total = c.map_or_else(|| mac.zero(), |c| mac.load(c, output));
+    match fold {
         None => {
-            let mut chain = Chain::start(mac, start);
-            for i in 0..k {
-                chain.step(mac, a(i), b(i), i, Chain::closes(mac, i, i + 1 == k), element, activity);
-            }
-            chain.outermost(mac)
+            let mut chain = Chain::start(mac, total);
+            chain.run(mac, 0..k, 0, k, &operands, &factor, element, activity);
+            total = chain.into_outermost(mac);
         }
         Some(fold) => {
-            let mut memory = start;
             let mut begin = 0;
             while begin < k {
-                let end = k.min(begin + fold);
-                let mut chain = Chain::start(mac, zero);
-                for i in begin..end {
-                    chain.step(mac, a(i), b(i), i, Chain::closes(mac, i - begin, i + 1 == end), element, activity);
-                }
-                memory = mac.add_fold(memory, chain.outermost(mac), end - 1, element, activity);
+                let end = k.min(begin.saturating_add(fold));
+                let mut chain = Chain::start(mac, mac.zero());
+                chain.run(mac, begin..end, begin, end, &operands, &factor, element, activity);
+                total = mac.add_fold(&total, chain.outermost(mac), end - 1, element, activity);
                 begin = end;
             }
-            memory
         }
-    };
-    mac.finish(outermost, output, element, activity)
+    }
+    mac.finish(&total, output, element, activity)
 }

@@ -1,9 +1,11 @@
-//! One multiply-accumulate: product, exact or rounded, then an addition with one rounding.
+//! The parts of a multiply-accumulate: product, exact or rounded, and additions with one rounding.
 
-use systole_isa::design::{MacMode, Product};
+use super::register::{Addend, Register};
+use super::wide::Wide;
+use systole_isa::design::{MacMode, Product, Scaling};
 use systole_isa::exact::Exact;
-use systole_isa::format::{Decoded, FixedFormat, Format};
-use systole_isa::round::{Flags, Overflow, Policy, decode_with, encode_decoded};
+use systole_isa::format::Decoded;
+use systole_isa::round::{Flags, Policy, decode_with, encode_decoded};
 
 /// A MAC of one mode with its shared exponent bias registers set.
 #[derive(Clone, Debug)]
@@ -12,6 +14,39 @@ pub struct Mac {
     policy: Policy,
     /// Power of two that the bias registers give every product.
     scale: i32,
+}
+
+/// The exact product of a block's two scales: what its products are multiplied by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Factor(pub(super) Decoded);
+
+impl Factor {
+    /// Of operands without scales.
+    pub const ONE: Self = Self(Decoded::Finite(Exact { negative: false, significand: 1, exponent: 0 }));
+
+    /// Its exponent, where it is finite and not zero.
+    pub(super) fn exponent(self) -> Option<i32> {
+        match self.0 {
+            Decoded::Finite(x) if !x.is_zero() => Some(x.magnitude_exponent()),
+            _ => None,
+        }
+    }
+
+    /// Multiplies; NaN, infinities and zeros as in any product.
+    pub(super) fn times(self, x: Decoded) -> (Decoded, Flags) {
+        match (x, self.0) {
+            // Powers of two, and zero, leave the significand of a product its width.
+            (Decoded::Finite(x), Decoded::Finite(f)) if f.significand <= 1 => {
+                let scaled = Exact {
+                    negative: x.negative != f.negative,
+                    significand: x.significand * f.significand,
+                    exponent: x.exponent + f.exponent,
+                };
+                (Decoded::Finite(scaled), Flags::NONE)
+            }
+            (x, f) => multiply(x, f, 0),
+        }
+    }
 }
 
 impl Mac {
@@ -25,13 +60,53 @@ impl Mac {
         &self.mode
     }
 
+    /// The policy of the product and of every accumulator write.
+    pub const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Power of two that the bias registers give every product.
+    pub(super) const fn bias_scale(&self) -> i32 {
+        self.scale
+    }
+
+    /// The factor of two scale codes; an operand without scales has `None`, which is 1.
+    pub fn factor(&self, scale_a: Option<u64>, scale_b: Option<u64>) -> Factor {
+        let value = |code: Option<u64>| code.map_or(Factor::ONE.0, |code| self.mode.scale_format.decode(code));
+        Factor(multiply(value(scale_a), value(scale_b), 0).0)
+    }
+
+    /// The factor on products inside the block, and the one on its sum.
+    pub(super) fn split(&self, factor: Factor) -> (Factor, Factor) {
+        match self.mode.scale {
+            Scaling::None => (Factor::ONE, Factor::ONE),
+            Scaling::Exponent => (factor, Factor::ONE),
+            Scaling::Chunk | Scaling::ChunkRounded => (Factor::ONE, factor),
+        }
+    }
+
+    /// An operand's value.
+    pub(super) fn operand_a(&self, code: u64) -> Decoded {
+        decode_with(self.mode.a, code, self.policy.subnormals)
+    }
+
+    /// The like for B.
+    pub(super) fn operand_b(&self, code: u64) -> Decoded {
+        decode_with(self.mode.b, code, self.policy.subnormals)
+    }
+
     /// The product of two operand codes: exact, or rounded to the product format.
     ///
     /// `random` feeds a stochastic rounding of the product.
     pub fn product(&self, a: u64, b: u64, random: u64) -> (Decoded, Flags) {
-        let a = decode_with(self.mode.a, a, self.policy.subnormals);
-        let b = decode_with(self.mode.b, b, self.policy.subnormals);
-        let (exact, flags) = multiply(a, b, self.scale);
+        self.scaled_product(a, b, Factor::ONE, random)
+    }
+
+    /// The product times a power of two from block scales, before its rounding if it has one.
+    pub(super) fn scaled_product(&self, a: u64, b: u64, factor: Factor, random: u64) -> (Decoded, Flags) {
+        let (exact, raised) = multiply(self.operand_a(a), self.operand_b(b), self.scale);
+        let (exact, scaled) = factor.times(exact);
+        let flags = raised | scaled;
         match self.mode.product {
             Product::Exact => (exact, flags),
             Product::Rounded(format) => {
@@ -41,19 +116,65 @@ impl Mac {
         }
     }
 
-    /// `accumulator + product`, rounded once to the accumulator format.
+    /// `accumulator + product`, rounded once to the accumulator's format of at most 64 bits.
     pub fn accumulate(&self, accumulator: u64, product: Decoded, random: u64) -> (u64, Flags) {
-        add(self.mode.accumulator, accumulator, product, self.policy, random)
+        let (sum, flags) = self.accumulate_register(&Register::Narrow(accumulator), product, random);
+        (sum.code(), flags)
     }
 
-    /// Outer accumulator (or accumulator memory) plus a finished inner sum, rounded once.
-    pub fn add_outer(&self, outer: u64, inner_format: Format, inner: u64, random: u64) -> (u64, Flags) {
-        let inner = decode_with(inner_format, inner, self.policy.subnormals);
-        add(self.mode.outermost(), outer, inner, self.policy, random)
+    /// The like for accumulators of any width.
+    pub(super) fn accumulate_register(&self, accumulator: &Register, product: Decoded, random: u64) -> (Register, Flags) {
+        accumulator.add(self.mode.accumulator, product.into(), self.policy, random)
+    }
+
+    /// Outer accumulator plus a finished inner sum times its block's factor; `random` gives
+    /// the bits of the scaled sum's own rounding, if the mode has one, and of the addition.
+    pub(super) fn add_outer(&self, outer: &Register, inner: &Register, factor: Factor, random: impl Fn(bool) -> u64) -> (Register, Flags) {
+        let outermost = self.mode.outermost();
+        let (mut scaled, mut flags) = scale(inner.addend(self.mode.accumulator, self.policy), factor);
+        if self.mode.scale == Scaling::ChunkRounded {
+            let (register, rounding) = Register::of(outermost, scaled, self.policy, random(true));
+            scaled = register.addend(outermost, self.policy);
+            flags |= rounding;
+        }
+        let (sum, rounding) = outer.add(outermost, scaled, self.policy, random(false));
+        (sum, flags | rounding)
+    }
+
+    /// Accumulator memory plus a fold's sum.
+    pub(super) fn add_memory(&self, memory: &Register, fold: &Register, random: u64) -> (Register, Flags) {
+        let outermost = self.mode.outermost();
+        memory.add(outermost, fold.addend(outermost, self.policy), self.policy, random)
     }
 }
 
-fn multiply(a: Decoded, b: Decoded, scale: i32) -> (Decoded, Flags) {
+/// An inner sum times its block's factor, exactly.
+fn scale(inner: Addend, factor: Factor) -> (Addend, Flags) {
+    /// Significand bits an addend may have.
+    const ADDEND_BITS: u32 = 107;
+    if factor == Factor::ONE {
+        return (inner, Flags::NONE);
+    }
+    match (inner, factor.0) {
+        (Addend::Value(value), _) => {
+            let (product, flags) = factor.times(value);
+            match product {
+                Decoded::Finite(x) if x.significand >> ADDEND_BITS != 0 => (Addend::Wide(Wide::sum(&[x])), flags),
+                _ => (product.into(), flags),
+            }
+        }
+        (Addend::Wide(wide), Decoded::Finite(x)) if !x.is_zero() => (Addend::Wide(wide.times(x)), Flags::NONE),
+        (Addend::Wide(wide), special) => {
+            // Only sign and zeroness matter beside a special or a zero.
+            let unit = Exact { negative: wide.is_negative(), significand: u128::from(!wide.is_zero()), exponent: 0 };
+            let (product, flags) = multiply(Decoded::Finite(unit), special, 0);
+            (product.into(), flags)
+        }
+    }
+}
+
+/// The exact product times 2^scale.
+pub(super) fn multiply(a: Decoded, b: Decoded, scale: i32) -> (Decoded, Flags) {
     match (a, b) {
         (Decoded::Nan, _) | (_, Decoded::Nan) => {
             // 0 * inf beside a quiet NaN raises nothing here: there is only one NaN.
@@ -73,120 +194,5 @@ fn multiply(a: Decoded, b: Decoded, scale: i32) -> (Decoded, Flags) {
     }
 }
 
-/// `accumulator + addend` in `format`, one rounding.
-fn add(format: Format, accumulator: u64, addend: Decoded, policy: Policy, random: u64) -> (u64, Flags) {
-    let accumulator = decode_with(format, accumulator, policy.subnormals);
-    let (sum, flags) = match (accumulator, addend) {
-        (Decoded::Nan, _) | (_, Decoded::Nan) => (Decoded::Nan, Flags::NONE),
-        (Decoded::Infinite { negative }, Decoded::Infinite { negative: other }) if negative != other => (Decoded::Nan, Flags::INVALID),
-        (infinite @ Decoded::Infinite { .. }, _) | (_, infinite @ Decoded::Infinite { .. }) => (infinite, Flags::NONE),
-        (Decoded::Finite(x), Decoded::Finite(y)) => {
-            let y = match format {
-                Format::Fixed(fixed) | Format::Quire(fixed) if !policy.overflow.saturates() => drop_wrapped_bits(fixed, y),
-                _ => y,
-            };
-            (Decoded::Finite(x.add(y, policy.rounding.cancels_to_negative_zero())), Flags::NONE)
-        }
-    };
-    let (code, rounding) = encode_decoded(format, sum, policy, random);
-    (code, flags | rounding)
-}
-
-/// A wrapping accumulator has no bits of weight 2^64 quanta and above, so neither has what
-/// it adds; without this an addend far above the accumulator would push its low bits out of
-/// the exact sum.
-const fn drop_wrapped_bits(format: FixedFormat, value: Exact) -> Exact {
-    let shift = value.exponent + format.fraction_bits;
-    if shift >= 64 {
-        Exact::zero(value.negative)
-    } else if shift > -64 {
-        Exact { significand: value.significand & (u128::MAX >> (64 + shift) as u32), ..value }
-    } else {
-        value
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use systole_isa::round::{Rounding, encode_f64};
-
-    fn format(name: &str) -> Format {
-        name.parse().unwrap()
-    }
-
-    #[test]
-    fn one_rounding_not_two() {
-        // K = 2, e6m6 accumulator, e4m3 operands: rounding through binary32 gives 69632.
-        let e4m3fn = Format::E4M3FN;
-        let mac = Mac::new(&MacMode::fused(e4m3fn, e4m3fn, format("e6m6")), 0, 0);
-        let mut accumulator = 0;
-        for (a, b) in [(2f64.powi(-9), -(2f64.powi(-9))), (240.0, 288.0)] {
-            let (product, _) = mac.product(encode_f64(e4m3fn, a), encode_f64(e4m3fn, b), 0);
-            accumulator = mac.accumulate(accumulator, product, 0).0;
-        }
-        assert_eq!(format("e6m6").to_f64(accumulator), 68608.0);
-    }
-
-    #[test]
-    fn special_products_and_sums() {
-        let e5m2 = Format::E5M2;
-        let mac = Mac::new(&MacMode::fused(e5m2, e5m2, Format::FP16), 0, 0);
-        let inf = e5m2.infinity(false).unwrap();
-        assert_eq!(mac.product(inf, 0, 0), (Decoded::Nan, Flags::INVALID));
-        let (product, _) = mac.product(inf, inf, 0);
-        let (accumulator, _) = mac.accumulate(0, product, 0);
-        assert_eq!(Some(accumulator), Format::FP16.infinity(false));
-        let (product, _) = mac.product(inf, e5m2.infinity(true).unwrap(), 0);
-        let (accumulator, flags) = mac.accumulate(accumulator, product, 0);
-        assert_eq!((Some(accumulator), flags), (Format::FP16.canonical_nan(), Flags::INVALID));
-    }
-
-    #[test]
-    fn shared_bias_moves_the_product_before_rounding() {
-        let e4m3fn = Format::E4M3FN;
-        let one = encode_f64(e4m3fn, 1.0);
-        for (bias, expected) in [(0, 1.0), (3, 0.125), (-4, 16.0), (24, 2f64.powi(-24)), (25, 0.0), (-16, f64::INFINITY)] {
-            let mac = Mac::new(&MacMode::fused(e4m3fn, e4m3fn, Format::FP16), bias, 0);
-            let (product, _) = mac.product(one, one, 0);
-            assert_eq!(Format::FP16.to_f64(mac.accumulate(0, product, 0).0), expected, "bias {bias}");
-        }
-    }
-
-    #[test]
-    fn integers_wrap_or_saturate() {
-        let mode = MacMode::fused(Format::INT8, Format::INT8, format("int16"));
-        for (overflow, expected) in [(Overflow::Ieee, -32768.0), (Overflow::Saturate, 32767.0)] {
-            let mac = Mac::new(&MacMode { overflow, ..mode.clone() }, 0, 0);
-            let mut accumulator = 0;
-            for _ in 0..2 {
-                let (product, _) = mac.product(0x80, 0x80, 0);
-                accumulator = mac.accumulate(accumulator, product, 0).0;
-            }
-            assert_eq!(format("int16").to_f64(accumulator), expected);
-        }
-    }
-
-    #[test]
-    fn a_wrapping_accumulator_keeps_its_low_bits_beside_huge_addends() {
-        let mode = MacMode::fused(Format::BF16, Format::BF16, format("int32"));
-        let mac = Mac::new(&mode, 0, 0);
-        let huge = encode_f64(Format::BF16, 2f64.powi(100));
-        let (product, _) = mac.product(huge, huge, 0);
-        assert_eq!(mac.accumulate(5, product, 0).0, 5);
-        let (product, _) = mac.product(encode_f64(Format::BF16, 3.0), encode_f64(Format::BF16, 2f64.powi(31)), 0);
-        assert_eq!(mac.accumulate(5, product, 0).0, 5 + (1 << 31));
-    }
-
-    #[test]
-    fn cancellation_is_minus_zero_only_toward_minus_infinity() {
-        let e4m3fn = Format::E4M3FN;
-        for rounding in Rounding::DETERMINISTIC {
-            let mac = Mac::new(&MacMode { rounding, ..MacMode::fused(e4m3fn, e4m3fn, Format::FP16) }, 0, 0);
-            let (p, _) = mac.product(encode_f64(e4m3fn, 1.5), encode_f64(e4m3fn, 2.0), 0);
-            let (n, _) = mac.product(encode_f64(e4m3fn, -1.5), encode_f64(e4m3fn, 2.0), 0);
-            let sum = mac.accumulate(mac.accumulate(0, p, 0).0, n, 0).0;
-            assert_eq!(sum, if rounding == Rounding::Rdn { 0x8000 } else { 0 });
-        }
-    }
-}
+mod tests;

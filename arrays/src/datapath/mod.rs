@@ -7,6 +7,7 @@
 
 mod chain;
 mod mac;
+pub mod operation;
 mod register;
 mod unit;
 mod wide;

@@ -2,7 +2,7 @@
 
 use super::rounder::{Counts, Rounder, Tally, power_of_two};
 use super::simd::{Lanes64, Work};
-use crate::datapath::{Element, Mac, Output};
+use crate::datapath::{Element, Mac, Output, Register};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::{Block, Site, Stage};
@@ -186,7 +186,7 @@ impl<'a> Drain<'a> {
                 let element = Element { site: self.site, row: place.row as u32, column: (place.column + i) as u32 };
                 // `finish` counts the NaN again.
                 let mut finished = Activity::default();
-                *code = self.mac.finish(*code, &self.output, &element, &mut finished);
+                *code = self.mac.finish(&Register::Narrow(*code), &self.output, &element, &mut finished);
                 finished.accumulator_nans = 0;
                 *activity += finished;
             }

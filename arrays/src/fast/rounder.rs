@@ -13,7 +13,7 @@
 use super::simd::Lanes64;
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, Format, Specials, Subnormals};
-use systole_isa::round::{Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode, encode_decoded};
+use systole_isa::round::{Policy, Rounding, SubnormalPolicy, Tininess, encode, encode_decoded};
 
 /// Exponents whose binades and quanta binary64 holds with room for every step taken here.
 pub(super) const EXPONENT_LIMIT: i32 = 900;

@@ -1,6 +1,6 @@
 //! The definition itself, output by output: every design, no assumptions.
 
-use crate::datapath::{Element, Mac, dot};
+use crate::datapath::{Element, Mac, scaled_dot};
 use crate::problem::{Operands, Setup, Shape};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
@@ -19,12 +19,12 @@ pub(super) struct Problem<'a> {
 /// One output.
 pub(super) fn element(problem: &Problem<'_>, row: usize, column: usize, activity: &mut Activity) -> u64 {
     let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
-    let Operands { a, b, c } = problem.operands;
-    dot(
+    let Operands { a, b, c, .. } = problem.operands;
+    scaled_dot(
         &problem.mac,
         problem.shape.k,
-        |i| a.get(row * k + i as usize),
-        |i| b.get(i as usize * n + column),
+        |i| (a.get(row * k + i as usize), b.get(i as usize * n + column)),
+        |i| problem.operands.factor(&problem.mac, problem.shape, row as u32, column as u32, i),
         c.map(|c| c.get(row * n + column)),
         problem.fold,
         &problem.setup.output,

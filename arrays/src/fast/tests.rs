@@ -181,6 +181,7 @@ fn large_problem() -> impl Strategy<Value = Problem> {
                 let overflow = if saturate { Overflow::Saturate } else { Overflow::Ieee };
                 let output = Output { format: output.map_or(mode.outermost(), format), policy: Policy::new(rounding).overflow(overflow) };
                 Problem {
+                    scales: [None, None],
                     a: testing::codes(mode.a, (m * k) as usize, patterns.0, seed),
                     b: testing::codes(mode.b, (k * n) as usize, patterns.1, seed ^ 1 << 32),
                     c: has_c.then(|| testing::codes(mode.outermost(), (m * n) as usize, patterns.2, seed ^ 2 << 32)),
@@ -255,6 +256,7 @@ fn all_products_onto_corner_accumulators() {
         let setup = Setup { bias_a: bias, ..setup(mode) };
         for corner in corners(outermost) {
             ran.check_large(&Problem {
+                scales: [None, None],
                 setup: setup.clone(),
                 shape: Shape { m: 256, n: 256, k: 1 },
                 a: every.clone(),
@@ -294,6 +296,7 @@ fn all_accumulator_codes() {
             let (rows, n) = (1 << 16, chosen.len());
             let code = |i: u64| if !proved || tame(i) { i } else { outermost.zero(false) };
             ran.check_large(&Problem {
+                scales: [None, None],
                 shape: Shape { m: rows as u32, n: n as u32, k: 1 },
                 a: Codes::from_fn(mode.a, rows, |_| one),
                 b: Codes::from_fn(mode.b, n, |i| encode_f64(mode.b, chosen[i])),
@@ -345,6 +348,7 @@ fn conversions_at_the_drain() {
                         encode_f64(Format::FP32, value * (1.0 + step[(draw as usize >> 20) % 6]))
                     };
                     ran.check_large(&Problem {
+                        scales: [None, None],
                         setup: Setup { output: Output { format: target, policy }, ..setup(mode.clone()) },
                         shape: Shape { m: m as u32, n: n as u32, k: 1 },
                         a: Codes::zeros(mode.a, m),
@@ -367,7 +371,8 @@ fn specials_touch_only_their_own_tiles() {
         let mut b = testing::codes(mode.b, k * n, Pattern::Moderate, 2);
         a.set(3 * k + 7, mode.a.canonical_nan().unwrap());
         b.set(9 * n + 50, mode.b.infinity(true).unwrap());
-        let problem = Problem { setup: setup(mode), shape: Shape { m: m as u32, n: n as u32, k: k as u32 }, a, b, c: None };
+        let problem =
+            Problem { scales: [None, None], setup: setup(mode), shape: Shape { m: m as u32, n: n as u32, k: k as u32 }, a, b, c: None };
         Ran::default().check_large(&problem);
         if "avx2".parse::<KernelChoice>().is_ok() {
             let (_, used) = gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Auto);
@@ -388,6 +393,7 @@ fn far_addends_break_ties() {
             let columns = [[far, near], [-far, near], [far, -near], [-far, -near], [0.0, near], [far, 1.0], [-far, 1.0], [-far, -1.0]];
             let value = |x| encode_f64(mode.a, x);
             let problem = Problem {
+                scales: [None, None],
                 shape: Shape { m: 2, n: 8, k: 2 },
                 a: Codes::from_fn(mode.a, 4, |i| value([far, near, -far, near][i])),
                 b: Codes::from_fn(mode.b, 16, |i| value(columns[i % 8][i / 8])),
@@ -416,6 +422,7 @@ fn binary32_carries_neither_hidden_underflow_nor_its_own_overflow() {
         for chain in chains {
             let mode = MacMode { tininess, ..before.clone() };
             let problem = Problem {
+                scales: [None, None],
                 shape: Shape { m: 1, n: 1, k: 2 },
                 a: Codes::from_fn(mode.a, 2, |i| encode_f64(mode.a, chain[i].0)),
                 b: Codes::from_fn(mode.b, 2, |i| encode_f64(mode.b, chain[i].1)),
@@ -440,6 +447,7 @@ fn saturated_sums_have_a_last_bit_of_their_own() {
             let mode = MacMode { overflow, chunk: Some(2), outer: Some(format(outer)), ..mode("int8", "e4m3fn", accumulator) };
             let (m, n, k) = (9, 18, 6);
             let problem = Problem {
+                scales: [None, None],
                 shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
                 a: testing::codes(mode.a, m * k, Pattern::Uniform, 1),
                 b: testing::codes(mode.b, k * n, Pattern::Moderate, 2),
@@ -466,7 +474,14 @@ fn infinite_operands_under_every_policy() {
                     a.set(at, mode.a.infinity(negative).unwrap());
                 }
                 let b = testing::codes(mode.b, k * n, Pattern::Moderate, 2);
-                let problem = Problem { setup: setup(mode), shape: Shape { m: m as u32, n: n as u32, k: k as u32 }, a, b, c: None };
+                let problem = Problem {
+                    scales: [None, None],
+                    setup: setup(mode),
+                    shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
+                    a,
+                    b,
+                    c: None,
+                };
                 Ran::default().check_large(&problem);
             }
         }
@@ -504,6 +519,7 @@ fn dispatch_names_the_kernel_and_the_reason() {
     for (mode, bias_a, name, reason, portable) in cases {
         let (m, n, k) = (7, 19, 33);
         let mut problem = Problem {
+            scales: [None, None],
             shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
             a: testing::codes(mode.a, m * k, Pattern::Moderate, 1),
             b: testing::codes(mode.b, k * n, Pattern::Moderate, 2),
@@ -533,7 +549,7 @@ fn the_same_at_any_thread_count() {
     let setup = setup(mode);
     let run = |threads, choice| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let operands = Operands { a: &a, b: &b, c: None };
+        let operands = Operands::new(&a, &b, None);
         pool.install(|| gemm(&setup, Shape { m: m as u32, n: n as u32, k: k as u32 }, &operands, choice).0)
     };
     let one = run(1, KernelChoice::Auto);
@@ -548,6 +564,7 @@ fn the_same_at_any_thread_count() {
 fn without_products_c_leaves_alone() {
     let mode = mode("e4m3fn", "e4m3fn", "e6m9");
     let problem = Problem {
+        scales: [None, None],
         a: Codes::zeros(mode.a, 0),
         b: Codes::zeros(mode.b, 0),
         c: Some(testing::codes(mode.accumulator, 6, Pattern::Uniform, 1)),

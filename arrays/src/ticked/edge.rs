@@ -1,9 +1,9 @@
 //! Skew registers along an edge of the array: lane i delays its tokens by i + 1 registers.
 
 /// What moves through registers.
-pub(super) trait Token: Copy + Default {
-    /// True if it carries an element, not only control.
-    fn has_data(&self) -> bool;
+pub(super) trait Token: Clone + Default {
+    /// Elements it carries; 0 for control alone.
+    fn elements(&self) -> u64;
 }
 
 /// One edge.
@@ -30,9 +30,9 @@ impl<T: Token> Skew<T> {
         let mut writes = 0;
         for (lane, bounds) in self.offsets.windows(2).enumerate() {
             let registers = &mut self.registers[bounds[0]..bounds[1]];
-            registers.copy_within(..lane, 1);
+            registers.rotate_right(1);
             registers[0] = entering(lane);
-            writes += registers.iter().filter(|t| t.has_data()).count() as u64;
+            writes += registers.iter().map(Token::elements).sum::<u64>();
         }
         writes
     }

@@ -3,19 +3,22 @@
 //! A synchronous loop without events or formulas. Within a cycle each register takes its next
 //! value from registers as they were when the cycle began; since data only moves right and
 //! down, walking PEs from the last to the first does that in place. Sums are stepped by
-//! [`Chain::step`] inside the PEs; cycles and events are counted
+//! [`Chain::run`] inside the PEs; cycles and events are counted
 //! where registers are written, and sequencers start folds when the registers they need are
 //! free. [`crate::dataflow`] predicts all of it.
 
 mod edge;
+mod lanes;
 mod os;
 mod stationary;
 
-use crate::dataflow::{Fold, Plan};
-use crate::datapath::{Chain, Element, Mac};
+use crate::dataflow::Plan;
+use crate::datapath::{Chain, Element, Mac, Register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
+use lanes::Lanes;
+use std::ops::Range;
 use systole_isa::codes::Codes;
-use systole_isa::design::{Convention, Dataflow};
+use systole_isa::design::{Convention, Dataflow, MacMode};
 use systole_isa::device::{Activity, Events};
 
 /// PEs this engine holds at most.
@@ -24,11 +27,6 @@ const MAX_PES: u64 = 1 << 24;
 /// A problem the ticked engine does not take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TickedError {
-    /// The mode's PE adds several products a cycle.
-    #[error(
-        "mac.lanes = {0}: the ticked engine has PEs of one product a cycle; set mac.lanes=1, or use --engine timing for cycles and costs"
-    )]
-    Lanes(u32),
     /// The array is too large to hold.
     #[error("an array of {rows} x {cols} PEs is beyond the ticked engine's 2^24; use --engine fast or timing")]
     TooLarge {
@@ -58,8 +56,8 @@ pub enum TickedError {
 /// count, and the idle lanes that follow from it) are counted.
 ///
 /// # Errors
-/// [`TickedError`]: more than one product per PE and cycle, an array of more than 2^24 PEs,
-/// an extent of 0, or operands of another length than the shape asks for.
+/// [`TickedError`]: an array of more than 2^24 PEs, an extent of 0, or operands of another
+/// length than the shape asks for.
 pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(Values, Cost), TickedError> {
     check(setup, shape, operands)?;
     let (values, cost, _) = simulate(setup, shape, operands);
@@ -96,7 +94,7 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
         Convention::Rtl => spans.iter().flatten().map(|span| span.end).max().unwrap_or(0),
         Convention::Scalesim => plan.cost().compute_cycles,
     };
-    let lanes = u64::from(array.rows) * u64::from(array.cols) * u64::from(array.count);
+    let lanes = u64::from(array.rows) * u64::from(array.cols) * u64::from(array.count) * u64::from(setup.mode.lanes);
     bench.events.idle_lane_cycles = (lanes * compute_cycles).saturating_sub(bench.events.macs);
     (Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, spans)
 }
@@ -104,9 +102,6 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
 fn check(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(), TickedError> {
     let Shape { m, n, k } = shape;
     let (rows, cols) = (setup.array.rows, setup.array.cols);
-    if setup.mode.lanes != 1 {
-        return Err(TickedError::Lanes(setup.mode.lanes));
-    }
     if u64::from(rows) * u64::from(cols) > MAX_PES {
         return Err(TickedError::TooLarge { rows, cols });
     }
@@ -150,25 +145,62 @@ impl<'a> Bench<'a> {
         Element { site: self.setup.site, row, column }
     }
 
-    fn read_a(&mut self, row: u32, k: u32) -> u64 {
-        self.events.scratchpad_read_bytes += u64::from(self.setup.mode.a.storage_bytes());
-        self.operands.a.get(row as usize * self.shape.k as usize + k as usize)
+    /// The k that the lanes of an output-stationary PE multiply in a cycle of the stream.
+    fn lanes_at(&self, cycle: u32) -> Range<u32> {
+        let lanes = self.setup.mode.lanes;
+        cycle * lanes..self.shape.k.min((cycle + 1).saturating_mul(lanes))
     }
 
-    fn read_b(&mut self, k: u32, column: u32) -> u64 {
-        self.events.scratchpad_read_bytes += u64::from(self.setup.mode.b.storage_bytes());
-        self.operands.b.get(k as usize * self.shape.n as usize + column as usize)
+    /// Elements of A as one PE's lanes take them in a cycle; `fold` is where the fold began.
+    fn read_a(&mut self, row: u32, k: Range<u32>, fold: u32) -> Lanes {
+        let mode = &self.setup.mode;
+        self.events.scratchpad_read_bytes += u64::from(k.end - k.start) * u64::from(mode.a.storage_bytes());
+        if self.operands.scales.a.is_some() {
+            self.events.scratchpad_read_bytes += blocks_entered(mode, k.clone(), fold) * u64::from(mode.scale_format.storage_bytes());
+        }
+        Lanes::new(k.map(|k| self.operands.a.get(row as usize * self.shape.k as usize + k as usize)))
+    }
+
+    fn read_b(&mut self, k: Range<u32>, column: u32, fold: u32) -> Lanes {
+        let mode = &self.setup.mode;
+        self.events.scratchpad_read_bytes += u64::from(k.end - k.start) * u64::from(mode.b.storage_bytes());
+        if self.operands.scales.b.is_some() {
+            self.events.scratchpad_read_bytes += blocks_entered(mode, k.clone(), fold) * u64::from(mode.scale_format.storage_bytes());
+        }
+        Lanes::new(k.map(|k| self.operands.b.get(k as usize * self.shape.n as usize + column as usize)))
+    }
+
+    /// One PE's products of one cycle, first at `k`, added to a chain whose sums began at
+    /// `start` and end before `end`.
+    #[allow(clippy::too_many_arguments, reason = "operands, their place in the sum, and where the sum stands")]
+    fn multiply_accumulate(&mut self, chain: &mut Chain, a: &Lanes, b: &Lanes, k: u32, (start, end): (u32, u32), row: u32, column: u32) {
+        let products = a.len() as u32;
+        let element = self.element(row, column);
+        let (mac, operands, shape) = (&self.mac, self.operands, self.shape);
+        chain.run(
+            mac,
+            k..k + products,
+            start,
+            end,
+            |i| (a.get((i - k) as usize), b.get((i - k) as usize)),
+            |i| operands.factor(mac, shape, row, column, i),
+            &element,
+            &mut self.activity,
+        );
+        self.events.macs += u64::from(products);
+        let closed = (k..k + products).filter(|&k| Chain::closes(mac, k, start, k + 1 == end)).count();
+        self.events.outer_additions += closed as u64;
     }
 
     /// An element of C; `None` where the product has none.
     fn read_c(&mut self, row: u32, column: u32) -> Option<u64> {
         let c = self.operands.c?;
-        self.events.scratchpad_read_bytes += u64::from(self.setup.mode.outermost().storage_bytes());
+        self.events.scratchpad_read_bytes += u64::from(self.setup.addend_format().storage_bytes());
         Some(c.get(row as usize * self.shape.n as usize + column as usize))
     }
 
     /// A finished sum written to an output register leaves for the scratchpad.
-    fn write_output(&mut self, row: u32, column: u32, outermost: u64) {
+    fn write_output(&mut self, row: u32, column: u32, outermost: &Register) {
         self.events.drain_register_writes += 1;
         self.events.conversions += u64::from(self.setup.output.converts(self.setup.mode.outermost()));
         self.events.scratchpad_write_bytes += u64::from(self.setup.output.format.storage_bytes());
@@ -178,13 +210,11 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// True for the last product of a fold's chain, or one that fills its chunk.
-fn closes(bench: &Bench<'_>, fold: &Fold, k: u32, separate: bool) -> bool {
-    if separate {
-        Chain::closes(&bench.mac, k - fold.k.start, k + 1 == fold.k.end)
-    } else {
-        Chain::closes(&bench.mac, k, k + 1 == bench.shape.k)
-    }
+/// Block scales that enter with products `k` of a fold that began at `fold`: one where a
+/// block begins, and one at the fold's own beginning.
+fn blocks_entered(mode: &MacMode, k: Range<u32>, fold: u32) -> u64 {
+    let length = mode.chunk.unwrap_or(u32::MAX);
+    k.filter(|&k| k.is_multiple_of(length) || k == fold).count() as u64
 }
 
 #[cfg(test)]

@@ -5,25 +5,25 @@
 //! drain register. When a capture has passed a row's last column, the row shifts C times.
 
 use super::edge::{Skew, Token};
-use super::{Bench, Span, closes};
+use super::lanes::Lanes;
+use super::{Bench, Span};
 use crate::dataflow::Fold;
-use crate::datapath::Chain;
+use crate::datapath::{Chain, Register};
 use systole_isa::design::Drain;
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Left {
-    code: u64,
+    codes: Lanes,
     k: u32,
     row: u32,
     data: bool,
     first: bool,
-    closes: bool,
     capture: bool,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Top {
-    code: u64,
+    codes: Lanes,
     column: u32,
     data: bool,
 }
@@ -39,24 +39,24 @@ struct Initial {
 }
 
 impl Token for Left {
-    fn has_data(&self) -> bool {
-        self.data
+    fn elements(&self) -> u64 {
+        if self.data { self.codes.len() as u64 } else { 0 }
     }
 }
 
 impl Token for Top {
-    fn has_data(&self) -> bool {
-        self.data
+    fn elements(&self) -> u64 {
+        if self.data { self.codes.len() as u64 } else { 0 }
     }
 }
 
 impl Token for Initial {
-    fn has_data(&self) -> bool {
-        self.data
+    fn elements(&self) -> u64 {
+        self.data.into()
     }
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Accumulator {
     chain: Chain,
     row: u32,
@@ -65,13 +65,13 @@ struct Accumulator {
 }
 
 /// Contents of a drain register.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 enum Cell {
     #[default]
     Empty,
     Initial(u64),
     Result {
-        outermost: u64,
+        outermost: Register,
         row: u32,
         column: u32,
     },
@@ -82,7 +82,7 @@ enum Cell {
 struct Issue {
     /// A fold's C for one PE column.
     initial: Option<(usize, u32)>,
-    /// A fold's products k.
+    /// A fold's products, by the cycle of its stream.
     product: Option<(usize, u32)>,
     /// The finished sums move to the drain registers behind this cycle's tokens.
     capture: bool,
@@ -91,14 +91,15 @@ struct Issue {
 /// Starts folds when the registers they need are free.
 struct Sequencer {
     folds: usize,
-    k: u32,
+    /// Cycles of a stream.
+    length: u32,
     cols: u64,
     has_c: bool,
     overlap: bool,
     /// Folds whose C has been started, and columns of the last one's that have entered.
     initials: usize,
     initial_columns: u64,
-    /// Folds whose stream has been started, the products of the last one that have entered,
+    /// Folds whose stream has been started, the cycles of the last one's that have entered,
     /// and the cycles since its start.
     streams: usize,
     products: u32,
@@ -111,7 +112,7 @@ impl Sequencer {
     fn issue(&mut self, drained: usize) -> Issue {
         let mut issue = Issue::default();
         self.since_stream += 1;
-        let streaming = self.streams > 0 && self.products < self.k;
+        let streaming = self.streams > 0 && self.products < self.length;
         let next = self.streams;
         if !streaming && next < self.folds && self.may_stream(drained) {
             self.streams += 1;
@@ -121,7 +122,7 @@ impl Sequencer {
             issue.capture = next > self.captured;
         }
         if self.streams > 0 {
-            if self.products < self.k {
+            if self.products < self.length {
                 issue.product = Some((self.streams - 1, self.products));
                 self.products += 1;
             } else if self.captured < self.streams && self.may_capture() {
@@ -202,14 +203,14 @@ pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
         a: vec![Left::default(); rows * cols],
         b: vec![Top::default(); rows * cols],
         accumulators: vec![Accumulator::default(); rows * cols],
-        drain: vec![Cell::Empty; rows * cols],
+        drain: vec![Cell::default(); rows * cols],
         shifts_left: vec![0; rows],
         has_c,
         drained: 0,
     };
     let mut sequencer = Sequencer {
         folds: folds.len(),
-        k: bench.shape.k,
+        length: bench.shape.k.div_ceil(bench.setup.mode.lanes),
         cols: cols as u64,
         has_c,
         overlap: bench.setup.array.drain == Drain::Overlap,
@@ -253,7 +254,7 @@ impl Array {
     fn shift_drains(&mut self, bench: &mut Bench<'_>) {
         for i in 0..self.rows {
             let out = self.shifts_left[i];
-            let entering = *self.initial.facing(i);
+            let entering = self.initial.facing(i).clone();
             if out == 0 && !entering.shifts {
                 continue;
             }
@@ -263,10 +264,10 @@ impl Array {
             let initials = if entering.shifts { self.cols - entering.slot as usize } else { 0 };
             debug_assert!(out == 0 || !entering.shifts || initials == results + 1, "C and results shift together");
             if out > 0 {
-                if let Cell::Result { outermost, row, column } = row[self.cols - 1] {
-                    bench.write_output(row, column, outermost);
+                if let Cell::Result { outermost, row, column } = &row[self.cols - 1] {
+                    bench.write_output(*row, *column, outermost);
                 }
-                row.copy_within(results..self.cols - 1, results + 1);
+                row[results..].rotate_right(1);
                 row[results] = Cell::Empty;
                 let moved = row[results + 1..].iter().filter(|cell| **cell != Cell::Empty).count();
                 bench.events.drain_register_writes += moved as u64;
@@ -277,7 +278,7 @@ impl Array {
             }
             if entering.shifts {
                 debug_assert!(row[initials - 1] == Cell::Empty, "C runs into a result");
-                row.copy_within(..initials - 1, 1);
+                row[..initials].rotate_right(1);
                 row[0] = if entering.data { Cell::Initial(entering.code) } else { Cell::Empty };
                 let moved = row[..initials].iter().filter(|cell| **cell != Cell::Empty).count();
                 bench.events.drain_register_writes += moved as u64;
@@ -290,15 +291,15 @@ impl Array {
         for i in (0..self.rows).rev() {
             for j in (0..cols).rev() {
                 let pe = i * cols + j;
-                let a = if j == 0 { *self.left.facing(i) } else { self.a[pe - 1] };
-                let b = if i == 0 { *self.top.facing(j) } else { self.b[pe - cols] };
-                self.a[pe] = a;
-                self.b[pe] = b;
-                bench.events.streaming_register_writes += u64::from(a.data);
-                bench.events.stationary_register_writes += u64::from(b.data);
-                if a.capture || (a.data && b.data) {
-                    self.step_pe(bench, pe, &a, &b);
-                    if a.capture && j + 1 == cols {
+                self.a[pe] = if j == 0 { self.left.facing(i).clone() } else { self.a[pe - 1].clone() };
+                self.b[pe] = if i == 0 { self.top.facing(j).clone() } else { self.b[pe - cols].clone() };
+                let (a, b) = (&self.a[pe], &self.b[pe]);
+                bench.events.streaming_register_writes += a.elements();
+                bench.events.stationary_register_writes += b.elements();
+                let capture = a.capture;
+                if capture || (a.data && b.data) {
+                    self.step_pe(bench, pe);
+                    if capture && j + 1 == cols {
                         debug_assert_eq!(self.shifts_left[i], 0, "a row drains into itself");
                         self.shifts_left[i] = cols;
                     }
@@ -307,53 +308,56 @@ impl Array {
         }
     }
 
-    fn step_pe(&mut self, bench: &mut Bench<'_>, pe: usize, a: &Left, b: &Top) {
-        let mut drain = self.drain[pe];
+    fn step_pe(&mut self, bench: &mut Bench<'_>, pe: usize) {
+        let (a, b) = (&self.a[pe], &self.b[pe]);
+        let drain = &mut self.drain[pe];
         let accumulator = &mut self.accumulators[pe];
-        let finished = *accumulator;
+        let mut finished = None;
+        if a.capture && accumulator.full {
+            accumulator.full = false;
+            finished = Some((std::mem::take(&mut accumulator.chain), accumulator.row, accumulator.column));
+        }
         if a.data && b.data {
             if a.first {
                 let start = if self.has_c {
-                    let Cell::Initial(c) = drain else { unreachable!("C is in place before the first product") };
-                    drain = Cell::Empty;
-                    c
+                    let Cell::Initial(c) = *drain else { unreachable!("C is in place before the first product") };
+                    *drain = Cell::Empty;
+                    bench.mac.load(c, &bench.setup.output)
                 } else {
-                    bench.setup.mode.outermost().zero(false)
+                    bench.mac.zero()
                 };
-                debug_assert!(!finished.full || a.capture, "a sum is overwritten before its capture");
+                debug_assert!(!accumulator.full, "a sum is overwritten before its capture");
                 *accumulator = Accumulator { chain: Chain::start(&bench.mac, start), row: a.row, column: b.column, full: true };
             }
-            let element = bench.element(a.row, b.column);
-            accumulator.chain.step(&bench.mac, a.code, b.code, a.k, a.closes, &element, &mut bench.activity);
-            bench.events.macs += 1;
+            let whole = (0, bench.shape.k);
+            bench.multiply_accumulate(&mut accumulator.chain, &a.codes, &b.codes, a.k, whole, a.row, b.column);
             bench.events.accumulator_register_writes += 1;
-            bench.events.outer_additions += u64::from(a.closes);
         }
-        if a.capture && finished.full {
-            debug_assert!(drain == Cell::Empty, "a drain register is captured before it is free");
-            drain = Cell::Result { outermost: finished.chain.outermost(&bench.mac), row: finished.row, column: finished.column };
+        if let Some((chain, row, column)) = finished {
+            debug_assert!(*drain == Cell::Empty, "a drain register is captured before it is free");
+            *drain = Cell::Result { outermost: chain.into_outermost(&bench.mac), row, column };
             bench.events.drain_register_writes += 1;
-            if !(a.data && b.data && a.first) {
-                accumulator.full = false;
-            }
         }
-        self.drain[pe] = drain;
     }
 
     fn shift_edges(&mut self, bench: &mut Bench<'_>, folds: &[Fold], issue: Issue) {
         let mut writes = self.left.shift(|i| {
             let control = Left { capture: issue.capture, ..Left::default() };
-            let Some((fold, k)) = issue.product.map(|(f, k)| (&folds[f], k)) else { return control };
+            let Some((fold, cycle)) = issue.product.map(|(f, cycle)| (&folds[f], cycle)) else { return control };
             let row = fold.m.start + i as u32;
             if row >= fold.m.end {
                 return control;
             }
-            Left { code: bench.read_a(row, k), k, row, data: true, first: k == 0, closes: closes(bench, fold, k, false), ..control }
+            let k = bench.lanes_at(cycle);
+            Left { k: k.start, codes: bench.read_a(row, k, 0), row, data: true, first: cycle == 0, ..control }
         });
         writes += self.top.shift(|j| {
-            let Some((fold, k)) = issue.product.map(|(f, k)| (&folds[f], k)) else { return Top::default() };
+            let Some((fold, cycle)) = issue.product.map(|(f, cycle)| (&folds[f], cycle)) else { return Top::default() };
             let column = fold.n.start + j as u32;
-            if column < fold.n.end { Top { code: bench.read_b(k, column), column, data: true } } else { Top::default() }
+            if column >= fold.n.end {
+                return Top::default();
+            }
+            Top { codes: bench.read_b(bench.lanes_at(cycle), column, 0), column, data: true }
         });
         if self.has_c {
             writes += self.initial.shift(|i| {

@@ -6,15 +6,17 @@
 //! Streaming tokens pass idle rows as control, so a ragged fold keeps time with a whole one.
 
 use super::edge::{Skew, Token};
-use super::{Bench, Span, closes};
+use super::lanes::Lanes;
+use super::{Bench, Span};
 use crate::dataflow::Fold;
-use crate::datapath::Chain;
+use crate::datapath::{Chain, Register};
+use std::ops::Range;
 use systole_isa::design::{Dataflow, Drain, PartialSums, Preload};
 
 /// A streaming operand: element `t` of its row's stream.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Stream {
-    code: u64,
+    codes: Lanes,
     t: u32,
     fold: u32,
     present: bool,
@@ -22,15 +24,15 @@ struct Stream {
 }
 
 /// A preloaded operand for PE row `row`; it moves down until it is there.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Tile {
-    code: u64,
+    codes: Lanes,
+    /// Of the first lane.
     k: u32,
     row: u32,
     fold: u32,
     present: bool,
     data: bool,
-    closes: bool,
 }
 
 impl Tile {
@@ -40,7 +42,7 @@ impl Tile {
 }
 
 /// A partial sum for element `t` of a column, or the control that keeps its place.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Partial {
     chain: Chain,
     t: u32,
@@ -49,21 +51,27 @@ struct Partial {
     data: bool,
 }
 
-macro_rules! tokens {
-    ($($name:ident),*) => {$(
-        impl Token for $name {
-            fn has_data(&self) -> bool {
-                self.data
-            }
-        }
-    )*};
+impl Token for Stream {
+    fn elements(&self) -> u64 {
+        if self.data { self.codes.len() as u64 } else { 0 }
+    }
 }
 
-tokens!(Stream, Tile, Partial);
+impl Token for Tile {
+    fn elements(&self) -> u64 {
+        if self.data { self.codes.len() as u64 } else { 0 }
+    }
+}
+
+impl Token for Partial {
+    fn elements(&self) -> u64 {
+        self.data.into()
+    }
+}
 
 /// A word of the accumulator memory: the chain under `feedback`, an outermost sum in
 /// `inner` under `outside`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 struct Word {
     chain: Chain,
     /// Ordinal of the fold that wrote it, from 1; 0 before any.
@@ -174,7 +182,8 @@ impl Layout<'_> {
         }
         let (row, col) = self.place(fold, t, column);
         let Some(c) = bench.read_c(row, col) else { return control };
-        let chain = if self.separate { Chain { inner: c, outer: 0 } } else { Chain::start(&bench.mac, c) };
+        let c = bench.mac.load(c, &bench.setup.output);
+        let chain = if self.separate { Chain { inner: c, outer: Register::default() } } else { Chain::start(&bench.mac, c) };
         Partial { chain, data: true, ..control }
     }
 }
@@ -265,16 +274,16 @@ pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
 impl Array<'_> {
     /// A word that an earlier cycle of the fold before has written.
     fn read_memory(&self, bench: &mut Bench<'_>, token: &Partial, column: usize) -> Chain {
-        let word = self.memory[token.t as usize * self.cols + column];
+        let word = &self.memory[token.t as usize * self.cols + column];
         debug_assert!(word.folds == token.fold && word.cycle < self.cycle, "a partial sum is read before it is written");
         bench.events.accumulator_memory_reads += 1;
-        word.chain
+        word.chain.clone()
     }
 
     /// Partial sums in the bottom row go to the memory, or to the output registers.
     fn leave(&mut self, bench: &mut Bench<'_>) {
         for column in 0..self.cols {
-            let token = self.partial[(self.rows - 1) * self.cols + column];
+            let token = &mut self.partial[(self.rows - 1) * self.cols + column];
             if !token.present {
                 continue;
             }
@@ -284,31 +293,35 @@ impl Array<'_> {
             if !token.data {
                 continue;
             }
+            // Its place is taken by what the row above passes on this very cycle.
+            let mut chain = std::mem::take(&mut token.chain);
+            let token = token.clone();
             let fold = &self.layout.folds[token.fold as usize];
             let (row, col) = self.layout.place(fold, token.t, column);
-            let mut chain = token.chain;
-            let mut outermost = chain.outermost(&bench.mac);
             if self.layout.separate {
                 let memory = if !fold.first_k {
                     self.read_memory(bench, &token, column).inner
                 } else if bench.operands.c.is_some() {
                     let c = self.bottom.facing(column);
                     debug_assert!(c.data && (c.t, c.fold) == (token.t, token.fold), "C misses its result");
-                    c.chain.inner
+                    c.chain.inner.clone()
                 } else {
-                    bench.setup.mode.outermost().zero(false)
+                    bench.mac.zero()
                 };
                 let element = bench.element(row, col);
-                outermost = bench.mac.add_fold(memory, outermost, fold.k.end - 1, &element, &mut bench.activity);
-                chain = Chain { inner: outermost, outer: 0 };
+                let sum = bench.mac.add_fold(&memory, chain.outermost(&bench.mac), fold.k.end - 1, &element, &mut bench.activity);
                 bench.events.accumulator_memory_additions += 1;
+                if fold.last_k {
+                    bench.write_output(row, col, &sum);
+                    continue;
+                }
+                chain = Chain { inner: sum, outer: Register::default() };
+            } else if fold.last_k {
+                bench.write_output(row, col, chain.outermost(&bench.mac));
+                continue;
             }
-            if fold.last_k {
-                bench.write_output(row, col, outermost);
-            } else {
-                bench.events.accumulator_memory_writes += 1;
-                self.memory[token.t as usize * self.cols + column] = Word { chain, folds: token.fold + 1, cycle: self.cycle };
-            }
+            bench.events.accumulator_memory_writes += 1;
+            self.memory[token.t as usize * self.cols + column] = Word { chain, folds: token.fold + 1, cycle: self.cycle };
         }
     }
 
@@ -316,50 +329,53 @@ impl Array<'_> {
         for r in (0..self.rows).rev() {
             for c in (0..self.cols).rev() {
                 let pe = r * self.cols + c;
-                let a = if c == 0 { *self.left.facing(r) } else { self.streaming[pe - 1] };
-                self.streaming[pe] = a;
-                bench.events.streaming_register_writes += u64::from(a.data);
-                let tile = self.step_tile(bench, r, c, a.present && a.t == 0);
-                self.step_partial(bench, r, c, &a, &tile);
+                self.streaming[pe] = if c == 0 { self.left.facing(r).clone() } else { self.streaming[pe - 1].clone() };
+                let a = &self.streaming[pe];
+                bench.events.streaming_register_writes += a.elements();
+                let activate = a.present && a.t == 0;
+                self.step_tile(bench, r, c, activate);
+                self.step_partial(bench, r, c);
             }
         }
     }
 
-    /// Loads and activates the stationary operand; returns the one to multiply by.
-    fn step_tile(&mut self, bench: &mut Bench<'_>, r: usize, c: usize, activate: bool) -> Tile {
+    /// Loads and activates the stationary operand.
+    fn step_tile(&mut self, bench: &mut Bench<'_>, r: usize, c: usize, activate: bool) {
         let pe = r * self.cols + c;
         let entering = if r == 0 {
-            *self.tiles.facing(c)
+            self.tiles.facing(c).clone()
         } else {
-            let above = self.shadow[pe - self.cols];
-            if above.moves_on_from(r - 1) { above } else { Tile::default() }
+            let above = &self.shadow[pe - self.cols];
+            if above.moves_on_from(r - 1) { above.clone() } else { Tile::default() }
         };
-        let held = self.shadow[pe];
-        if self.double && activate {
-            debug_assert!(held.present && !held.moves_on_from(r), "a tile is activated before it is in place");
-            self.active[pe] = held;
-            self.shadow[pe] = Tile::default();
-            bench.events.stationary_register_writes += u64::from(held.data);
+        let moves_on = self.shadow[pe].moves_on_from(r);
+        if !self.double {
+            // The one register: what it holds now is what this cycle multiplies by.
+            self.active[pe] = self.shadow[pe].clone();
+        } else if activate {
+            debug_assert!(self.shadow[pe].present && !moves_on, "a tile is activated before it is in place");
+            self.active[pe] = std::mem::take(&mut self.shadow[pe]);
+            bench.events.stationary_register_writes += self.active[pe].elements();
         }
         if entering.present {
-            debug_assert!(!self.double || !self.shadow[pe].present || held.moves_on_from(r), "a tile is overwritten before its use");
+            debug_assert!(!self.double || !self.shadow[pe].present || moves_on, "a tile is overwritten before its use");
+            bench.events.stationary_register_writes += entering.elements();
             self.shadow[pe] = entering;
-            bench.events.stationary_register_writes += u64::from(entering.data);
-        } else if held.moves_on_from(r) {
+        } else if moves_on {
             self.shadow[pe] = Tile::default();
         }
-        if self.double { self.active[pe] } else { held }
     }
 
-    fn step_partial(&mut self, bench: &mut Bench<'_>, r: usize, c: usize, a: &Stream, tile: &Tile) {
+    fn step_partial(&mut self, bench: &mut Bench<'_>, r: usize, c: usize) {
         let pe = r * self.cols + c;
+        let (a, tile) = (&self.streaming[pe], &self.active[pe]);
         let mut partial = if r == 0 {
             let top = self.top.facing(c);
             // The top row is never idle where its column is not.
-            let chain = if top.data { top.chain } else { Chain::start(&bench.mac, bench.setup.mode.outermost().zero(false)) };
+            let chain = if top.data { top.chain.clone() } else { Chain::start(&bench.mac, bench.mac.zero()) };
             Partial { chain, t: a.t, fold: a.fold, present: a.present, data: a.data && tile.data }
         } else {
-            self.partial[pe - self.cols]
+            std::mem::take(&mut self.partial[pe - self.cols])
         };
         debug_assert_eq!(partial.present, a.present, "operand and partial sum meet");
         if partial.present {
@@ -367,12 +383,11 @@ impl Array<'_> {
             debug_assert_eq!(tile.fold, a.fold, "operands belong together");
         }
         if partial.data && a.data {
-            let (row, column) = self.layout.place(&self.layout.folds[a.fold as usize], a.t, c);
-            let (left, right) = if self.layout.input_stationary { (tile.code, a.code) } else { (a.code, tile.code) };
-            let element = bench.element(row, column);
-            partial.chain.step(&bench.mac, left, right, tile.k, tile.closes, &element, &mut bench.activity);
-            bench.events.macs += 1;
-            bench.events.outer_additions += u64::from(tile.closes);
+            let fold = &self.layout.folds[a.fold as usize];
+            let (row, column) = self.layout.place(fold, a.t, c);
+            let (left, right) = if self.layout.input_stationary { (&tile.codes, &a.codes) } else { (&a.codes, &tile.codes) };
+            let sums = if self.layout.separate { (fold.k.start, fold.k.end) } else { (0, bench.shape.k) };
+            bench.multiply_accumulate(&mut partial.chain, left, right, tile.k, sums, row, column);
         }
         bench.events.accumulator_register_writes += u64::from(partial.data);
         self.partial[pe] = partial;
@@ -384,7 +399,7 @@ impl Array<'_> {
         let mut writes = 0;
         if separate {
             // A streaming token leaving the last row's skew calls for its row of C.
-            let call = *self.left.facing(self.rows - 1);
+            let call = self.left.facing(self.rows - 1).clone();
             writes += self.bottom.shift(|c| if call.present { layout.initial(bench, call.fold, call.t, c) } else { Partial::default() });
         } else {
             writes += self.top.shift(|c| issue.stream.map_or_else(Partial::default, |(f, t)| layout.initial(bench, f as u32, t, c)));
@@ -392,25 +407,26 @@ impl Array<'_> {
         }
         writes += self.left.shift(|r| {
             let Some((f, t)) = issue.stream else { return Stream::default() };
-            let k = folds[f].k.start + r as u32;
-            let data = k < folds[f].k.end;
-            let code = match (data, is) {
-                (false, _) => 0,
-                (true, false) => bench.read_a(t, k),
-                (true, true) => bench.read_b(k, t),
+            let k = lanes_of_row(bench, &folds[f], r as u32);
+            let data = !k.is_empty();
+            let codes = match (data, is) {
+                (false, _) => Lanes::default(),
+                (true, false) => bench.read_a(t, k, folds[f].k.start),
+                (true, true) => bench.read_b(k, t, folds[f].k.start),
             };
-            Stream { code, t, fold: f as u32, present: true, data }
+            Stream { codes, t, fold: f as u32, present: true, data }
         });
         writes += self.tiles.shift(|c| {
             let Some((f, row)) = issue.tile else { return Tile::default() };
             let fold = &folds[f];
-            let (k, column) = (fold.k.start + row, if is { fold.m.start } else { fold.n.start } + c as u32);
-            let tile = Tile { k, row, fold: f as u32, present: true, ..Tile::default() };
-            if k >= fold.k.end || column >= if is { fold.m.end } else { fold.n.end } {
+            let k = lanes_of_row(bench, fold, row);
+            let column = if is { fold.m.start } else { fold.n.start } + c as u32;
+            let tile = Tile { k: k.start, row, fold: f as u32, present: true, ..Tile::default() };
+            if k.is_empty() || column >= if is { fold.m.end } else { fold.n.end } {
                 return tile;
             }
-            let code = if is { bench.read_a(column, k) } else { bench.read_b(k, column) };
-            Tile { code, data: true, closes: closes(bench, fold, k, separate), ..tile }
+            let codes = if is { bench.read_a(column, k, fold.k.start) } else { bench.read_b(k, column, fold.k.start) };
+            Tile { codes, data: true, ..tile }
         });
         bench.events.skew_register_writes += writes;
     }
@@ -419,7 +435,7 @@ impl Array<'_> {
     fn read_back(&mut self, bench: &mut Bench<'_>) -> u64 {
         let mut writes = 0;
         for column in 0..self.cols {
-            let token = *self.top.facing(column);
+            let token = self.top.facing(column).clone();
             if token.present
                 && !self.layout.folds[token.fold as usize].first_k
                 && column < self.layout.occupied_columns(&self.layout.folds[token.fold as usize])
@@ -431,4 +447,11 @@ impl Array<'_> {
         }
         writes
     }
+}
+
+/// The k that the lanes of PE row `row` hold in a fold; none in an idle row.
+fn lanes_of_row(bench: &Bench<'_>, fold: &Fold, row: u32) -> Range<u32> {
+    let lanes = bench.setup.mode.lanes;
+    let start = fold.k.start.saturating_add(row.saturating_mul(lanes)).min(fold.k.end);
+    start..start.saturating_add(lanes).min(fold.k.end)
 }

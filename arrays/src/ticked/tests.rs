@@ -8,7 +8,8 @@ use systole_isa::round::Policy;
 
 fn check(problem: &Problem) {
     let Setup { array, mode, output, .. } = &problem.setup;
-    let plan = Plan::new(array, mode, output, problem.shape, problem.c.is_some());
+    let present = [0, 1].map(|i| problem.scales[i].is_some());
+    let plan = Plan::new(array, mode, output, problem.shape, problem.c.is_some()).with_scales(mode, present);
     super::check(&problem.setup, problem.shape, &problem.operands()).unwrap();
     let (values, cost, spans) = simulate(&problem.setup, problem.shape, &problem.operands());
     let expected = plan.cost();
@@ -30,6 +31,11 @@ proptest! {
     fn counts_what_the_plan_predicts_and_computes_what_dot_defines(problem in testing::problem()) {
         check(&problem);
     }
+
+    #[test]
+    fn units_lanes_scales_and_wide_sums_too(problem in testing::problem_of(testing::unit_mode())) {
+        check(&problem);
+    }
 }
 
 /// FP8 into e6m9 with chunks and rounding at the drain.
@@ -40,6 +46,7 @@ fn problem(array: ArraySpec, (m, n, k): (u32, u32, u32), has_c: bool) -> Problem
         a: codes(mode.a, (m * k) as usize, 1),
         b: codes(mode.b, (k * n) as usize, 2),
         c: has_c.then(|| codes(mode.outermost(), (m * n) as usize, 3)),
+        scales: [None, None],
         setup: Setup {
             array,
             bias_a: 0,
@@ -96,10 +103,8 @@ fn refusals_name_the_mend() {
         change(&mut problem);
         gemm(&problem.setup, problem.shape, &problem.operands()).unwrap_err()
     };
-    assert_eq!(refusal(|p| p.setup.mode.lanes = 4), TickedError::Lanes(4));
     assert_eq!(refusal(|p| (p.setup.array.rows, p.setup.array.cols) = (4097, 4096)), TickedError::TooLarge { rows: 4097, cols: 4096 });
     assert_eq!(refusal(|p| p.shape.k = 0), TickedError::Empty(2, 3, 0));
     assert_eq!(refusal(|p| p.c = Some(p.a.clone())), TickedError::Length { name: 'C', found: 8, expected: 6 });
     assert_eq!(refusal(|p| p.shape.n = 5), TickedError::Length { name: 'B', found: 12, expected: 20 });
-    assert!(refusal(|p| p.setup.mode.lanes = 4).to_string().contains("mac.lanes=1"));
 }

@@ -1,7 +1,7 @@
 //! MAC modes: operand formats, product, accumulators, and how each result is rounded.
 
-use crate::format::Format;
 use super::unit::{EntropySource, Scaling, Unit};
+use crate::format::Format;
 use crate::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

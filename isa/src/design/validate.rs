@@ -51,7 +51,9 @@ impl Findings {
 
     /// Formats whose codes are stored.
     fn stored(&mut self, format: Format, path: &str) {
-        self.require(!format.is_wide(), path, || format!("`{format}` is wider than 64 bits, which only mac.accumulator and mac.outer may be"));
+        self.require(!format.is_wide(), path, || {
+            format!("`{format}` is wider than 64 bits, which only mac.accumulator and mac.outer may be")
+        });
         self.arithmetic(format, path);
     }
 
@@ -102,6 +104,9 @@ impl Findings {
         self.require(unit.groups >= 1 && unit.groups <= mode.lanes, at, || {
             format!("groups must be 1 to {} (the lanes), is {}", mode.lanes, unit.groups)
         });
+        self.require(unit.groups == 1 || unit.addend != Addend::Together, at, || {
+            "groups summed apart cannot each take the accumulator: set addend to apart or aligned".to_owned()
+        });
         if let Addend::Aligned { sum_bits, addend_bits, .. } = unit.addend {
             self.range_u32(sum_bits, 1, 64, &format!("{at}.addend.sum_bits"));
             self.range_u32(addend_bits, 1, 64, &format!("{at}.addend.addend_bits"));
@@ -123,7 +128,9 @@ impl Findings {
             self.require(false, &at, || format!("scales are floating-point, `{format}` is not"));
             return;
         };
-        self.require(float.precision() <= 24, &at, || format!("scales have at most 24 significant bits, `{format}` has {}", float.precision()));
+        self.require(float.precision() <= 24, &at, || {
+            format!("scales have at most 24 significant bits, `{format}` has {}", float.precision())
+        });
         self.require(mode.scale != Scaling::Exponent || float.mantissa_bits == 0, &at, || {
             format!("scales added to exponents are powers of two, `{format}` holds others; use e8m0, or scale: chunk")
         });

@@ -92,7 +92,7 @@ impl Executor<'_> {
             output: matrix.output,
             site,
         };
-        let operands = Operands { a: &a, b: &b, c: c.as_ref() };
+        let operands = Operands::new(&a, &b, c.as_ref());
         let values = match self.engine {
             Engine::Ticked => {
                 let (values, counted) = ticked::gemm(&setup, matrix.shape, &operands).map_err(|e| e.to_string())?;

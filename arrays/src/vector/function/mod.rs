@@ -21,7 +21,7 @@ use exact::{Cut, Outcome};
 use std::fmt;
 use std::str::FromStr;
 use systole_isa::format::Format;
-use systole_isa::round::{Flags, Overflow, Policy, SubnormalPolicy, decode_with, encode_decoded};
+use systole_isa::round::{Flags, Policy, SubnormalPolicy, decode_with, encode_decoded};
 
 /// Most significant bits an input or output format may have.
 pub const MAX_PRECISION: u32 = 24;

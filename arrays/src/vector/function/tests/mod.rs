@@ -7,6 +7,7 @@ mod naive;
 mod policies;
 
 use super::*;
+use systole_isa::round::Overflow;
 
 const FP16: Format = Format::FP16;
 const BF16: Format = Format::BF16;
