@@ -6,6 +6,7 @@
 pub mod dataflow;
 pub mod datapath;
 pub mod fast;
+mod ordinal;
 pub mod problem;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]

@@ -5,13 +5,15 @@
 //! follow from a seed and a [`Pattern`], so a failure prints as a few lines.
 
 use crate::dataflow;
-use crate::datapath::{Element, Mac, Output, scaled_dot};
+use crate::datapath::{Mac, Output, scaled_dot};
+use crate::ordinal::Draws;
 use crate::problem::{Operands, Scales, Setup, Shape, Values, scale_extents};
 use proptest::prelude::*;
 use proptest::sample::select;
 use systole_isa::codes::Codes;
 use systole_isa::design::{
-    Addend, Aligned, ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product, Scaling, Truncation, Unit,
+    Addend, Aligned, ArraySpec, Convention, Dataflow, Drain, EntropySource, LfsrShare, MacMode, PartialSums, Preload, Product, Scaling,
+    Truncation, Unit,
 };
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
@@ -168,19 +170,22 @@ impl Problem {
         let index = |row: u32, cols: u32, col: u32| row as usize * cols as usize + col as usize;
         let mut activity = Activity::default();
         let mut d = Codes::zeros(self.setup.output.format, m as usize * n as usize);
+        let draws = Draws::new(&self.setup, self.shape);
         for row in 0..m {
             for column in 0..n {
-                let code = scaled_dot(
-                    &mac,
-                    k,
-                    |i| (self.a.get(index(row, k, i)), self.b.get(index(i, n, column))),
-                    |i| self.operands().factor(&mac, self.shape, row, column, i),
-                    self.c.as_ref().map(|c| c.get(index(row, n, column))),
-                    fold,
-                    &self.setup.output,
-                    &Element { site: self.setup.site, row, column },
-                    &mut activity,
-                );
+                let code = draws.with(row, column, |entropy| {
+                    scaled_dot(
+                        &mac,
+                        k,
+                        |i| (self.a.get(index(row, k, i)), self.b.get(index(i, n, column))),
+                        |i| self.operands().factor(&mac, self.shape, row, column, i),
+                        self.c.as_ref().map(|c| c.get(index(row, n, column))),
+                        fold,
+                        &self.setup.output,
+                        entropy,
+                        &mut activity,
+                    )
+                });
                 d.set(index(row, n, column), code);
             }
         }
@@ -281,8 +286,8 @@ pub fn unit_mode() -> impl Strategy<Value = MacMode> {
     let scale = (select(&[Scaling::None, Scaling::None, Scaling::Exponent, Scaling::Chunk, Scaling::ChunkRounded][..]), 1..4u32, 1..4u32);
     let scale_format = format(&["fp32", "e4m3fn", "bf16", "e8m0"]);
     let exact_formats = (format(&["posit8_0", "posit8_2", "posit16_1", "posit6_3", "e4m3fn", "bf16"]), format(WIDE));
-    (mode(), unit, 1..6u32, scale, scale_format, proptest::option::weighted(0.3, exact_formats), any::<bool>()).prop_map(
-        |(mode, unit, lanes, (scale, scale_rows, scale_cols), scale_format, exact, all_ones)| {
+    (mode(), unit, 1..6u32, scale, scale_format, proptest::option::weighted(0.3, exact_formats), any::<bool>(), 0..5u32).prop_map(
+        |(mode, unit, lanes, (scale, scale_rows, scale_cols), scale_format, exact, all_ones, sharing)| {
             let mut mode = MacMode { unit, lanes, scale, scale_rows, scale_cols, scale_format, ..mode };
             if let Some((operand, wide)) = exact {
                 (mode.a, mode.accumulator) = (operand, wide);
@@ -295,6 +300,10 @@ pub fn unit_mode() -> impl Strategy<Value = MacMode> {
                 mode.product = Product::Exact;
                 let floating = |f: Format| f.as_float().map_or(Format::FP16, |_| f);
                 (mode.a, mode.b, mode.accumulator) = (floating(mode.a), floating(mode.b), floating(mode.accumulator));
+            }
+            if sharing > 0 {
+                let shared = [LfsrShare::Pe, LfsrShare::Row, LfsrShare::Column, LfsrShare::Array][sharing as usize - 1];
+                mode.entropy = EntropySource::Lfsr { width: 33, taps: 0x1_0008_0000, shared };
             }
             if all_ones {
                 mode.nan = NanCode::AllOnes;

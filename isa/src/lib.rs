@@ -13,6 +13,7 @@ pub mod exact;
 pub mod field;
 pub mod format;
 pub mod instruction;
+pub mod lfsr;
 pub mod overrides;
 pub mod program;
 pub mod round;

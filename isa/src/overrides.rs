@@ -81,8 +81,8 @@ fn locate<'v>(what: &str, root: &'v mut Value, path: &str) -> Result<&'v mut Val
     Ok(here)
 }
 
-/// Applies settings in order. A value is tried as a number or boolean, as a word, and
-/// `none` as an absent field.
+/// Applies settings in order. A value is tried as a number, boolean or JSON object
+/// (`mac.entropy={"lfsr":{"width":16,"taps":46080}}`), as a word, and `none` as an absent field.
 ///
 /// # Errors
 /// The first setting that names no field or does not fit, with the reason.
@@ -92,7 +92,7 @@ pub fn apply<T: Serialize + DeserializeOwned>(what: &str, base: &T, settings: &[
     let mut tree = serde_json::to_value(base).map_err(|e| bad("", "", e.to_string()))?;
     for (path, text) in settings {
         let mut candidates = Vec::new();
-        if let Ok(literal @ (Value::Number(_) | Value::Bool(_))) = serde_json::from_str(text) {
+        if let Ok(literal @ (Value::Number(_) | Value::Bool(_) | Value::Object(_) | Value::Array(_))) = serde_json::from_str(text) {
             candidates.push(literal);
         }
         candidates.push(Value::String(text.clone()));

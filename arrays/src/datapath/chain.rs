@@ -1,11 +1,12 @@
 //! The order of sums: how one output's products meet, as every dataflow walks it.
 
+use super::entropy::Entropy;
 use super::mac::{Factor, Mac};
 use super::register::Register;
 use super::unit::{Block, count};
-use systole_isa::design::{Scaling, Unit};
+use systole_isa::design::{Product, Scaling, Unit};
 use systole_isa::device::Activity;
-use systole_isa::entropy::{Site, Stage};
+use systole_isa::entropy::Stage;
 use systole_isa::format::{Decoded, Format};
 use systole_isa::round::{Flags, Overflow, Policy, SubnormalPolicy};
 
@@ -38,17 +39,6 @@ pub struct Chain {
     pub outer: Register,
 }
 
-/// Where an output's roundings stand in the problem, for stochastic rounding.
-#[derive(Clone, Copy, Debug)]
-pub struct Element {
-    /// The instruction's site.
-    pub site: Site,
-    /// Output row.
-    pub row: u32,
-    /// Output column.
-    pub column: u32,
-}
-
 impl Chain {
     /// A chain that starts from the outermost accumulator's value.
     pub fn start(mac: &Mac, outermost: Register) -> Self {
@@ -70,10 +60,15 @@ impl Chain {
     }
 
     /// Adds a block of products of one chunk; `closes` if the chunk ends with it.
-    pub fn step(&mut self, mac: &Mac, block: &Block<'_>, closes: bool, element: &Element, activity: &mut Activity) {
+    pub fn step(&mut self, mac: &Mac, block: &Block<'_>, closes: bool, entropy: &dyn Entropy, activity: &mut Activity) {
         let (products, sum) = mac.split(block.factor);
         let bits = mac.mode().rounding.random_bits();
-        let random = |stage, index| element.site.random(bits, element.row, element.column, stage, index);
+        let exact = mac.mode().product == Product::Exact;
+        // Registers advance once per rounding, so none may be drawn for what is not rounded.
+        let random = |stage, index| if stage == Stage::Product && exact { 0 } else { entropy.random(bits, stage, index) };
+        if bits > 0 {
+            entropy.begin(block.first);
+        }
         self.inner = mac.add_block(&self.inner, &Block { factor: products, ..*block }, &random, activity);
         if closes {
             let k = block.last();
@@ -109,7 +104,7 @@ impl Chain {
         end: u32,
         operands: impl Fn(u32) -> (u64, u64),
         factor: impl Fn(u32) -> Factor,
-        element: &Element,
+        entropy: &dyn Entropy,
         activity: &mut Activity,
     ) {
         let mut block = Vec::with_capacity(mac.mode().lanes.min(256) as usize);
@@ -119,7 +114,7 @@ impl Chain {
             let last = i + 1 == end;
             if Self::ends_block(mac, i, start, last) {
                 let products = Block { operands: &block, first, factor: factor(i) };
-                self.step(mac, &products, Self::closes(mac, i, start, last), element, activity);
+                self.step(mac, &products, Self::closes(mac, i, start, last), entropy, activity);
                 block.clear();
                 first = i + 1;
             }
@@ -142,15 +137,15 @@ impl Mac {
     }
 
     /// A fold's result added by the accumulator memory (`partial_sums: outside`).
-    pub fn add_fold(&self, memory: &Register, fold: &Register, last_k: u32, element: &Element, activity: &mut Activity) -> Register {
-        let random = element.site.random(self.mode().rounding.random_bits(), element.row, element.column, Stage::Memory, last_k);
+    pub fn add_fold(&self, memory: &Register, fold: &Register, last_k: u32, entropy: &dyn Entropy, activity: &mut Activity) -> Register {
+        let random = entropy.random(self.mode().rounding.random_bits(), Stage::Memory, last_k);
         let (sum, flags) = self.add_memory(memory, fold, random);
         count(flags, activity);
         sum
     }
 
     /// The output code of a finished outermost sum.
-    pub fn finish(&self, outermost: &Register, output: &Output, element: &Element, activity: &mut Activity) -> u64 {
+    pub fn finish(&self, outermost: &Register, output: &Output, entropy: &dyn Entropy, activity: &mut Activity) -> u64 {
         let from = self.mode().outermost();
         let gradual = self.policy().subnormals(SubnormalPolicy::Gradual);
         if outermost.read(from, gradual) == Decoded::Nan {
@@ -159,7 +154,7 @@ impl Mac {
         if !output.converts(from) {
             return outermost.code();
         }
-        let random = element.site.random(output.policy.rounding.random_bits(), element.row, element.column, Stage::Output, 0);
+        let random = entropy.random(output.policy.rounding.random_bits(), Stage::Output, 0);
         // The converter writes the NaN the mode's accumulators hold.
         let policy = Policy { nan: self.mode().nan, ..output.policy };
         let (register, flags) = Register::of(output.format, outermost.addend(from, gradual), policy, random);
@@ -179,10 +174,10 @@ pub fn dot(
     c: Option<u64>,
     fold: Option<u32>,
     output: &Output,
-    element: &Element,
+    entropy: &dyn Entropy,
     activity: &mut Activity,
 ) -> u64 {
-    scaled_dot(mac, k, |i| (a(i), b(i)), |_| Factor::ONE, c, fold, output, element, activity)
+    scaled_dot(mac, k, |i| (a(i), b(i)), |_| Factor::ONE, c, fold, output, entropy, activity)
 }
 
 /// One output element by definition.
@@ -200,14 +195,14 @@ pub fn scaled_dot(
     c: Option<u64>,
     fold: Option<u32>,
     output: &Output,
-    element: &Element,
+    entropy: &dyn Entropy,
     activity: &mut Activity,
 ) -> u64 {
     let mut total = c.map_or_else(|| mac.zero(), |c| mac.load(c, output));
     match fold {
         None => {
             let mut chain = Chain::start(mac, total);
-            chain.run(mac, 0..k, 0, k, &operands, &factor, element, activity);
+            chain.run(mac, 0..k, 0, k, &operands, &factor, entropy, activity);
             total = chain.into_outermost(mac);
         }
         Some(fold) => {
@@ -215,11 +210,11 @@ pub fn scaled_dot(
             while begin < k {
                 let end = k.min(begin.saturating_add(fold));
                 let mut chain = Chain::start(mac, mac.zero());
-                chain.run(mac, begin..end, begin, end, &operands, &factor, element, activity);
-                total = mac.add_fold(&total, chain.outermost(mac), end - 1, element, activity);
+                chain.run(mac, begin..end, begin, end, &operands, &factor, entropy, activity);
+                total = mac.add_fold(&total, chain.outermost(mac), end - 1, entropy, activity);
                 begin = end;
             }
         }
     }
-    mac.finish(&total, output, element, activity)
+    mac.finish(&total, output, entropy, activity)
 }

@@ -6,13 +6,15 @@
 //! engines are held to it.
 
 mod chain;
+mod entropy;
 mod mac;
 pub mod operation;
 mod register;
 mod unit;
 mod wide;
 
-pub use chain::{Chain, Element, Output, dot, scaled_dot};
+pub use chain::{Chain, Output, dot, scaled_dot};
+pub use entropy::{Element, Entropy, Registers};
 pub use mac::{Factor, Mac};
 pub use register::Register;
 pub use unit::Block;

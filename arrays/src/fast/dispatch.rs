@@ -29,6 +29,7 @@ use super::simd::{Lanes64, Portable};
 use super::tiles::Tiles;
 use crate::dataflow::separate_fold_length;
 use crate::datapath::Mac;
+use crate::ordinal::Draws;
 use crate::problem::{Operands, Setup, Shape, Values};
 use std::fmt;
 use std::str::FromStr;
@@ -133,6 +134,7 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: Kernel
         shape,
         operands,
         fold: separate_fold_length(&setup.array, &setup.mode),
+        draws: Draws::new(setup, shape),
     };
     let mut declined = Vec::new();
     let done = match choice {

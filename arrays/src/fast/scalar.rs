@@ -1,6 +1,7 @@
 //! The definition itself, output by output: every design, no assumptions.
 
-use crate::datapath::{Element, Mac, scaled_dot};
+use crate::datapath::{Mac, scaled_dot};
+use crate::ordinal::Draws;
 use crate::problem::{Operands, Setup, Shape};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
@@ -14,23 +15,26 @@ pub(super) struct Problem<'a> {
     pub operands: &'a Operands<'a>,
     /// Products per fold that the accumulator memory adds.
     pub fold: Option<u32>,
+    pub draws: Draws,
 }
 
 /// One output.
 pub(super) fn element(problem: &Problem<'_>, row: usize, column: usize, activity: &mut Activity) -> u64 {
     let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
     let Operands { a, b, c, .. } = problem.operands;
-    scaled_dot(
-        &problem.mac,
-        problem.shape.k,
-        |i| (a.get(row * k + i as usize), b.get(i as usize * n + column)),
-        |i| problem.operands.factor(&problem.mac, problem.shape, row as u32, column as u32, i),
-        c.map(|c| c.get(row * n + column)),
-        problem.fold,
-        &problem.setup.output,
-        &Element { site: problem.setup.site, row: row as u32, column: column as u32 },
-        activity,
-    )
+    problem.draws.with(row as u32, column as u32, |entropy| {
+        scaled_dot(
+            &problem.mac,
+            problem.shape.k,
+            |i| (a.get(row * k + i as usize), b.get(i as usize * n + column)),
+            |i| problem.operands.factor(&problem.mac, problem.shape, row as u32, column as u32, i),
+            c.map(|c| c.get(row * n + column)),
+            problem.fold,
+            &problem.setup.output,
+            entropy,
+            activity,
+        )
+    })
 }
 
 /// Every output, rows in parallel.

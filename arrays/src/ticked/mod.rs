@@ -13,13 +13,16 @@ mod os;
 mod stationary;
 
 use crate::dataflow::Plan;
-use crate::datapath::{Chain, Element, Mac, Register};
+use crate::datapath::{Chain, Element, Entropy, Mac, Register, Registers};
+use crate::ordinal::{adder_register, pe_register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
 use lanes::Lanes;
+use std::cell::Cell;
 use std::ops::Range;
 use systole_isa::codes::Codes;
-use systole_isa::design::{Convention, Dataflow, MacMode};
+use systole_isa::design::{Convention, Dataflow, EntropySource, MacMode};
 use systole_isa::device::{Activity, Events};
+use systole_isa::lfsr::Lfsr;
 
 /// PEs this engine holds at most.
 const MAX_PES: u64 = 1 << 24;
@@ -85,6 +88,7 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
     // An array without folds moves nothing.
     for folds in queues.iter().filter(|folds| !folds.is_empty()) {
         bench.events.folds += folds.len() as u64;
+        bench.registers = ShiftRegisters::new(setup, folds[0].array);
         spans.push(match array.dataflow {
             Dataflow::Os => os::run(&mut bench, folds),
             Dataflow::Ws | Dataflow::Is => stationary::run(&mut bench, folds),
@@ -126,6 +130,34 @@ struct Bench<'a> {
     d: Codes,
     activity: Activity,
     events: Events,
+    /// Of the array under way, where the mode draws from shift registers.
+    registers: Option<ShiftRegisters>,
+}
+
+/// The shift registers of an array: one per PE, and one per column for the memory's adder.
+struct ShiftRegisters {
+    lfsr: Lfsr,
+    pes: Vec<Cell<u64>>,
+    adders: Vec<Cell<u64>>,
+}
+
+impl ShiftRegisters {
+    /// Those of one array, as an instruction loads them.
+    fn new(setup: &Setup, index: u32) -> Option<Self> {
+        let EntropySource::Lfsr { width, taps, shared } = setup.mode.entropy else { return None };
+        let (lfsr, array) = (Lfsr { width, taps }, &setup.array);
+        let load = |register| Cell::new(lfsr.initial(setup.site, register));
+        let places = (0..array.rows).flat_map(|row| (0..array.cols).map(move |column| (row, column)));
+        Some(Self {
+            lfsr,
+            pes: places.map(|(row, column)| load(pe_register(array, shared, index, row, column))).collect(),
+            adders: (0..array.cols).map(|column| load(adder_register(array, shared, index, column))).collect(),
+        })
+    }
+
+    fn of(&self, pe: usize, element: Element) -> Registers<'_> {
+        Registers { lfsr: self.lfsr, pe: &self.pes[pe], adder: &self.adders[pe % self.adders.len()], element }
+    }
 }
 
 impl<'a> Bench<'a> {
@@ -138,7 +170,15 @@ impl<'a> Bench<'a> {
             d: Codes::zeros(setup.output.format, shape.m as usize * shape.n as usize),
             activity: Activity::default(),
             events: Events::default(),
+            registers: None,
         }
+    }
+
+    /// A fold's sum added by the memory beside PE column `column`.
+    fn add_fold(&mut self, column: usize, memory: &Register, fold: &Register, last_k: u32, element: Element) -> Register {
+        let registers = self.registers.as_ref().map(|r| r.of(column, element));
+        let entropy: &dyn Entropy = registers.as_ref().map_or(&element, |r| r);
+        self.mac.add_fold(memory, fold, last_k, entropy, &mut self.activity)
     }
 
     const fn element(&self, row: u32, column: u32) -> Element {
@@ -172,10 +212,22 @@ impl<'a> Bench<'a> {
 
     /// One PE's products of one cycle, first at `k`, added to a chain whose sums began at
     /// `start` and end before `end`.
-    #[allow(clippy::too_many_arguments, reason = "operands, their place in the sum, and where the sum stands")]
-    fn multiply_accumulate(&mut self, chain: &mut Chain, a: &Lanes, b: &Lanes, k: u32, (start, end): (u32, u32), row: u32, column: u32) {
+    #[allow(clippy::too_many_arguments, reason = "a PE, operands, their place in the sum, and where the sum stands")]
+    fn multiply_accumulate(
+        &mut self,
+        pe: usize,
+        chain: &mut Chain,
+        a: &Lanes,
+        b: &Lanes,
+        k: u32,
+        (start, end): (u32, u32),
+        row: u32,
+        column: u32,
+    ) {
         let products = a.len() as u32;
         let element = self.element(row, column);
+        let registers = self.registers.as_ref().map(|r| r.of(pe, element));
+        let entropy: &dyn Entropy = registers.as_ref().map_or(&element, |r| r);
         let (mac, operands, shape) = (&self.mac, self.operands, self.shape);
         chain.run(
             mac,
@@ -184,7 +236,7 @@ impl<'a> Bench<'a> {
             end,
             |i| (a.get((i - k) as usize), b.get((i - k) as usize)),
             |i| operands.factor(mac, shape, row, column, i),
-            &element,
+            entropy,
             &mut self.activity,
         );
         self.events.macs += u64::from(products);

@@ -330,7 +330,7 @@ impl Array {
                 *accumulator = Accumulator { chain: Chain::start(&bench.mac, start), row: a.row, column: b.column, full: true };
             }
             let whole = (0, bench.shape.k);
-            bench.multiply_accumulate(&mut accumulator.chain, &a.codes, &b.codes, a.k, whole, a.row, b.column);
+            bench.multiply_accumulate(pe, &mut accumulator.chain, &a.codes, &b.codes, a.k, whole, a.row, b.column);
             bench.events.accumulator_register_writes += 1;
         }
         if let Some((chain, row, column)) = finished {

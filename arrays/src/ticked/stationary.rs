@@ -309,7 +309,7 @@ impl Array<'_> {
                     bench.mac.zero()
                 };
                 let element = bench.element(row, col);
-                let sum = bench.mac.add_fold(&memory, chain.outermost(&bench.mac), fold.k.end - 1, &element, &mut bench.activity);
+                let sum = bench.add_fold(column, &memory, chain.outermost(&bench.mac), fold.k.end - 1, element);
                 bench.events.accumulator_memory_additions += 1;
                 if fold.last_k {
                     bench.write_output(row, col, &sum);
@@ -387,7 +387,7 @@ impl Array<'_> {
             let (row, column) = self.layout.place(fold, a.t, c);
             let (left, right) = if self.layout.input_stationary { (&tile.codes, &a.codes) } else { (&a.codes, &tile.codes) };
             let sums = if self.layout.separate { (fold.k.start, fold.k.end) } else { (0, bench.shape.k) };
-            bench.multiply_accumulate(&mut partial.chain, left, right, tile.k, sums, row, column);
+            bench.multiply_accumulate(pe, &mut partial.chain, left, right, tile.k, sums, row, column);
         }
         bench.events.accumulator_register_writes += u64::from(partial.data);
         self.partial[pe] = partial;
