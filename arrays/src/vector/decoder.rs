@@ -12,6 +12,8 @@ use systole_isa::format::{Decoded, Format, Subnormals};
 const EXPONENT_LIMIT: i32 = 200;
 /// Most significant bits in the domain.
 const MAX_PRECISION: u32 = 24;
+/// Bits of the widest format whose codes are tabulated.
+const TABLE_BITS: u32 = 8;
 
 /// A format's codes to binary64.
 pub(super) enum Decoder {
@@ -62,10 +64,11 @@ const fn exponent_range(format: Format) -> (i32, i32) {
     }
 }
 
-/// True if every value of the format is a binary32.
+/// True if every value of the format is a binary32, and there is a [`Decoder`] for it.
 pub(super) const fn within_fp32(format: Format) -> bool {
     let (low, high) = exponent_range(format);
-    format.precision() <= MAX_PRECISION && low >= -149 && high <= 127
+    let tabulated_only = matches!(format, Format::Posit(_) | Format::Quire(_));
+    format.precision() <= MAX_PRECISION && low >= -149 && high <= 127 && (!tabulated_only || format.bits() <= TABLE_BITS)
 }
 
 impl Decoder {
@@ -78,7 +81,7 @@ impl Decoder {
         if format == Format::FP32 {
             return Some(Self::Fp32);
         }
-        if format.bits() <= 8 {
+        if format.bits() <= TABLE_BITS {
             return Some(Self::Table(Box::new(std::array::from_fn(|code| reference(format, code as u64)))));
         }
         Some(match format {
