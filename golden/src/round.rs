@@ -16,6 +16,7 @@ use crate::value::{
 };
 use dashu_base::BitTest;
 use dashu_int::{IBig, UBig};
+use std::cell::OnceCell;
 use std::cmp::Ordering;
 use systole_isa::format::{FixedFormat, FloatFormat, Format, PositFormat, Subnormals};
 use systole_isa::round::{Flags, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
@@ -31,6 +32,8 @@ struct Gap {
     half: Ordering,
     /// How far up the gap the number lies: 0 up to, not including, 1.
     nu: Nu,
+    /// `floor(nu 2^32)`, once asked for.
+    head: OnceCell<u64>,
 }
 
 /// A part of a gap.
@@ -43,18 +46,18 @@ enum Nu {
 }
 
 impl Nu {
-    /// `floor(nu 2^bits)`.
-    fn head(&self, bits: u32) -> u64 {
+    /// `floor(nu 2^32)`: as many bits as stochastic rounding ever looks at.
+    fn head(&self) -> u64 {
         match self {
-            Self::Linear(nu) => (nu * power_of_two(bits.into())).floor().try_into().expect("below 2^bits"),
+            Self::Linear(nu) => (nu * power_of_two(32)).floor().try_into().expect("nu is below 1"),
             Self::Posit { format, lower, x } => {
                 let reaches = |longer: u32, code: u128| posit_rung(format.width + longer, format.exponent_bits, code) <= *x;
                 let mut code = u128::from(*lower);
-                for longer in 1..=bits {
+                for longer in 1..=32 {
                     code = 2 * code + 1;
                     code -= u128::from(!reaches(longer, code));
                 }
-                (code - (u128::from(*lower) << bits)) as u64
+                (code - (u128::from(*lower) << 32)) as u64
             }
         }
     }
@@ -63,7 +66,7 @@ impl Nu {
 impl Gap {
     fn new(lower_is_odd: bool, nu: Rational) -> Self {
         let half = nu.cmp(&power_of_two(-1));
-        Self { lower_is_odd, exact: nu.is_zero(), half, nu: Nu::Linear(nu) }
+        Self { lower_is_odd, exact: nu.is_zero(), half, nu: Nu::Linear(nu), head: OnceCell::new() }
     }
 
     /// The gap above `lower`, which is neither 0 nor the largest posit.
@@ -74,6 +77,7 @@ impl Gap {
             exact: *x == rung(0, lower.into()),
             half: x.cmp(&rung(1, 2 * u128::from(lower) + 1)),
             nu: Nu::Posit { format, lower, x: x.clone() },
+            head: OnceCell::new(),
         }
     }
 
@@ -93,7 +97,10 @@ impl Gap {
             Rounding::Rdn => negative,
             Rounding::Rup => !negative,
             Rounding::Rod => !self.lower_is_odd,
-            Rounding::Sr(bits) => self.nu.head(bits) + (random & ones(bits)) >= 1 << bits,
+            Rounding::Sr(bits) => {
+                let head = self.head.get_or_init(|| self.nu.head()) >> (32 - bits);
+                head + (random & ones(bits)) >= 1 << bits
+            }
         }
     }
 }

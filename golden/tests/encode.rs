@@ -33,8 +33,8 @@ fn check(format: Format, placed: &Placed, x: Exact, policy: Policy, random: u64)
     assert!(ours == theirs, "{format} {x:?} {policy:?} R={random:#x}: golden {ours:x?}, isa {theirs:x?}");
 }
 
-/// Both signs of every number of 16-bit formats in each mode, without and with one of the
-/// other overflow policies, and with all policies drawn at random.
+/// Both signs of every number of 16-bit formats in each mode, the other policies drawn anew
+/// for each number; specials too.
 fn convert_all(from: &str, to: &str) {
     let mut random = Random(2);
     for from in formats(from) {
@@ -59,9 +59,6 @@ fn convert_all(from: &str, to: &str) {
                 let drawn = random.policy();
                 for x in [x, x.negate()] {
                     for (rounding, r) in roundings() {
-                        for overflow in [Overflow::Ieee, OVERFLOWS[1 + code as usize % 3]] {
-                            check(to, &placed, x, Policy::new(rounding).overflow(overflow), r);
-                        }
                         check(to, &placed, x, Policy { rounding, ..drawn }, r);
                     }
                 }
@@ -85,13 +82,6 @@ fn every_e6m9_into_narrow_formats() {
     convert_all("e6m9", "e4m3fn e5m2 e4m3 e4m3fnuz p3109_k8p3se e2m5b2f dlfloat16");
 }
 
-/// 5 minutes on one core in release.
-#[test]
-#[ignore = "long"]
-fn every_16_bit_number_into_every_format() {
-    convert_all("fp16 bf16 e6m9 dlfloat16 e3m12fnuz", &format!("{NARROW} {WIDE}"));
-}
-
 /// Every narrow code to every narrow format, specials included, in every policy.
 #[test]
 fn narrow_to_narrow_in_every_policy() {
@@ -105,7 +95,7 @@ fn narrow_to_narrow_in_every_policy() {
                                 [SubnormalPolicy::Gradual, SubnormalPolicy::Daz, SubnormalPolicy::Ftz, SubnormalPolicy::DazFtz]
                             {
                                 for tininess in [Tininess::After, Tininess::Before] {
-                                    if r % 5 != 0 {
+                                    if r != 0 && r != 9 {
                                         continue;
                                     }
                                     let policy = Policy { rounding, overflow, no_infinity, subnormals, tininess, nan };
