@@ -25,5 +25,6 @@ pub mod gemm;
 pub mod oracle;
 pub mod round;
 pub mod value;
+pub mod vectors;
 
 pub use value::{Rational, Value};

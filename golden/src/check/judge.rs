@@ -2,6 +2,7 @@
 
 use super::batch::Batch;
 use super::subject::Subject;
+use crate::gemm::Element;
 use systole_isa::round::Flags;
 
 /// Which implementation a judge speaks for.
@@ -50,7 +51,7 @@ impl Judge for Oracle {
     }
 
     fn judge(&self, batch: &Batch) -> Vec<Option<Answer>> {
-        let answer = |(code, flags)| Answer { code, flags, by: "oracle" };
+        let answer = |element: Element| Answer { code: element.code, flags: Some(element.flags), by: "oracle" };
         batch.cases().map(|case| self.subject.apply(case.operands, case.random).ok().map(answer)).collect()
     }
 }

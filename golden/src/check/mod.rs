@@ -114,3 +114,81 @@ pub fn check(file: &mut CaseFile, subject: &Subject, judges: &[&dyn Judge], opti
     }
     Ok((tally, registers))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use systole_isa::round::Flags;
+
+    /// Answers with the oracle's code moved by a step, on every `period`-th line.
+    struct Liar {
+        oracle: Oracle,
+        period: u64,
+        flags: bool,
+    }
+
+    impl Judge for Liar {
+        fn kind(&self) -> Kind {
+            Kind::Fast
+        }
+
+        fn judge(&self, batch: &Batch) -> Vec<Option<Answer>> {
+            let answers = self.oracle.judge(batch);
+            batch.cases().zip(answers).map(|(case, answer)| answer.map(|answer| self.lie(case.line, answer))).collect()
+        }
+    }
+
+    impl Liar {
+        fn lie(&self, line: u64, answer: Answer) -> Answer {
+            let wrong = line.is_multiple_of(self.period);
+            let flags = if wrong && self.flags { Some(Flags::DIVIDE_BY_ZERO) } else { answer.flags };
+            Answer { code: if wrong && !self.flags { answer.code ^ 1 } else { answer.code }, flags, by: "liar" }
+        }
+    }
+
+    fn report(text: &str, more: &[&dyn Judge]) -> Tally {
+        let mut file = CaseFile::open("text", io::Cursor::new(text.to_owned().into_bytes())).unwrap();
+        let subject = Subject::Operation(file.header().operation().unwrap());
+        let oracle = Oracle { subject: subject.clone() };
+        let judges: Vec<&dyn Judge> = [&oracle as &dyn Judge].into_iter().chain(more.iter().copied()).collect();
+        check(&mut file, &subject, &judges, Options { nan: NanRule::Any, show: 5 }).unwrap().0
+    }
+
+    /// A judge who differs from another makes a difference, whatever the file expects.
+    #[test]
+    fn judges_are_held_against_each_other() {
+        let header = "#! op=add in=fp16 out=fp16 round=rne\n";
+        let text = header.to_owned() + &"3c00 3c00 4000\n".repeat(5000);
+        let settings = {
+            let mut settings = Settings::default();
+            settings.read_header(&header[2..]).unwrap();
+            settings
+        };
+        let oracle = || Oracle { subject: Subject::Operation(settings.operation().unwrap()) };
+        let honest = report(&text, &[]);
+        assert_eq!((honest.checked, honest.differ, honest.disagree), (5000, 0, 0));
+        // The header is line 1: lines 7, 14, ..., 4998 are cases.
+        for flags in [false, true] {
+            let tally = report(&text, &[&Liar { oracle: oracle(), period: 7, flags }]);
+            assert_eq!((tally.checked, tally.differ, tally.disagree), (5000, 714, 714), "flags {flags}");
+            assert_eq!(tally.first.iter().map(|d| d.line).collect::<Vec<_>>(), [7, 14, 21, 28, 35]);
+            assert!(tally.first[0].to_string().contains("the judges disagree"));
+        }
+        // The liar confirms a wrong file: the oracle does not.
+        let tally = report(&text.replace("4000", "4001"), &[&Liar { oracle: oracle(), period: 1, flags: false }]);
+        assert_eq!((tally.differ, tally.disagree), (5000, 5000));
+    }
+
+    #[test]
+    fn lines_are_numbered_through_comments_and_lengths() {
+        let text = "\n# first\n#k 2\n1 2 3 4 5 6 # tail\n\n#k 1\n1 2 3 4\n# last\n9 9 9 9";
+        let mut file = CaseFile::open("text", io::Cursor::new(text)).unwrap();
+        let mut seen = Vec::new();
+        while let Some(block) = file.next_block(10).unwrap() {
+            let cases = block.cases(0..block.len());
+            seen.extend(cases.map(|(line, text)| (block.k, line, String::from_utf8_lossy(text).trim().to_owned())));
+        }
+        let expected = [(Some(2), 4, "1 2 3 4 5 6"), (Some(1), 7, "1 2 3 4"), (Some(1), 9, "9 9 9 9")];
+        assert_eq!(seen, expected.map(|(k, line, text)| (k, line, text.to_owned())));
+    }
+}

@@ -170,6 +170,25 @@ impl Settings {
         }
     }
 
+    /// Settings that spell an operation out, defaults included.
+    pub fn of(operation: &Operation) -> Self {
+        let policy = operation.policy;
+        let formats: Vec<String> = operation.operands.iter().map(Format::to_string).collect();
+        let word = |value: serde_json::Result<serde_json::Value>| value.ok()?.as_str().map(str::to_owned);
+        Self {
+            op: Some(operation.op.to_string()),
+            operands: Some(formats.join(",")),
+            result: Some(operation.result.to_string()),
+            round: Some(policy.rounding.to_string()),
+            overflow: word(serde_json::to_value(policy.overflow)),
+            no_infinity: word(serde_json::to_value(policy.no_infinity)),
+            subnormals: word(serde_json::to_value(policy.subnormals)),
+            tininess: word(serde_json::to_value(policy.tininess)),
+            design: None,
+            set: Vec::new(),
+        }
+    }
+
     /// True if they speak of `dot`.
     pub fn is_dot(&self) -> bool {
         self.op.as_deref() == Some("dot")

@@ -1,12 +1,12 @@
 //! What cases are about: an operation, or a dot product of a MAC mode.
 
 use super::operation::Operation;
-use crate::gemm::{Folds, Gemm, GemmError};
+use crate::gemm::{Element, Folds, Gemm, GemmError};
 use crate::value::Value;
 use std::fmt;
 use systole_isa::design::MacMode;
 use systole_isa::format::Format;
-use systole_isa::round::{Flags, Policy};
+use systole_isa::round::Policy;
 
 /// One output of an array: K products and C through a MAC mode's accumulators.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,14 +26,24 @@ impl Dot {
     fn gemm<'a>(&'a self, operands: &'a [u64]) -> Gemm<'a> {
         let (a, rest) = operands.split_at(operands.len() / 2);
         let (b, c) = rest.split_at(a.len());
-        Gemm { mode: &self.mode, folds: Folds::Chain, output: (self.result, self.output), shape: [1, 1, a.len()], a, b, c: Some(c), c_format: Some(self.addend), scales: None }
+        Gemm {
+            mode: &self.mode,
+            folds: Folds::Chain,
+            output: (self.result, self.output),
+            shape: [1, 1, a.len()],
+            a,
+            b,
+            c: Some(c),
+            c_format: Some(self.addend),
+            scales: None,
+        }
     }
 
-    /// Result code by the oracle; each stochastic rounding takes the next of `random`.
-    fn apply(&self, operands: &[u64], random: &[u64]) -> Result<u64, GemmError> {
+    /// Result by the oracle; each stochastic rounding takes the next of `random`.
+    fn apply(&self, operands: &[u64], random: &[u64]) -> Result<Element, GemmError> {
         let mut next = random.iter();
-        let codes = self.gemm(operands).run(|_| next.next().copied().unwrap_or(0))?;
-        Ok(codes[0])
+        let elements = self.gemm(operands).elements(|_| next.next().copied().unwrap_or(0))?;
+        Ok(elements[0])
     }
 
     /// Stochastic roundings of a dot product of `k` terms.
@@ -47,20 +57,6 @@ impl Dot {
             0
         })?;
         Ok(count)
-    }
-
-    /// The sum of all terms without any rounding.
-    fn exact(&self, operands: &[u64]) -> Value {
-        let mode = &self.mode;
-        let k = operands.len() / 2;
-        let read = |format, code| Value::of_operand(format, code, mode.subnormals);
-        let shift = -i64::from(mode.bias_a) - i64::from(mode.bias_b);
-        let mut sum = read(self.addend, operands[2 * k]);
-        for (&a, &b) in operands[..k].iter().zip(&operands[k..]) {
-            let product = read(mode.a, a).product(&read(mode.b, b)).0.scaled(shift);
-            sum = sum.sum(&product, mode.rounding).0;
-        }
-        sum
     }
 }
 
@@ -110,12 +106,17 @@ impl Subject {
         }
     }
 
+    /// How results are rounded; of a dot product, every product and sum.
+    pub const fn policy(&self) -> Policy {
+        match self {
+            Self::Operation(operation) => operation.policy,
+            Self::Dot(dot) => dot.mode.policy(),
+        }
+    }
+
     /// Random bits R of one stochastic rounding; 0 if nothing is stochastic.
     pub const fn random_bits(&self) -> u32 {
-        match self {
-            Self::Operation(operation) => operation.policy.rounding.random_bits(),
-            Self::Dot(dot) => dot.mode.rounding.random_bits(),
-        }
+        self.policy().rounding.random_bits()
     }
 
     /// Values of R a case brings along, one per stochastic rounding.
@@ -130,25 +131,29 @@ impl Subject {
         }
     }
 
-    /// Result code by the oracle, and the exceptions where the oracle tells them.
+    /// Result and exceptions by the oracle. Those of a dot product are all that its roundings
+    /// and the operations before them raised.
     ///
     /// # Errors
     /// A mode the oracle refuses.
-    pub fn apply(&self, operands: &[u64], random: &[u64]) -> Result<(u64, Option<Flags>), GemmError> {
+    pub fn apply(&self, operands: &[u64], random: &[u64]) -> Result<Element, GemmError> {
         match self {
             Self::Operation(operation) => {
                 let (code, flags) = operation.apply(operands, random.first().copied().unwrap_or(0));
-                Ok((code, Some(flags)))
+                Ok(Element { code, flags })
             }
-            Self::Dot(dot) => Ok((dot.apply(operands, random)?, None)),
+            Self::Dot(dot) => dot.apply(operands, random),
         }
     }
 
     /// The result without any rounding.
-    pub fn exact(&self, operands: &[u64]) -> Value {
+    ///
+    /// # Errors
+    /// A mode the oracle refuses.
+    pub fn exact(&self, operands: &[u64]) -> Result<Value, GemmError> {
         match self {
-            Self::Operation(operation) => operation.exact(operands),
-            Self::Dot(dot) => dot.exact(operands),
+            Self::Operation(operation) => Ok(operation.exact(operands)),
+            Self::Dot(dot) => Ok(dot.gemm(operands).exact()?.swap_remove(0)),
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct GemmArgs {
     /// B (K x N) as .npy.
     #[arg(long, value_name = "NPY", requires = "a")]
     b: Option<PathBuf>,
-    /// C (M x N) as .npy, in the outermost accumulator's format.
+    /// C (M x N) as .npy, in the outermost accumulator's format, or in the output's where that is wider than 64 bits.
     #[arg(long, value_name = "NPY", requires = "a")]
     c: Option<PathBuf>,
     /// Write D as .npy codes of the output format.
@@ -44,11 +44,25 @@ pub struct GemmArgs {
     json: bool,
 }
 
+/// Generators by name.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Data {
+pub enum Data {
+    /// Nearly normal numbers, no specials.
     Normal,
+    /// Every code alike.
     Codes,
+    /// Specials over-weighted.
     Specials,
+}
+
+impl From<Data> for Generator {
+    fn from(data: Data) -> Self {
+        match data {
+            Data::Normal => Self::Normal,
+            Data::Codes => Self::Codes,
+            Data::Specials => Self::Specials,
+        }
+    }
 }
 
 /// Engines by name.
@@ -72,7 +86,8 @@ impl From<EngineArg> for Engine {
     }
 }
 
-fn parse_shape(text: &str) -> Result<[u32; 3]> {
+/// Extents as `M,N,K`.
+pub fn parse_shape(text: &str) -> Result<[u32; 3]> {
     let parts: Vec<u32> = text.split(',').filter_map(|p| p.trim().parse().ok()).collect();
     match parts[..] {
         [m, n, k] if text.split(',').count() == 3 && [m, n, k].iter().all(|&x| x > 0 && x < 1 << 24) => Ok([m, n, k]),
@@ -88,15 +103,10 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     let task = match (&args.shape, &args.a, &args.b) {
         (Some(shape), _, _) => {
             let [m, n, k] = parse_shape(shape)?;
-            let generator = match args.data {
-                Data::Normal => Generator::Normal,
-                Data::Codes => Generator::Codes,
-                Data::Specials => Generator::Specials,
-            };
-            if engine.computes_values() { Task::generated(&design, m, n, k, generator) } else { Task::shape(m, n, k) }
+            if engine.computes_values() { Task::generated(&design, m, n, k, args.data.into()) } else { Task::shape(m, n, k) }
         }
         (None, Some(a), Some(b)) => {
-            let c = args.c.as_ref().map(|c| read_npy(c, design.mac.outermost())).transpose().map_err(refuse)?;
+            let c = args.c.as_ref().map(|c| read_npy(c, design.addend_format(&design.mac))).transpose().map_err(refuse)?;
             let a = read_npy(a, design.mac.a).map_err(refuse)?;
             let b = read_npy(b, design.mac.b).map_err(refuse)?;
             Task::given(a, b, c).map_err(refuse)?

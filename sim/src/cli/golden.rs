@@ -1,6 +1,7 @@
 //! `systole golden`: foreign test vectors checked, and our own made.
 
 mod check;
+mod vectors;
 
 use super::Common;
 use clap::{Args, Subcommand};
@@ -23,6 +24,11 @@ enum Command {
     /// the exception flags (1 inexact, 2 underflow, 4 overflow, 8 divide by zero, 10 invalid), as
     /// Berkeley TestFloat writes them. `#` begins a comment. Exit status 0 if nothing differs.
     Check(check::CheckArgs),
+    /// Make test vectors: operands by level, results and exceptions by the oracle.
+    ///
+    /// Lines that `golden check` reads go to standard output or a file, words for `$readmemh` to a
+    /// directory. `--op gemm` makes the matrices of a whole product on a design's array.
+    Vectors(vectors::VectorsArgs),
 }
 
 /// What is computed, in options that a file's `#!` lines can also give.
@@ -79,5 +85,6 @@ impl SubjectArgs {
 pub fn run(args: &GoldenArgs, common: &Common) -> Result<ExitCode> {
     match &args.command {
         Command::Check(args) => check::run(args, common),
+        Command::Vectors(args) => vectors::run(args, common),
     }
 }

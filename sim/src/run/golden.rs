@@ -1,13 +1,16 @@
 //! The project's implementations as judges of test vectors.
 
-use systole_arrays::datapath::{self, Output};
+use std::cell::Cell;
+use systole_arrays::datapath::operation::Operation as Single;
+use systole_arrays::datapath::{self, Entropy, Mac, Output};
 use systole_arrays::fast::{KernelChoice, gemm};
 use systole_arrays::problem::{Operands, Setup, Shape};
 use systole_arrays::vector::{Elementwise, Operand, Target, elementwise};
 use systole_golden::check::{Answer, Batch, Case, Dot, Judge, Kind, Op, Operation, Oracle, Subject};
 use systole_isa::codes::Codes;
 use systole_isa::design::{ArraySpec, Convention, Dataflow, Design, Drain, MacMode, PartialSums, Preload, Scaling};
-use systole_isa::entropy::Site;
+use systole_isa::device::Activity;
+use systole_isa::entropy::{Site, Stage};
 use systole_isa::format::{Format, Specials};
 use systole_isa::round::{Overflow, Policy, Rounding, decode_with, encode_f64};
 
@@ -63,7 +66,7 @@ pub fn judges(subject: &Subject, against: Against, choice: KernelChoice) -> Vec<
     if matches!(against, Against::All | Against::Datapath) {
         match subject {
             Subject::Operation(operation) => judges.push(Box::new(Datapath { operation: operation.clone() })),
-            Subject::Dot(dot) => judges.push(Box::new(Kernels { product: Product::dot(dot), choice: KernelChoice::Scalar })),
+            Subject::Dot(dot) => judges.push(Box::new(DatapathDot { dot: dot.clone() })),
         }
     }
     // Kernels draw random bits by site; vectors bring their own.
@@ -100,11 +103,11 @@ impl Judge for Datapath {
     fn judge(&self, batch: &Batch) -> Vec<Option<Answer>> {
         let Operation { op, operands: formats, result, policy } = &self.operation;
         let op = match op {
-            Op::Convert => datapath::Operation::Convert,
-            Op::Add => datapath::Operation::Add,
-            Op::Sub => datapath::Operation::Subtract,
-            Op::Mul => datapath::Operation::Multiply,
-            Op::Fma => datapath::Operation::FusedMultiplyAdd,
+            Op::Convert => Single::Convert,
+            Op::Add => Single::Add,
+            Op::Sub => Single::Subtract,
+            Op::Mul => Single::Multiply,
+            Op::Fma => Single::FusedMultiplyAdd,
         };
         let answer = |case: Case<'_>| {
             let mut operands = [(*result, 0); 3];
@@ -114,6 +117,51 @@ impl Judge for Datapath {
             let random = case.random.first().copied().unwrap_or(0);
             let (code, flags) = op.apply(&operands[..op.arity()], *result, *policy, random);
             Some(Answer { code, flags: Some(flags), by: "datapath" })
+        };
+        batch.cases().map(answer).collect()
+    }
+}
+
+/// Dot products of the datapath.
+struct DatapathDot {
+    dot: Dot,
+}
+
+/// Random bits handed out in the order in which roundings ask for them.
+struct Given<'a> {
+    random: &'a [u64],
+    next: Cell<usize>,
+}
+
+impl Entropy for Given<'_> {
+    fn begin(&self, _: u32) {}
+
+    fn random(&self, bits: u32, _: Stage, _: u32) -> u64 {
+        if bits == 0 {
+            return 0;
+        }
+        let next = self.next.replace(self.next.get() + 1);
+        self.random.get(next).copied().unwrap_or(0)
+    }
+}
+
+impl Judge for DatapathDot {
+    fn kind(&self) -> Kind {
+        Kind::Datapath
+    }
+
+    fn judge(&self, batch: &Batch) -> Vec<Option<Answer>> {
+        let mode = &self.dot.mode;
+        let mac = Mac::new(mode, mode.bias_a, mode.bias_b);
+        let output = Output { format: self.dot.result, policy: self.dot.output };
+        let k = batch.k;
+        let answer = |case: Case<'_>| {
+            let entropy = Given { random: case.random, next: Cell::new(0) };
+            let operand = |i: u32| case.operands[i as usize];
+            let (b, c) = (|i: u32| operand(k as u32 + i), operand(2 * k as u32));
+            let code = datapath::dot(&mac, k as u32, operand, b, Some(c), None, &output, &entropy, &mut Activity::default());
+            // A case brings as many R as the oracle asks for.
+            (entropy.next.get() == case.random.len()).then_some(Answer { code, flags: None, by: "datapath" })
         };
         batch.cases().map(answer).collect()
     }
@@ -257,7 +305,7 @@ struct Kernels {
 
 impl Judge for Kernels {
     fn kind(&self) -> Kind {
-        if self.choice == KernelChoice::Scalar { Kind::Datapath } else { Kind::Fast }
+        Kind::Fast
     }
 
     fn judge(&self, batch: &Batch) -> Vec<Option<Answer>> {
@@ -288,13 +336,8 @@ impl Judge for Kernels {
             let (a, b, c) = (codes(mode.a, a), codes(mode.b, b), codes(*result, &[c]));
             let shape = Shape { m: 1, n: 1, k: a.len() as u32 };
             let (values, used) = gemm(&setup, shape, &Operands::new(&a, &b, Some(&c)), self.choice);
-            let by = match (self.choice, used.name) {
-                (KernelChoice::Scalar, _) => "datapath",
-                (_, "scalar") => return None,
-                _ if used.tiles_by_definition > 0 => return None,
-                (_, kernel) => kernel,
-            };
-            Some(Answer { code: values.d.get(0), flags: None, by })
+            let by_kernel = used.name != "scalar" && used.tiles_by_definition == 0;
+            by_kernel.then(|| Answer { code: values.d.get(0), flags: None, by: used.name })
         };
         batch.cases().map(answer).collect()
     }

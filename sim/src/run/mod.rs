@@ -4,3 +4,4 @@ pub mod gemm;
 pub mod golden;
 pub mod operands;
 pub mod train;
+pub mod vectors;

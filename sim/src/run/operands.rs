@@ -41,6 +41,8 @@ pub enum Role {
     A = 0,
     /// Right operand.
     B = 1,
+    /// Addend.
+    C = 2,
 }
 
 impl Generator {

@@ -123,10 +123,7 @@ pub fn run(args: &CheckArgs, common: &Common) -> Result<ExitCode> {
 
 /// A subject with every policy that shapes its results.
 fn describe(subject: &Subject) -> String {
-    let policy = match subject {
-        Subject::Operation(operation) => operation.policy,
-        Subject::Dot(dot) => dot.mode.policy(),
-    };
+    let policy = subject.policy();
     let word = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let [overflow, no_infinity, subnormals, tininess] =
         [json!(policy.overflow), json!(policy.no_infinity), json!(policy.subnormals), json!(policy.tininess)].map(word);
