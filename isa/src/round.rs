@@ -367,6 +367,10 @@ const fn encode_float(format: FloatFormat, value: Exact, policy: Policy, random:
     let quantum = floor_exponent - mantissa_bits;
     let (kept, discarded, width) = split(value, quantum);
 
+    if floor_exponent - format.min_exponent() >= 1 << format.exponent_bits {
+        // So far beyond the range that the shifts below would lose it.
+        return (overflow_code(format, negative, policy), Flags(Flags::OVERFLOW.0 | Flags::INEXACT.0));
+    }
     // In magnitude-code space one step away from zero is +1, carries included.
     let binade = ((quantum - format.min_quantum_exponent()) as u64) << format.mantissa_bits;
     let magnitude = match format.subnormals {
@@ -596,4 +600,21 @@ pub const fn convert(from: Format, to: Format, code: u64, policy: Policy, random
 /// The code nearest a host binary64, ties to even, saturating: how host data enters.
 pub fn encode_f64(format: Format, value: f64) -> u64 {
     encode_decoded(format, Decoded::from_f64(value), Policy::RNE.overflow(Overflow::Saturate), 0).0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values whose distance from the range exceeds the exponent field.
+    #[test]
+    fn far_overflow_is_overflow() {
+        let far = |exponent| Exact { negative: true, significand: 1, exponent };
+        for (format, exponent, code) in
+            [(Format::FP64, 3339, 0xfff0_0000_0000_0000), (Format::FP64, 1024, 0xfff0_0000_0000_0000), (Format::E4M3FN, 100_000, 0x7f)]
+        {
+            let (rounded, flags) = encode(format, far(exponent), Policy::RNE, 0);
+            assert_eq!((rounded, flags), (code, Flags::OVERFLOW | Flags::INEXACT), "{format} 2^{exponent}");
+        }
+    }
 }

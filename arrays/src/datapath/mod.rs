@@ -17,4 +17,5 @@ pub use chain::{Chain, Output, dot, scaled_dot};
 pub use entropy::{Element, Entropy, Registers};
 pub use mac::{Factor, Mac};
 pub use register::Register;
+pub(crate) use register::add_to_fixed;
 pub use unit::Block;

@@ -218,11 +218,11 @@ fn add_specials(x: Decoded, y: Decoded) -> (Decoded, Flags) {
 fn add_codes(format: Format, accumulator: u64, addend: Decoded, policy: Policy, random: u64) -> (u64, Flags) {
     let (sum, flags) = match (decode_with(format, accumulator, policy.subnormals), addend) {
         (Decoded::Finite(x), Decoded::Finite(y)) => {
-            let y = match format {
+            let (y, flags) = match format {
                 Format::Fixed(fixed) | Format::Quire(fixed) if !policy.overflow.saturates() => drop_wrapped_bits(fixed, y),
-                _ => y,
+                _ => (y, Flags::NONE),
             };
-            (Decoded::Finite(x.add(y, policy.rounding.cancels_to_negative_zero())), Flags::NONE)
+            (Decoded::Finite(x.add(y, policy.rounding.cancels_to_negative_zero())), flags)
         }
         (x, y) => add_specials(x, y),
     };
@@ -232,16 +232,24 @@ fn add_codes(format: Format, accumulator: u64, addend: Decoded, policy: Policy, 
 
 /// A wrapping accumulator has no bits of weight 2^64 quanta and above, so neither has what
 /// it adds; without this an addend far above the accumulator would push its low bits out of
-/// the exact sum.
-const fn drop_wrapped_bits(format: FixedFormat, value: Exact) -> Exact {
+/// the exact sum. What loses bits here overflows: no accumulator reaches back so far.
+const fn drop_wrapped_bits(format: FixedFormat, value: Exact) -> (Exact, Flags) {
     let shift = value.exponent + format.fraction_bits;
-    if shift >= 64 {
+    let kept = if shift >= 64 {
         Exact::zero(value.negative)
     } else if shift > -64 {
         Exact { significand: value.significand & (u128::MAX >> (64 + shift) as u32), ..value }
     } else {
         value
-    }
+    };
+    (kept, if kept.significand == value.significand { Flags::NONE } else { Flags::OVERFLOW })
+}
+
+/// The exact sum of two finite values of any distance, rounded once to a fixed-point code of
+/// at most 64 bits. An [`Exact`] would jam low bits, which are all that wrapping keeps.
+pub(crate) fn add_to_fixed(format: Format, x: Exact, y: Exact, policy: Policy, random: u64) -> (u64, Flags) {
+    let (register, flags) = Register::of(format, Addend::Wide(Wide::sum(&[x, y])), policy, random);
+    (register.code(), flags)
 }
 
 #[cfg(test)]

@@ -2,16 +2,16 @@
 
 use super::count_result;
 use super::decoder::{Decoder, within_fp32};
-use super::exact::add;
 use super::operation::Target;
 use super::rounder::Rounder;
 use super::wide::add_to_odd;
 use super::{count_rounding, native};
+use crate::datapath::Register;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, Format};
-use systole_isa::round::{Policy, decode_with, encode_decoded};
+use systole_isa::round::{Policy, decode_with};
 
 /// An adder whose running sum is always a value of the result's format.
 pub(super) trait Adder: Sync {
@@ -59,11 +59,9 @@ impl Adder for ExactAdder {
     }
 
     fn add(&self, sum: u64, term: Decoded, random: u64, activity: &mut Activity) -> u64 {
-        let sum = decode_with(self.output, sum, self.policy.subnormals);
-        let (exact, _) = add(sum, term, self.policy.rounding.cancels_to_negative_zero());
-        let (code, flags) = encode_decoded(self.output, exact, self.policy, random);
+        let (sum, flags) = Register::Narrow(sum).add(self.output, term.into(), self.policy, random);
         count_rounding(flags, activity);
-        code
+        sum.code()
     }
 
     fn finish(&self, sum: u64, activity: &mut Activity) -> u64 {

@@ -5,6 +5,7 @@
 use super::VectorError;
 use super::function;
 use super::operation::{Elementwise, check_count, check_formats};
+use crate::datapath::add_to_fixed;
 use std::cmp::Ordering;
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, Format};
@@ -60,12 +61,28 @@ impl Scalar {
             return evaluator.evaluate(codes[0], random);
         }
         let values: [Decoded; 3] = std::array::from_fn(|i| decode_with(self.formats[i], codes[i], self.policy.subnormals));
-        let (exact, mut flags) = outcome(self.op, values, self.policy);
+        let (code, mut flags) = match (addends(self.op, values), self.output) {
+            (Some((x, y)), Format::Fixed(_) | Format::Quire(_)) => add_to_fixed(self.output, x, y, self.policy, random),
+            _ => {
+                let (exact, flags) = outcome(self.op, values, self.policy);
+                let (code, rounding) = encode_decoded(self.output, exact, self.policy, random);
+                (code, flags | rounding)
+            }
+        };
         if (0..self.op.arity()).any(|i| self.formats[i].is_signalling(codes[i])) {
             flags |= Flags::INVALID;
         }
-        let (code, rounding) = encode_decoded(self.output, exact, self.policy, random);
-        (code, flags | rounding)
+        (code, flags)
+    }
+}
+
+/// The two finite values an operation adds, if it adds any.
+fn addends(op: Elementwise, [a, b, c]: [Decoded; 3]) -> Option<(Exact, Exact)> {
+    match (op, a, b, c) {
+        (Elementwise::Add, Decoded::Finite(x), Decoded::Finite(y), _) => Some((x, y)),
+        (Elementwise::Subtract, Decoded::Finite(x), Decoded::Finite(y), _) => Some((x, y.negate())),
+        (Elementwise::FusedMultiplyAdd, Decoded::Finite(x), Decoded::Finite(y), Decoded::Finite(z)) => Some((x.multiply(y), z)),
+        _ => None,
     }
 }
 
@@ -125,7 +142,7 @@ const fn negate(value: Decoded) -> Decoded {
 }
 
 /// A sum before rounding; an exact zero of opposite signs is -0 where `down`.
-pub(super) fn add(a: Decoded, b: Decoded, down: bool) -> (Decoded, Flags) {
+fn add(a: Decoded, b: Decoded, down: bool) -> (Decoded, Flags) {
     match (a, b) {
         (Decoded::Nan, _) | (_, Decoded::Nan) => NAN,
         (Decoded::Infinite { negative: x }, Decoded::Infinite { negative: y }) if x != y => INVALID,
@@ -201,4 +218,33 @@ fn maximum(a: Decoded, b: Decoded) -> Decoded {
 fn compare(a: Exact, b: Exact) -> Ordering {
     let difference = a.add(b.negate(), false);
     if !difference.is_zero() { if difference.negative { Ordering::Less } else { Ordering::Greater } } else { b.negative.cmp(&a.negative) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use systole_isa::round::{Overflow, Rounding};
+
+    /// Wrapped sums keep their low bits however far apart the addends are.
+    #[test]
+    fn sums_into_fixed_point_wrap_exactly() {
+        let format = |name: &str| name.parse::<Format>().unwrap();
+        let (fp32, int16) = (Format::FP32, format("int16"));
+        let saturate = Policy::new(Rounding::Rtz).overflow(Overflow::Saturate);
+        let inexact_overflow = Flags::OVERFLOW | Flags::INEXACT;
+        for (op, operands, output, policy, expected) in [
+            (Elementwise::Add, vec![(fp32, 0x7f00_0000), (int16, 1)], int16, Policy::RNE, (1, Flags::OVERFLOW)),
+            (Elementwise::Subtract, vec![(int16, 1), (fp32, 0x7f00_0000)], int16, Policy::RNE, (1, Flags::OVERFLOW)),
+            (Elementwise::Add, vec![(fp32, 0x7f00_0000), (fp32, 0x3f00_0000)], int16, saturate, (0x7fff, inexact_overflow)),
+            (
+                Elementwise::FusedMultiplyAdd,
+                vec![(fp32, 0x7f00_0000), (fp32, 0x7f00_0000), (int16, 7)],
+                int16,
+                Policy::RNE,
+                (7, Flags::OVERFLOW),
+            ),
+        ] {
+            assert_eq!(apply(op, &operands, output, policy, 0), Ok(expected), "{op:?}");
+        }
+    }
 }

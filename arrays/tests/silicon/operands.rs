@@ -28,9 +28,10 @@ impl Random {
         let sign = any >> 63 << (format.bits() - 1);
         let (fraction, mask) = (any & ((1 << f.mantissa_bits) - 1), format.mask() >> 1);
         let bias = f.bias as u64;
+        let near = bias.min(20);
         match self.below(16) {
             0..=4 => any & format.mask(),
-            5..=7 => sign | (bias - 20 + self.below(40)) % (2 * bias) << f.mantissa_bits | fraction,
+            5..=7 => sign | (bias - near + self.below(2 * near)) << f.mantissa_bits | fraction,
             // Subnormals, and normals next to them.
             8 => sign | fraction,
             9 => sign | self.below(30) << f.mantissa_bits | fraction,

@@ -136,6 +136,11 @@ fn hold(name: &str, op: Elementwise, format: Format, instruction: Instruction, c
                 let (theirs, after) = instruction(control(rounding, subnormals), codes);
                 let what = || format!("{name} of {codes:x?} {rounding} {subnormals:?}: {code:#x}, silicon {theirs:#x}");
                 assert!(code == theirs || format.is_nan(code) && format.is_nan(theirs), "{}", what());
+                // `quiet_addend`: beside a quiet NaN addend, infinity times zero raises invalid in isa and not in x86
+                // (IEEE 754-2019 section 7.2 leaves it open).
+                let invalid = |flags: Flags| flags.contains(Flags::INVALID);
+                let quiet_addend = op == Elementwise::FusedMultiplyAdd && format.is_nan(codes[2]) && invalid(raised);
+                let raised = if quiet_addend && !invalid(flags(after)) { Flags(raised.0 & !Flags::INVALID.0) } else { raised };
                 assert_eq!(raised, flags(after), "flags, {}", what());
             }
         }
