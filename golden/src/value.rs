@@ -259,11 +259,11 @@ impl Value {
     /// # Panics
     /// If codes of the format do not fit 64 bits.
     pub fn of_operand(format: Format, code: u64, policy: SubnormalPolicy) -> Self {
-        Self::of(format, code).as_operand(format, policy)
+        Self::of(format, code).into_operand(format, policy)
     }
 
     /// A number of `format`, read as an operand.
-    pub(crate) fn as_operand(self, format: Format, policy: SubnormalPolicy) -> Self {
+    pub(crate) fn into_operand(self, format: Format, policy: SubnormalPolicy) -> Self {
         match (policy, format, &self) {
             (SubnormalPolicy::Daz | SubnormalPolicy::DazFtz, Format::Float(f), Self::Finite { negative, magnitude })
                 if matches!(f.subnormals, Subnormals::Gradual) && *magnitude < power_of_two(1 - i64::from(f.bias)) =>
@@ -346,7 +346,7 @@ mod tests {
     fn reserved_magnitudes_are_the_topmost() {
         for named in NAMED {
             let Format::Float(f) = named.format else { continue };
-            for magnitude in (0..=ones(magnitude_width(f).min(16))).chain((0..8).map(|d| ones(magnitude_width(f)) - d)) {
+            for magnitude in (0..=ones(magnitude_width(f).min(16))).chain((0..8).map(|d| ones(magnitude_width(f)).saturating_sub(d))) {
                 assert_eq!(class(f, magnitude) == Class::Finite, magnitude <= largest_finite(f), "{} {magnitude:x}", named.name);
             }
         }

@@ -203,6 +203,8 @@ fn by_hand() {
         ("infinity times zero", &fused, None, vec![inf], vec![zero], 0x7e00),
         ("subnormal operand", &fused, None, vec![tiny], vec![one], 0x0100),
         ("subnormal operand as zero", &daz, None, vec![tiny], vec![one], 0x0000),
+        ("subnormal C is zero to an addition", &daz, Some(0x0001), vec![zero], vec![one], 0x0000),
+        ("subnormal C without any addition", &daz, Some(0x0001), vec![], vec![], 0x0001),
         // 512 * 1 is beyond e4m3fn's 448.
         ("product overflows to NaN", &product_overflows, None, vec![0x60], vec![one], 0x7e00),
         ("product saturates", &saturates, None, vec![0x60], vec![one], 0x5f00),

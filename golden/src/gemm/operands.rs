@@ -6,7 +6,7 @@ use crate::round::floor_log2;
 use crate::value::{Value, is_signalling};
 use systole_isa::design::{Product, Scaling};
 use systole_isa::format::{Format, Subnormals};
-use systole_isa::round::Flags;
+use systole_isa::round::{Flags, SubnormalPolicy};
 
 /// Block scales, by blocks of `mode.chunk` consecutive k.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ impl<'a> Operands<'a> {
     pub fn read(gemm: &'a Gemm<'a>) -> Result<Self, GemmError> {
         let mode = gemm.mode;
         let [m, n, k] = gemm.shape;
-        let matrix = |name, format: Format, rows: usize, columns: usize, codes: &[u64]| {
+        let read_by = |subnormals, name, format: Format, rows: usize, columns: usize, codes: &[u64]| {
             if rows.checked_mul(columns) != Some(codes.len()) {
                 return Err(GemmError::Shape { matrix: name, rows, columns, found: codes.len() });
             }
@@ -92,13 +92,19 @@ impl<'a> Operands<'a> {
             }
             let one = |&code: &u64| {
                 let flags = if is_signalling(format, code) { Flags::INVALID } else { Flags::NONE };
-                (Value::of_operand(format, code, mode.subnormals), flags)
+                (Value::of_operand(format, code, subnormals), flags)
             };
             Ok(Matrix { format, columns, values: codes.iter().map(one).collect() })
         };
+        let matrix = |name, format, rows, columns, codes| read_by(mode.subnormals, name, format, rows, columns, codes);
         let a = matrix("A", mode.a, m, k, gemm.a)?;
         let b = matrix("B", mode.b, k, n, gemm.b)?;
-        let c = gemm.c.map(|c| matrix("C", gemm.c_format.unwrap_or(mode.outermost()), m, n, c)).transpose()?;
+        // Registers keep subnormals: C in their format goes in as it is.
+        let c = match (gemm.c, gemm.c_format.unwrap_or(mode.outermost())) {
+            (None, _) => None,
+            (Some(c), format) if format == mode.outermost() => Some(read_by(SubnormalPolicy::Gradual, "C", format, m, n, c)?),
+            (Some(c), format) => Some(matrix("C", format, m, n, c)?),
+        };
         let scales = match (mode.scale, gemm.scales) {
             (Scaling::None, _) => None,
             (_, None) => return Err(GemmError::Mode("its block scales were not given")),

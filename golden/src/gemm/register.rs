@@ -17,7 +17,7 @@ pub(super) struct Roundings<'r> {
 impl Roundings<'_> {
     /// Rounds to `format` and reads the result as an operand.
     pub fn round(&mut self, format: Format, value: &Value, step: Step) -> Value {
-        self.write(format, value, step).as_operand(format, self.policy.subnormals)
+        self.write(format, value, step).into_operand(format, self.policy.subnormals)
     }
 
     /// Rounds to `format`.
@@ -77,7 +77,7 @@ impl Register {
 
     /// What an operation reads.
     pub fn read(&self, roundings: &Roundings<'_>) -> Value {
-        self.value.clone().as_operand(self.format, roundings.policy.subnormals)
+        self.value.clone().into_operand(self.format, roundings.policy.subnormals)
     }
 
     /// Adds with one rounding.

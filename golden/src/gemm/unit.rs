@@ -51,7 +51,8 @@ pub(super) fn accumulate(unit: Unit, accumulator: &mut Register, line: Line<'_>,
             let format = accumulator.format;
             if matches!(unit.addend, Addend::Apart) {
                 let sum = aligned::sum(unit, &terms, None, roundings);
-                let sum = aligned::round(unit, format, &sum, Step::Sum { k: last }, roundings).as_operand(format, roundings.policy.subnormals);
+                let sum =
+                    aligned::round(unit, format, &sum, Step::Sum { k: last }, roundings).into_operand(format, roundings.policy.subnormals);
                 accumulator.add(&sum, Step::Accumulate { k: last }, roundings);
             } else {
                 let value = accumulator.read(roundings);
