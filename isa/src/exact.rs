@@ -78,6 +78,22 @@ impl Exact {
         }
     }
 
+    /// The quotient of nonzero values to at least 124 bits, any remainder jammed into bit 0.
+    /// Significands of at most 128 and 64 bits.
+    pub const fn divide(self, other: Self) -> Self {
+        debug_assert!(self.significand != 0 && other.significand != 0 && other.significand >> 64 == 0);
+        // A divisor of exactly 64 bits leaves a quotient of 64 or 65.
+        let (shift, other_shift) = (self.significand.leading_zeros(), other.significand.leading_zeros() - 64);
+        let (dividend, divisor) = (self.significand << shift, other.significand << other_shift);
+        let (high, rest) = (dividend / divisor, dividend % divisor);
+        let (low, rest) = ((rest << 60) / divisor, (rest << 60) % divisor);
+        Self {
+            negative: self.negative != other.negative,
+            significand: (high << 60 | low) << 1 | (rest != 0) as u128,
+            exponent: (self.exponent - shift as i32) - (other.exponent - other_shift as i32) - 61,
+        }
+    }
+
     /// The sum, exact but for jamming: addends whose exponents lie so far apart that the
     /// smaller falls below 2^-126 of the larger leave a nonzero remainder as bit 0.
     ///

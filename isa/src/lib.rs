@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod asm;
+pub mod block;
 pub mod codes;
 pub mod design;
 pub mod device;

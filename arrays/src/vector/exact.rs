@@ -174,22 +174,8 @@ fn divide(a: Decoded, b: Decoded) -> (Decoded, Flags) {
             (true, true) => INVALID,
             (false, true) => (Decoded::Infinite { negative }, Flags::DIVIDE_BY_ZERO),
             (true, false) => quiet(Decoded::Finite(Exact::zero(negative))),
-            (false, false) => quiet(Decoded::Finite(quotient(x, y))),
+            (false, false) => quiet(Decoded::Finite(x.divide(y))),
         },
-    }
-}
-
-/// The quotient of nonzero values to at least 124 bits, any remainder jammed into bit 0.
-fn quotient(a: Exact, b: Exact) -> Exact {
-    // Formats hold at most 64 significant bits; a divisor of exactly 64 leaves a quotient of 64 or 65.
-    let (a_shift, b_shift) = (a.significand.leading_zeros(), b.significand.leading_zeros() - 64);
-    let (dividend, divisor) = (a.significand << a_shift, b.significand << b_shift);
-    let (high, rest) = (dividend / divisor, dividend % divisor);
-    let (low, rest) = ((rest << 60) / divisor, (rest << 60) % divisor);
-    Exact {
-        negative: a.negative != b.negative,
-        significand: (high << 60 | low) << 1 | u128::from(rest != 0),
-        exponent: (a.exponent - a_shift as i32) - (b.exponent - b_shift as i32) - 61,
     }
 }
 
