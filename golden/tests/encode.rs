@@ -182,7 +182,7 @@ fn host_floats() {
 fn golden_against_the_specifications() {
     let nan = 0x7f;
     let number = |numerator: i64, exponent: i64| Value::finite(Rational::from(dashu_int::IBig::from(numerator)) * power_of_two(exponent));
-    let (ieee, saturate) = (Overflow::Ieee, Overflow::Saturate);
+    let [ieee, saturate, propagate, infinite] = OVERFLOWS;
     let over = Flags::OVERFLOW | Flags::INEXACT;
     let under = Flags::UNDERFLOW | Flags::INEXACT;
     for (format, value, rounding, overflow, expected) in [
@@ -203,6 +203,21 @@ fn golden_against_the_specifications() {
         ("fp16", number(65_520, 0), Rounding::Rod, ieee, (0x7bff, Flags::INEXACT)),
         ("fp16", number(-65_536, 0), Rounding::Rup, ieee, (0xfbff, over)),
         ("fp16", number(-65_536, 0), Rounding::Rdn, ieee, (0xfc00, over)),
+        // The further policies: to infinity in any mode, or to the largest number but for infinities.
+        ("fp16", number(65_536, 0), Rounding::Rtz, infinite, (0x7c00, over)),
+        ("fp16", number(-65_536, 0), Rounding::Rup, infinite, (0xfc00, over)),
+        ("fp16", number(65_535, 0), Rounding::Rtz, infinite, (0x7bff, Flags::INEXACT)),
+        ("fp16", number(65_536, 0), Rounding::Rne, propagate, (0x7bff, over)),
+        ("fp16", Value::Infinite { negative: true }, Rounding::Rne, propagate, (0xfc00, Flags::NONE)),
+        ("fp16", Value::Infinite { negative: true }, Rounding::Rne, saturate, (0xfbff, Flags::NONE)),
+        ("e4m3fn", number(480, 0), Rounding::Rtz, infinite, (nan, over)),
+        ("e4m3fn", number(480, 0), Rounding::Rne, propagate, (0x7e, over)),
+        ("e4m3fn", Value::Infinite { negative: true }, Rounding::Rne, propagate, (nan, Flags::NONE)),
+        ("p3109_k8p4se", number(1000, 0), Rounding::Rne, propagate, (0x7e, over)),
+        ("p3109_k8p4se", Value::Infinite { negative: false }, Rounding::Rne, propagate, (0x7f, Flags::NONE)),
+        ("p3109_k8p4sf", Value::Infinite { negative: false }, Rounding::Rne, propagate, (0x80, Flags::NONE)),
+        ("int8", number(300, 0), Rounding::Rne, infinite, (300 - 256, Flags::OVERFLOW)),
+        ("int8", number(300, 0), Rounding::Rne, propagate, (127, Flags::OVERFLOW)),
         // Half the smallest subnormal: a tie with zero.
         ("fp16", number(1, -25), Rounding::Rne, ieee, (0x0000, under)),
         ("fp16", number(3, -26), Rounding::Rne, ieee, (0x0001, under)),
@@ -237,6 +252,29 @@ fn golden_against_the_specifications() {
         let format: Format = format.parse().unwrap();
         let policy = Policy::new(rounding).overflow(overflow);
         assert_eq!(round(format, &value, policy, 0), expected, "{format} {value:?} {rounding} {overflow:?}");
+    }
+}
+
+/// The two codes of NaN results.
+#[test]
+fn nan_codes() {
+    for (format, canonical, all_ones) in [
+        ("fp16", 0x7e00, 0x7fff),
+        ("fp32", 0x7fc0_0000, 0x7fff_ffff),
+        ("e8m13", 0x1f_f000, 0x1f_ffff),
+        ("e5m2", 0x7e, 0x7f),
+        ("e4m3fn", 0x7f, 0x7f),
+        ("e4m3fnuz", 0x80, 0x80),
+        ("p3109_k8p3se", 0x80, 0x80),
+        ("dlfloat16", 0x7fff, 0x7fff),
+        ("posit8_2", 0x80, 0x80),
+    ] {
+        let format: Format = format.parse().unwrap();
+        for (nan, expected) in [(NanCode::Canonical, canonical), (NanCode::AllOnes, all_ones)] {
+            let policy = Policy { nan, ..Policy::RNE };
+            assert_eq!(round(format, &Value::Nan, policy, 0), (expected, Flags::NONE), "{format} {nan:?}");
+            assert_eq!(encode_decoded(format, Decoded::Nan, policy, 0), (expected, Flags::NONE), "{format} {nan:?}");
+        }
     }
 }
 
