@@ -67,7 +67,7 @@ fn every_refusal_is_one_message_and_status_2() {
         (&["gemm", "--shape", "4,4,4", "--set", "energy.table=sky130"], &["energy.table", "horowitz-45nm"]),
         (&["gemm", "--shape", "4,0,4"], &["--shape takes M,N,K"]),
         (&["gemm", "--shape", "4,4,4", "--kernel", "avx1024"], &["--kernel avx1024"]),
-        (&["gemm", "--shape", "4,4,4", "--design", "h100-sxm-fp8"], &["h100-sxm-fp8", "costs and cycles only"]),
+        (&["gemm", "--shape", "4,4,4", "--design", "tpu-v4"], &["tpu-v4", "costs and cycles only"]),
         (&["gemm", "--a", &not_npy, "--b", &not_npy], &["x.npy"]),
         (&["gemm", "--a", "absent.npy", "--b", &not_npy], &["absent.npy"]),
         (&["train", "--design", "tpu-v3", "--recipe", "bf16"], &["tpu-v3", "costs and cycles only"]),

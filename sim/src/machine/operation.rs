@@ -288,10 +288,16 @@ impl Hardware {
             if (vc.rows, vc.cols) != (vd.rows, vd.cols) {
                 return Err(format!("C is {}x{} and D {}x{}; both are M x N", vc.rows, vc.cols, vd.rows, vd.cols).into());
             }
-            if vc.format != mode.outermost() {
-                return Err(
-                    format!("C is {}, but it initialises the outermost accumulator, which is {}", vc.format, mode.outermost()).into()
-                );
+            let outermost = mode.outermost();
+            if outermost.is_wide() && vc.format != vd.format {
+                return Err(format!(
+                    "C is {} and D {}; the outermost accumulator, {outermost}, is too wide for memory, so C comes in D's format",
+                    vc.format, vd.format
+                )
+                .into());
+            }
+            if !outermost.is_wide() && vc.format != outermost {
+                return Err(format!("C is {}, but it initialises the outermost accumulator, which is {outermost}", vc.format).into());
             }
         }
         for (view, name) in [(Some(va), "A"), (Some(vb), "B"), (vc, "C")] {

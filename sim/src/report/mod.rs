@@ -1,5 +1,6 @@
 //! What a run prints: JSON objects other programs rely on, and text for people.
 
+pub mod arithmetic;
 pub mod training;
 
 use crate::energy::EnergyAccount;
@@ -85,17 +86,6 @@ pub fn stalls_text(cycles: &Cycles) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
-/// The arithmetic of a design's mode 0 in one line.
-pub fn mac_text(design: &Design) -> String {
-    let mac = &design.mac;
-    let chunk = mac.chunk.map(|n| format!(", chunks of {n} into {}", mac.outermost())).unwrap_or_default();
-    let product = match mac.product {
-        systole_isa::design::Product::Exact => "exact product".to_owned(),
-        systole_isa::design::Product::Rounded(format) => format!("product rounded to {format}"),
-    };
-    format!("{} x {}, {product}, {} accumulator {}{chunk}", mac.a, mac.b, mac.accumulator, mac.rounding)
-}
-
 /// The arrays of a design in one line.
 pub fn array_text(design: &Design) -> String {
     let array = &design.array;
@@ -112,9 +102,9 @@ pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome
     let array_slots = cycles.total as f64 * design.peak_macs_per_cycle() as f64;
     let _ = writeln!(text, "{} x {} x {} on {} ({})", task.m, task.n, task.k, design.name, engine.name());
     let _ = writeln!(text, "  array        {}", array_text(design));
-    let _ = writeln!(text, "  arithmetic   {}", mac_text(design));
+    text += &arithmetic::text(design);
     if let Some(digest) = outcome.digest() {
-        let _ = writeln!(text, "  result       {} codes, sha256 {digest}", design.output_format(&design.mac));
+        let _ = writeln!(text, "  result       sha256 {digest}");
         let _ = writeln!(text, "  kernel       {}", outcome.kernels.join("; "));
     }
     let _ = writeln!(

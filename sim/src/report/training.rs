@@ -1,6 +1,6 @@
 //! Reports of training runs.
 
-use super::{array_text, counters_json, cycles_json, engineering, grouped, indented, mac_text, numeric_table, percent, stalls_text};
+use super::{arithmetic, array_text, counters_json, cycles_json, engineering, grouped, indented, numeric_table, percent, stalls_text};
 use crate::run::train::{Outcome, Specification, paired_difference};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -103,7 +103,7 @@ impl Summary<'_> {
             spec.model.name, spec.data.name, spec.recipe.name, spec.design.name, spec.seed
         );
         let _ = writeln!(text, "  array        {}", array_text(spec.design));
-        let _ = writeln!(text, "  arithmetic   {}", mac_text(spec.design));
+        text += &arithmetic::text(spec.design);
         let _ = writeln!(
             text,
             "  formats      weights {}, activations {}, errors {}, master weights {}, vector {}",

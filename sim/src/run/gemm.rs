@@ -25,7 +25,7 @@ pub struct Task {
     pub k: u32,
     /// A, B and possibly C; `None` for a product by shape alone.
     pub operands: Option<(Matrix, Matrix)>,
-    /// C in the outermost accumulator's format.
+    /// C in the design's addend format.
     pub c: Option<Matrix>,
 }
 
@@ -156,7 +156,7 @@ pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -
     let a = place(&mut next, mode.a, task.m, task.k);
     let b = place(&mut next, mode.b, task.k, task.n);
     let d = place(&mut next, design.output_format(mode), task.m, task.n);
-    let c = task.c.as_ref().map(|_| place(&mut next, mode.outermost(), task.m, task.n));
+    let c = task.c.as_ref().map(|_| place(&mut next, design.addend_format(mode), task.m, task.n));
 
     let mut program = Program::default();
     program.push(Instruction::Mode { mode: Mode(0) });
