@@ -149,6 +149,10 @@ impl Director {
                 let against = if self.op == Op::Sub { partial } else { -partial };
                 codes[last] = self.operands[last].beside(&against, draws);
             }
+            (6..=8, _) if has_addend => {
+                let target = self.result.target(draws);
+                self.split(&target, &mut codes, draws);
+            }
             _ => {
                 let target = self.result.target(draws);
                 if let Some((free, value)) = self.solve(&target, &numbers, draws) {
@@ -157,6 +161,34 @@ impl Director {
             }
         }
         codes
+    }
+
+    /// The neighbour of the target toward zero as one addend, what is left of it as the other:
+    /// half an ulp, or a little more or less.
+    fn split(&self, target: &Rational, codes: &mut [u64], draws: &mut Draws) {
+        // The addend that takes the neighbour, and the operand that brings the rest.
+        let (whole, rest) = match self.op {
+            Op::Fma => (2, 1),
+            _ if draws.one_in(2) => (1, 0),
+            _ => (0, 1),
+        };
+        let sign = |of: usize, x: Rational| if self.op == Op::Sub && of == 1 { -x } else { x };
+        let format = self.operands[whole].format;
+        codes[whole] = code_of(format, &Value::finite(sign(whole, target.clone())), Rounding::Rtz);
+        let Some(held) = number(format, codes[whole]) else { return };
+        let mut left = sign(rest, target - sign(whole, held));
+        if self.op == Op::Fma {
+            // A power of two leaves the other factor all of its bits.
+            if draws.one_in(2) {
+                let power = Value::Finite { negative: draws.one_in(2), magnitude: power_of_two(draws.between(-3, 3)) };
+                codes[0] = code_of(self.operands[0].format, &power, Rounding::Rne);
+            }
+            match number(self.operands[0].format, codes[0]) {
+                Some(factor) if !factor.is_zero() => left = left / factor,
+                _ => return,
+            }
+        }
+        codes[rest] = self.operands[rest].beside(&left, draws);
     }
 
     /// Which operand gives the target, and what it must be, the others being as they are.

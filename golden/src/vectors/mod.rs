@@ -284,7 +284,7 @@ mod tests {
             (Op::Fma, &["fp32"], "fp32"),
             (Op::Fma, &["bf16", "fp32"], "fp32"),
             (Op::Convert, &["fp32"], "e4m3fn"),
-            (Op::Mul, &["e4m3fn", "e5m2"], "e6m9"),
+            (Op::Mul, &["e4m3fn", "e5m2"], "e4m3"),
         ] {
             let plan = plan(op, formats, result, Level::Directed { count: CASES });
             let format: Format = result.parse().unwrap();
@@ -321,13 +321,13 @@ mod tests {
             let at_least = |what, count: u64, per_mille: u64| {
                 assert!(count * 1000 >= per_mille * CASES, "{}: {what} {count} of {CASES}", plan.subject);
             };
-            // Products of two significands are ties when few bits are left over: not where both are wide.
-            at_least("ties", ties, if op == Op::Mul { 2 } else { 20 });
-            at_least("near ties", near_ties, 30);
-            at_least("tiny", tiny, 20);
-            at_least("overflows", overflows, if result == "e6m9" { 1 } else { 10 });
-            at_least("carries", carries, 10);
-            at_least("cancelled", cancelled, if matches!(op, Op::Add | Op::Fma) { 60 } else { 0 });
+            at_least("ties", ties, 15);
+            // Products of so few bits are rarely near a tie without being one.
+            at_least("near ties", near_ties, if result == "e4m3" { 4 } else { 50 });
+            at_least("tiny", tiny, 50);
+            at_least("overflows", overflows, 10);
+            at_least("carries", carries, 30);
+            at_least("cancelled", cancelled, if matches!(op, Op::Add | Op::Fma) { 100 } else { 0 });
         }
     }
 
