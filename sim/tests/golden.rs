@@ -60,6 +60,8 @@ const SUBJECTS: &[(&str, bool)] = &[
     ("--op sub --in fp32 --out fp32", true),
     ("--op sub --in fp16,bf16 --out fp16", true),
     ("--op sub --in int16 --out int16", true),
+    ("--op add --in fp64 --out int32", false),
+    ("--op fma --in bf16,fp64 --out fx24.6", false),
     ("--op sub --in fp64 --out fp64", false),
     ("--op mul --in e4m3fn,e5m2 --out e6m9", true),
     ("--op mul --in fp16 --out fp16", true),

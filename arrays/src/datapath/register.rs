@@ -206,7 +206,7 @@ fn round_to_fixed(format: Format, fixed: FixedFormat, value: Wide, policy: Polic
 }
 
 /// The sum of two values of which at least one is NaN or infinite.
-fn add_specials(x: Decoded, y: Decoded) -> (Decoded, Flags) {
+pub(super) fn add_specials(x: Decoded, y: Decoded) -> (Decoded, Flags) {
     match (x, y) {
         (Decoded::Nan, _) | (_, Decoded::Nan) => (Decoded::Nan, Flags::NONE),
         (Decoded::Infinite { negative }, Decoded::Infinite { negative: other }) if negative != other => (Decoded::Nan, Flags::INVALID),

@@ -1,7 +1,7 @@
 //! What cases are about: an operation, or a dot product of a MAC mode.
 
 use super::operation::Operation;
-use crate::gemm::{Element, Folds, Gemm, GemmError};
+use crate::gemm::{Element, Folds, Gemm, GemmError, Step};
 use crate::value::Value;
 use std::fmt;
 use systole_isa::design::MacMode;
@@ -46,17 +46,18 @@ impl Dot {
         Ok(elements[0])
     }
 
-    /// Stochastic roundings of a dot product of `k` terms.
+    /// The stochastic roundings of a dot product of `k` terms, in the order in which a case
+    /// brings their R: as the oracle makes them.
     ///
     /// # Errors
     /// A mode the oracle refuses.
-    pub fn roundings(&self, k: usize) -> Result<usize, GemmError> {
-        let mut count = 0;
-        self.gemm(&vec![0; 2 * k + 1]).run(|_| {
-            count += 1;
+    pub fn roundings(&self, k: usize) -> Result<Vec<Step>, GemmError> {
+        let mut steps = Vec::new();
+        self.gemm(&vec![0; 2 * k + 1]).run(|site| {
+            steps.push(site.step);
             0
         })?;
-        Ok(count)
+        Ok(steps)
     }
 }
 
@@ -127,7 +128,7 @@ impl Subject {
         match self {
             _ if self.random_bits() == 0 => Ok(0),
             Self::Operation(_) => Ok(1),
-            Self::Dot(dot) => dot.roundings(k),
+            Self::Dot(dot) => Ok(dot.roundings(k)?.len()),
         }
     }
 

@@ -3,12 +3,13 @@
 mod kernels;
 
 use kernels::{Kernels, Product};
-use std::cell::Cell;
+use std::collections::HashMap;
 use systole_arrays::datapath::operation::Operation as Single;
 use systole_arrays::datapath::{self, Entropy, Mac, Output};
 use systole_arrays::fast::KernelChoice;
 use systole_arrays::vector::{Elementwise, Operand, Target, elementwise};
 use systole_golden::check::{Answer, Batch, Case, Dot, Judge, Kind, Op, Operation, Oracle, Subject};
+use systole_golden::gemm::Step;
 use systole_isa::codes::Codes;
 use systole_isa::design::{Design, Scaling};
 use systole_isa::device::Activity;
@@ -128,21 +129,36 @@ struct DatapathDot {
     dot: Dot,
 }
 
-/// Random bits handed out in the order in which roundings ask for them.
+/// The counter-based source's name for a rounding of a product whose folds are `fold` long and
+/// whose sums have `k` terms; `None` where the datapath does not round.
+pub fn site_of(step: Step, fold: Option<u32>, k: usize) -> Option<(Stage, u32)> {
+    let (stage, index) = match step {
+        // A wide accumulator takes C without loss.
+        Step::Initial => return None,
+        Step::Product { k } => (Stage::Product, k),
+        Step::Accumulate { k } => (Stage::Accumulate, k),
+        Step::Way { first, way } => (Stage::Sum, first + way),
+        Step::Sum { k } => (Stage::Sum, k),
+        Step::Scale { k } => (Stage::Scale, k),
+        Step::Outer { k } => (Stage::Outer, k),
+        Step::Memory { fold: index } => (Stage::Memory, ((index + 1) * fold.unwrap_or(1) as usize).min(k) - 1),
+        Step::Output => (Stage::Output, 0),
+    };
+    Some((stage, index as u32))
+}
+
+/// Random bits by the rounding they are for.
 struct Given<'a> {
+    sites: &'a HashMap<(Stage, u32), usize>,
     random: &'a [u64],
-    next: Cell<usize>,
 }
 
 impl Entropy for Given<'_> {
     fn begin(&self, _: u32) {}
 
-    fn random(&self, bits: u32, _: Stage, _: u32) -> u64 {
-        if bits == 0 {
-            return 0;
-        }
-        let next = self.next.replace(self.next.get() + 1);
-        self.random.get(next).copied().unwrap_or(0)
+    fn random(&self, _: u32, stage: Stage, index: u32) -> u64 {
+        // Roundings that are not stochastic ask as well; what they get does not matter.
+        self.sites.get(&(stage, index)).and_then(|&i| self.random.get(i)).copied().unwrap_or(0)
     }
 }
 
@@ -156,13 +172,17 @@ impl Judge for DatapathDot {
         let mac = Mac::new(mode, mode.bias_a, mode.bias_b);
         let output = Output { format: self.dot.result, policy: self.dot.output };
         let k = batch.k;
+        let mut sites = HashMap::new();
+        if mode.rounding.random_bits() > 0 {
+            let Ok(steps) = self.dot.roundings(k) else { return vec![None; batch.len()] };
+            sites.extend(steps.into_iter().enumerate().filter_map(|(i, step)| Some((site_of(step, None, k)?, i))));
+        }
         let answer = |case: Case<'_>| {
-            let entropy = Given { random: case.random, next: Cell::new(0) };
+            let entropy = Given { sites: &sites, random: case.random };
             let operand = |i: u32| case.operands[i as usize];
             let (b, c) = (|i: u32| operand(k as u32 + i), operand(2 * k as u32));
             let code = datapath::dot(&mac, k as u32, operand, b, Some(c), None, &output, &entropy, &mut Activity::default());
-            // A case brings as many R as the oracle asks for.
-            (entropy.next.get() == case.random.len()).then_some(Answer { code, flags: None, by: "datapath" })
+            Some(Answer { code, flags: None, by: "datapath" })
         };
         batch.cases().map(answer).collect()
     }

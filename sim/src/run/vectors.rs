@@ -1,10 +1,11 @@
 //! A whole matrix product as vectors: operands by the generators of `gemm`, results by the oracle.
 
+use super::golden::site_of;
 use super::operands::{Generator, Matrix, Role};
 use rayon::prelude::*;
 use std::path::Path;
 use systole_arrays::dataflow::separate_fold_length;
-use systole_golden::gemm::{self, Folds, Gemm, Step};
+use systole_golden::gemm::{self, Folds, Gemm};
 use systole_golden::vectors::VectorsError;
 use systole_golden::vectors::memh::{Manifest, Words, create_directory};
 use systole_isa::codes::Codes;
@@ -56,19 +57,9 @@ fn result(design: &Design, product: &Product, a: &Matrix, b: &Matrix, c: Option<
     let site = Site { seed: design.seed, step: 0, instruction: matrix_instruction(product.addend) };
     let row = |row: usize| {
         let random = |at: gemm::Site| {
-            let (rounding, stage, index) = match at.step {
-                // A wide accumulator takes C without loss.
-                Step::Initial => return 0,
-                Step::Product { k } => (mode.rounding, Stage::Product, k),
-                Step::Accumulate { k } => (mode.rounding, Stage::Accumulate, k),
-                Step::Way { first, way } => (mode.rounding, Stage::Sum, first + way),
-                Step::Sum { k } => (mode.rounding, Stage::Sum, k),
-                Step::Scale { k } => (mode.rounding, Stage::Scale, k),
-                Step::Outer { k } => (mode.rounding, Stage::Outer, k),
-                Step::Memory { fold: index } => (mode.rounding, Stage::Memory, ((index + 1) * fold.unwrap_or(1) as usize).min(k) - 1),
-                Step::Output => (output.1.rounding, Stage::Output, 0),
-            };
-            site.random(rounding.random_bits(), row as u32, at.column as u32, stage, index as u32)
+            let Some((stage, index)) = site_of(at.step, fold, k) else { return 0 };
+            let rounding = if stage == Stage::Output { output.1.rounding } else { mode.rounding };
+            site.random(rounding.random_bits(), row as u32, at.column as u32, stage, index)
         };
         let gemm = Gemm {
             mode,
