@@ -314,8 +314,21 @@ impl Design {
     /// # Errors
     /// An unknown path, a value of the wrong kind, or a design that contradicts itself.
     pub fn with_overrides(&self, settings: &[(String, String)]) -> Result<Self, DesignError> {
-        let design: Self = overrides::apply("design", self, settings)?;
+        let mut design: Self = overrides::apply("design", self, settings)?;
+        if !settings.is_empty() && self.shadowed_modes().is_empty() {
+            // An override of mode 0's operands takes the place of the mode that had them.
+            for index in design.shadowed_modes().into_iter().rev() {
+                design.modes.remove(index);
+            }
+        }
         design.validated()
+    }
+
+    /// Indices into `modes` whose operand formats an earlier mode takes already.
+    fn shadowed_modes(&self) -> Vec<usize> {
+        let modes = self.mac_modes();
+        let earlier = |i: usize| modes[..i].iter().any(|m| (m.a, m.b) == (modes[i].a, modes[i].b));
+        (1..modes.len()).filter(|&i| earlier(i)).map(|i| i - 1).collect()
     }
 
     /// The design itself if it is consistent.
