@@ -32,9 +32,9 @@ use rayon::prelude::*;
 use std::io;
 
 /// Cases read before they are judged.
-const BLOCK: usize = 1 << 17;
+const BLOCK: usize = 1 << 18;
 /// Cases one thread judges at a time.
-const GRAIN: usize = 1 << 11;
+const GRAIN: usize = 1 << 13;
 
 /// A file that cannot be checked.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use systole_golden::check::{Answer, Batch, Dot, Judge, Kind, Op, Operation};
 use systole_isa::codes::Codes;
 use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload};
 use systole_isa::entropy::Site;
-use systole_isa::format::{Format, Specials};
+use systole_isa::format::{Decoded, Format, Specials};
 use systole_isa::round::{Overflow, Policy, Rounding, decode_with, encode_f64};
 
 /// A case as one output of an array.
@@ -119,6 +119,16 @@ pub(super) struct Kernels {
 
 /// Outputs times products per output of the largest product formed at once.
 const GROUP: usize = 1 << 10;
+/// Parts into which a product that the best kernel declines is cut.
+const PARTS: usize = 8;
+
+/// A case's A, B and C, and its place in the batch.
+struct Indexed<'a> {
+    index: usize,
+    a: &'a [u64],
+    b: &'a [u64],
+    c: u64,
+}
 
 impl Kernels {
     pub fn new(product: Product, choice: KernelChoice) -> Self {
@@ -139,36 +149,52 @@ impl Kernels {
         let output = Output { format: product.result, policy: product.output };
         let setup = Setup { array, mode, bias_a, bias_b, output, site: Site::default() };
         let mut kernels = Self { product, setup, choice, best: "" };
-        let zero = kernels.setup.mode.a.zero(false);
-        kernels.best = kernels.multiply(&[(&[zero], &[kernels.setup.mode.b.zero(false)], kernels.product.result.zero(false))]).1.name;
+        let (a, b) = ([kernels.setup.mode.a.zero(false)], [kernels.setup.mode.b.zero(false)]);
+        let c = kernels.product.result.zero(false);
+        kernels.best = kernels.multiply(&[Indexed { index: 0, a: &a, b: &b, c }]).1.name;
         kernels
     }
 
     /// Cases as the diagonal of one product: row i of A, column i of B, and C's row i are case i.
-    fn multiply(&self, cases: &[(&[u64], &[u64], u64)]) -> (Codes, KernelUse) {
-        let (n, k) = (cases.len(), cases[0].0.len());
+    fn multiply(&self, cases: &[Indexed<'_>]) -> (Codes, KernelUse) {
+        let (n, k) = (cases.len(), cases[0].a.len());
         let mode = &self.setup.mode;
-        let a = Codes::from_fn(mode.a, n * k, |i| cases[i / k].0[i % k]);
-        let b = Codes::from_fn(mode.b, k * n, |i| cases[i % n].1[i / n]);
-        let c = Codes::from_fn(self.product.result, n * n, |i| cases[i / n].2);
+        let a = Codes::from_fn(mode.a, n * k, |i| cases[i / k].a[i % k]);
+        let b = Codes::from_fn(mode.b, k * n, |i| cases[i % n].b[i / n]);
+        let c = Codes::from_fn(self.product.result, n * n, |i| cases[i / n].c);
         let shape = Shape { m: n as u32, n: n as u32, k: k as u32 };
         let (values, used) = gemm(&self.setup, shape, &Operands::new(&a, &b, Some(&c)), self.choice);
         (values.d, used)
     }
 
-    /// Answers for cases; halves them while some of them keep the others from the best kernel.
-    fn answers(&self, cases: &[(&[u64], &[u64], u64)], answers: &mut Vec<Option<Answer>>) {
+    /// Answers for cases. Where some of them keep the others from the best kernel, smaller
+    /// groups are asked, down to single cases.
+    fn answer(&self, cases: &[Indexed<'_>], answers: &mut [Option<Answer>]) {
         let (d, used) = self.multiply(cases);
         let whole = used.tiles_by_definition == 0;
         if cases.len() > 1 && !(whole && used.name == self.best) {
-            let (left, right) = cases.split_at(cases.len() / 2);
-            self.answers(left, answers);
-            self.answers(right, answers);
-            return;
+            cases.chunks(cases.len().div_ceil(PARTS)).for_each(|part| self.answer(part, answers));
+        } else if whole && used.name != "scalar" {
+            for (i, case) in cases.iter().enumerate() {
+                answers[case.index] = Some(Answer { code: d.get(i * (cases.len() + 1)), flags: None, by: used.name });
+            }
         }
-        let by_kernel = whole && used.name != "scalar";
-        answers
-            .extend((0..cases.len()).map(|i| by_kernel.then(|| Answer { code: d.get(i * (cases.len() + 1)), flags: None, by: used.name })));
+    }
+
+    /// What cases that keep kernels away have in common: specials, and coarse exponents, of
+    /// which the range of a group's products is the sum.
+    fn likeness(&self, case: &Indexed<'_>) -> [i32; 3] {
+        let mode = &self.setup.mode;
+        let exponent = |format: Format, codes: &[u64]| {
+            let exponent = |&code: &u64| match format.decode(code) {
+                Decoded::Finite(x) if x.is_zero() => i32::MIN,
+                Decoded::Finite(x) => x.magnitude_exponent() >> 4,
+                Decoded::Infinite { .. } | Decoded::Nan => i32::MAX,
+            };
+            codes.iter().map(exponent).max().unwrap_or(i32::MIN)
+        };
+        let (a, b, c) = (exponent(mode.a, case.a), exponent(mode.b, case.b), exponent(self.product.result, &[case.c]));
+        if a.max(b).max(c) == i32::MAX { [i32::MAX; 3] } else { [a, b, c] }
     }
 }
 
@@ -178,13 +204,18 @@ impl Judge for Kernels {
     }
 
     fn judge(&self, batch: &Batch) -> Vec<Option<Answer>> {
+        let mut answers = vec![None; batch.len()];
         if self.best == "scalar" {
-            return vec![None; batch.len()];
+            return answers;
         }
-        let cases: Vec<_> = batch.cases().map(|case| self.product.operands(case.operands)).collect();
+        let indexed = |index: usize| {
+            let (a, b, c) = self.product.operands(batch.case(index).operands);
+            Indexed { index, a, b, c }
+        };
+        let mut cases: Vec<_> = (0..batch.len()).map(indexed).collect();
+        cases.sort_by_cached_key(|case| self.likeness(case));
         let group = (GROUP / batch.k.max(1)).isqrt().max(1);
-        let mut answers = Vec::with_capacity(cases.len());
-        cases.chunks(group).for_each(|cases| self.answers(cases, &mut answers));
+        cases.chunks(group).for_each(|cases| self.answer(cases, &mut answers));
         answers
     }
 }
