@@ -4,6 +4,7 @@ use crate::draw;
 use crate::source::Source;
 use crate::{Case, text};
 use std::fmt;
+use systole_arrays::datapath::operation::Operation;
 use systole_arrays::vector::{Elementwise, apply};
 use systole_golden::oracle::{self, Operand};
 use systole_isa::format::Format;
@@ -29,6 +30,7 @@ impl Case for Convert {
         let Self { from, to, code, policy, random } = *self;
         let truth = oracle::convert(Operand::new(from, code), to, policy, random);
         assert_eq!(convert(from, to, code, policy, random), truth, "isa, oracle: {self}");
+        assert_eq!(Operation::Convert.apply(&[(from, code)], to, policy, random), truth, "datapath, oracle: {self}");
         let vector = apply(Elementwise::Convert, &[(from, code)], to, policy, random);
         assert_eq!(vector, Ok(truth), "vector unit, oracle: {self}");
     }

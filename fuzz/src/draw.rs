@@ -1,9 +1,9 @@
 //! Formats, codes, policies and MAC modes drawn from a fuzzer's bytes, extremes over-weighted.
 
 use crate::source::Source;
-use systole_isa::design::{MacMode, Product};
+use systole_isa::design::{Addend, Aligned, EntropySource, LfsrShare, MacMode, Product, Scaling, Truncation, Unit};
 use systole_isa::format::{FloatFormat, Format, Specials};
-use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
+use systole_isa::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
 
 /// Formats with a name that machines use or that sit at an end of the grammar.
 const FORMATS: &[&str] = &[
@@ -43,7 +43,15 @@ const FORMATS: &[&str] = &[
     "fx46.18",
     "fx8.-3",
     "fx24.30",
+    "posit8_0",
+    "posit8_2",
+    "posit16_1",
+    "posit6_3",
+    "posit32_2",
 ];
+
+/// Accumulators that are no operands: quires, and fixed point wider than a word.
+const WIDE: &[&str] = &["quire8_0", "quire16_1", "quire32_2", "quire32.12", "fx80.20", "fx64.70", "fx200.100", "fx1200.560", "fx4096.2000"];
 
 /// Any format arithmetic is defined for: a known one, or one put together here.
 pub fn format(source: &mut Source<'_>) -> Format {
@@ -63,6 +71,11 @@ pub fn any_format(source: &mut Source<'_>) -> Format {
 pub fn operand_format(source: &mut Source<'_>) -> Format {
     let format = format(source);
     if format.precision() <= 53 { format } else { Format::INT8 }
+}
+
+/// A format that sums are kept in.
+pub fn accumulator_format(source: &mut Source<'_>) -> Format {
+    if source.one_in(6) { source.pick(WIDE).parse().unwrap_or(Format::FP32) } else { format(source) }
 }
 
 fn float(source: &mut Source<'_>) -> FloatFormat {
@@ -137,11 +150,11 @@ pub fn policy(source: &mut Source<'_>) -> Policy {
     use SubnormalPolicy::{Daz, DazFtz, Ftz, Gradual};
     Policy {
         rounding: rounding(source),
-        overflow: source.pick(&[Overflow::Ieee, Overflow::Ieee, Overflow::Saturate]),
+        overflow: source.pick(&[Overflow::Ieee, Overflow::Ieee, Overflow::Saturate, Overflow::Propagate, Overflow::Infinity]),
         no_infinity: source.pick(&[NoInfinity::Nan, NoInfinity::Nan, NoInfinity::Max]),
         subnormals: source.pick(&[Gradual, Gradual, Gradual, Gradual, Daz, Ftz, DazFtz]),
         tininess: source.pick(&[Tininess::After, Tininess::Before]),
-        ..Policy::RNE
+        nan: source.pick(&[NanCode::Canonical, NanCode::Canonical, NanCode::Canonical, NanCode::AllOnes]),
     }
 }
 
@@ -156,9 +169,9 @@ pub fn random(source: &mut Source<'_>, policy: Policy) -> u64 {
     }
 }
 
-/// A mode of the MAC over every choice that a mode has.
+/// A mode whose products enter one by one, over every choice that it has.
 pub fn mode(source: &mut Source<'_>) -> MacMode {
-    let Policy { rounding, overflow, no_infinity, subnormals, tininess, .. } = policy(source);
+    let Policy { rounding, overflow, no_infinity, subnormals, tininess, nan } = policy(source);
     let (a, b) = (operand_format(source), operand_format(source));
     let product = if source.one_in(3) { Product::Rounded(operand_format(source)) } else { Product::Exact };
     let chunk = match source.below(6) {
@@ -178,10 +191,77 @@ pub fn mode(source: &mut Source<'_>) -> MacMode {
         no_infinity,
         subnormals,
         tininess,
+        nan,
         chunk,
-        outer: (chunk.is_some() && source.one_in(2)).then(|| format(source)),
+        outer: (chunk.is_some() && source.one_in(2)).then(|| accumulator_format(source)),
         bias_a: shared_bias(source),
         bias_b: shared_bias(source),
-        ..MacMode::fused(a, b, format(source))
+        ..MacMode::fused(a, b, accumulator_format(source))
+    }
+}
+
+/// A mode of an n-term unit, with block scales or shift registers or both.
+pub fn unit_mode(source: &mut Source<'_>) -> MacMode {
+    let mut mode = mode(source);
+    mode.unit = match source.below(8) {
+        0 => Unit::Chain,
+        1 => Unit::Descending,
+        2 => Unit::Interleaved { ways: 2 + source.below(3) as u32 },
+        3 => Unit::Exact,
+        4 => Unit::ExactApart,
+        _ => Unit::Aligned(aligned(source)),
+    };
+    let fewest = match mode.unit {
+        Unit::Interleaved { ways } => ways,
+        Unit::Aligned(unit) => unit.groups,
+        _ => 1,
+    };
+    mode.lanes = fewest + source.pick(&[0, 1, 2, 3, 5, 13, 28]);
+    if let Unit::Aligned(_) = mode.unit {
+        let floating = |format: Format| if format.as_float().is_some() { format } else { Format::FP16 };
+        (mode.a, mode.b, mode.accumulator) = (floating(mode.a), floating(mode.b), floating(mode.accumulator));
+        mode.product = Product::Exact;
+    }
+    if source.one_in(3) {
+        mode.scale = source.pick(&[Scaling::Exponent, Scaling::Chunk, Scaling::ChunkRounded]);
+        mode.scale_format = match mode.scale {
+            Scaling::Exponent => Format::E8M0,
+            _ => source.pick(&["e8m0", "fp32", "e4m3fn", "bf16"]).parse().unwrap_or(Format::FP32),
+        };
+        (mode.scale_rows, mode.scale_cols) = (1 + source.below(3) as u32, 1 + source.below(3) as u32);
+        mode.chunk = mode.chunk.or(Some(4));
+    }
+    if mode.unit != Unit::Chain {
+        mode.chunk = mode.chunk.map(|chunk| chunk.div_ceil(mode.lanes) * mode.lanes);
+    }
+    if source.one_in(4) {
+        let fewest = mode.rounding.random_bits().max(4);
+        let width = fewest + source.below((65 - fewest) as usize) as u32;
+        let taps = 1 << (width - 1) | source.bits(width);
+        mode.entropy =
+            EntropySource::Lfsr { width, taps, shared: source.pick(&[LfsrShare::Pe, LfsrShare::Row, LfsrShare::Column, LfsrShare::Array]) };
+    }
+    mode
+}
+
+fn aligned(source: &mut Source<'_>) -> Aligned {
+    let bits = |source: &mut Source<'_>| source.pick(&[1, 2, 7, 13, 23, 24, 25, 31, 35, 64]);
+    let truncation = |source: &mut Source<'_>| source.pick(&[Truncation::TowardZero, Truncation::Floor]);
+    let addend = match source.below(4) {
+        0 | 1 => Addend::Together,
+        2 => Addend::Apart,
+        _ => {
+            Addend::Aligned { sum_bits: bits(source), addend_bits: bits(source), reach: source.one_in(2).then(|| source.below(40) as u32) }
+        }
+    };
+    Aligned {
+        fraction_bits: bits(source),
+        term_truncation: truncation(source),
+        addend,
+        groups: if addend == Addend::Together { 1 } else { 1 + source.below(3) as u32 },
+        sum_truncation: truncation(source),
+        zero_exponent: source.pick(&[None, Some(-126), Some(-5), Some(4096)]),
+        infinite_from: source.pick(&[None, None, Some(128), Some(3), Some(-2)]),
+        negative_zero: source.one_in(4),
     }
 }

@@ -17,8 +17,11 @@ pub mod npy;
 pub mod program;
 pub mod recipe;
 mod source;
+mod sum;
 mod text;
 mod truth;
+pub mod unit;
+pub mod vectors;
 
 pub use source::Source;
 use std::fmt::Display;
@@ -72,11 +75,13 @@ pub const TARGETS: &[Target] = &[
     target::<convert::Convert>("convert", 100_000, "a conversion is the oracle's, flags included"),
     target::<fma::Fma>("fma", 50_000, "add, sub, mul and fma of the vector unit and the MAC are the oracle's, flags included"),
     target::<chain::Chain>("chain", 4_000, "a chain of MACs with chunks, folds and rounded products is the oracle's"),
+    target::<unit::Unit>("unit", 4_000, "blocks of an n-term dot-product unit, with block scales, are the oracle's"),
     target::<gemm::Gemm>("gemm", 1_000, "ticked, every kernel of fast, and the oracle agree; ticked counts the closed forms"),
     target::<assembly::Assembly>("assembly", 2_000, "text and words assemble, or name their errors; what assembles round-trips"),
     target::<design::Text>("design", 300, "text is a design or a located error; an accepted override leaves a design usable"),
     target::<recipe::Text>("recipe", 300, "text is a recipe or a located error; an accepted override leaves a recipe usable"),
     target::<idx::Files>("idx", 200, "IDX files are read as their headers say, or refused with the file's name"),
     target::<npy::File>("npy", 200, "a .npy file is a matrix of codes of its format that round-trips, or is refused with its name"),
+    target::<vectors::File>("vectors", 300, "a file of vectors is judged case by case, or refused with its line"),
     target::<program::Run>("program", 500, "a program ends alike under every engine, in records, errors and memory"),
 ];

@@ -37,7 +37,8 @@ impl Case for Run {
         design.array.cols = 1 + source.below(4) as u32;
         design.array.dataflow = source.pick(&[Dataflow::Os, Dataflow::Ws, Dataflow::Is]);
         design.array.partial_sums = source.pick(&[PartialSums::Feedback, PartialSums::Outside]);
-        design.mac = draw::mode(source);
+        design.mac = if source.one_in(4) { draw::unit_mode(source) } else { draw::mode(source) };
+        design.output.format = design.mac.outermost().is_wide().then(|| draw::format(source));
         design.modes.clear();
         let fill = Segment {
             address: 0,
@@ -92,7 +93,7 @@ fn instruction(source: &mut Source<'_>, design: &Design) -> Option<Instruction> 
         0 => {
             let mac = &design.mac;
             let name = source.pick(&FORMATS).parse().unwrap_or(Format::FP32);
-            let format = source.pick(&[name, mac.a, mac.b, mac.outermost()]);
+            let format = source.pick(&[name, mac.a, mac.b, design.addend_format(mac), mac.scale_format]);
             Instruction::Format { dst: FormatReg(source.below(4) as u8), format }
         }
         1..=5 => Instruction::Tensor {

@@ -1,10 +1,11 @@
 //! A matrix product as the oracle computes it, random bits taken from the sites that arrays use.
 
-use systole_arrays::problem::{Operands, Setup, Shape};
-use systole_golden::gemm::{Folds, Gemm, Site, Step};
+use systole::run::golden::site_of;
+use systole_arrays::problem::{Operands, Setup, Shape, scale_extents};
+use systole_golden::gemm::{Folds, Gemm, Scales, Site, Step};
 use systole_isa::codes::Codes;
-use systole_isa::design::MacMode;
-use systole_isa::entropy::Stage;
+use systole_isa::design::{MacMode, Scaling};
+use systole_isa::round::encode_f64;
 
 /// The codes of D. `fold` is the number of products per fold where the accumulator memory
 /// adds the folds.
@@ -12,6 +13,10 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u
     let mode = MacMode { bias_a: setup.bias_a, bias_b: setup.bias_b, ..setup.mode.clone() };
     let list = |codes: &Codes| codes.iter().collect::<Vec<u64>>();
     let (a, b, c) = (list(operands.a), list(operands.b), operands.c.map(list));
+    let one = encode_f64(mode.scale_format, 1.0);
+    let [(a_rows, a_cols), (b_rows, b_cols)] = scale_extents(&mode, shape);
+    let scales = |codes: Option<&Codes>, rows: u32, cols: u32| codes.map_or_else(|| vec![one; (rows * cols) as usize], list);
+    let scales = (scales(operands.scales.a, a_rows, a_cols), scales(operands.scales.b, b_rows, b_cols));
     let problem = Gemm {
         mode: &mode,
         folds: fold.map_or(Folds::Chain, |rows| Folds::Outside { rows: rows as usize }),
@@ -20,25 +25,13 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u
         a: &a,
         b: &b,
         c: c.as_deref(),
-        c_format: None,
-        scales: None,
+        c_format: Some(setup.addend_format()),
+        scales: (mode.scale != Scaling::None).then_some(Scales { a: &scales.0, b: &scales.1 }),
     };
     let random = |at: Site| {
-        let (rounding, stage, index) = match at.step {
-            Step::Product { k } => (mode.rounding, Stage::Product, k),
-            Step::Accumulate { k } => (mode.rounding, Stage::Accumulate, k),
-            Step::Initial => unreachable!("C comes in the accumulator's format"),
-            Step::Way { first, way } => (mode.rounding, Stage::Sum, first + way),
-            Step::Sum { k } => (mode.rounding, Stage::Sum, k),
-            Step::Scale { k } => (mode.rounding, Stage::Scale, k),
-            Step::Outer { k } => (mode.rounding, Stage::Outer, k),
-            Step::Memory { fold: index } => {
-                let rows = fold.unwrap_or(1) as usize;
-                (mode.rounding, Stage::Memory, ((index + 1) * rows).min(shape.k as usize) - 1)
-            }
-            Step::Output => (setup.output.policy.rounding, Stage::Output, 0),
-        };
-        setup.site.random(rounding.random_bits(), at.row as u32, at.column as u32, stage, index as u32)
+        let rounding = if at.step == Step::Output { setup.output.policy.rounding } else { mode.rounding };
+        site_of(at.step, fold, shape.k as usize)
+            .map_or(0, |(stage, index)| setup.site.random(rounding.random_bits(), at.row as u32, at.column as u32, stage, index))
     };
     problem.run(random).unwrap_or_else(|e| panic!("the oracle refuses a sound problem: {e}"))
 }

@@ -42,9 +42,9 @@ fn seeds_hold() {
     }
 }
 
-/// The bytes of a drawn case: short ones often, and every length up to 400.
+/// The bytes of a drawn case, of every length below 700.
 fn drawn(case: u32) -> Vec<u8> {
-    let length = philox([case, 0, 1, 0], 0x5eed)[0] as usize % 400;
+    let length = philox([case, 0, 1, 0], 0x5eed)[0] as usize % 700;
     (0..length.div_ceil(16) as u32).flat_map(|i| philox([case, i, 0, 0], 0x5eed)).flat_map(u32::to_le_bytes).take(length).collect()
 }
 
