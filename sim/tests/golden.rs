@@ -94,8 +94,7 @@ const POLICIES: &[&str] = &[
 #[test]
 fn vectors_of_every_operation_format_and_mode_agree_with_every_judge() {
     let directory = tempfile::tempdir().expect("temporary directory");
-    let mut turn = 0;
-    for (subject, has_kernel) in SUBJECTS {
+    for (turn, (subject, has_kernel)) in SUBJECTS.iter().enumerate() {
         for i in 0..3 {
             let (rounding, policy) = (ROUNDINGS[(turn + 3 * i) % ROUNDINGS.len()], POLICIES[(turn + i) % POLICIES.len()]);
             let arguments = format!("{subject} --round {rounding} {policy} --level 2 --count 400 --flags --seed {turn}");
@@ -111,7 +110,6 @@ fn vectors_of_every_operation_format_and_mode_agree_with_every_judge() {
                 assert!(fast.len() > 1, "{arguments}: {judges}");
             }
         }
-        turn += 1;
     }
 }
 

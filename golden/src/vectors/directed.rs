@@ -70,7 +70,7 @@ impl Codes {
             Format::Fixed(_) | Format::Posit(_) | Format::Quire(_) => format.bits() / 2,
         };
         let lower = match draws.below(8) {
-            0..=3 => (u128::from(draws.bits()) * (u128::from(top) + 1) >> 64) as u64,
+            0..=3 => ((u128::from(draws.bits()) * (u128::from(top) + 1)) >> 64) as u64,
             // Tiny, and around the smallest normal number.
             4 => draws.below(8) as u64,
             5 => ((1 << fraction_bits) + draws.below(5) as u64).saturating_sub(3),
@@ -83,13 +83,12 @@ impl Codes {
         let below = at(lower);
         // Beyond the largest number the spacing goes on.
         let gap = if lower < top { at(lower + 1) - &below } else { &below - at(lower - 1) };
-        let sticky = || power_of_two(-2);
         let offset = match draws.below(6) {
             0 => Rational::ZERO,
             1 | 2 => power_of_two(-1),
             3 => power_of_two(-1) + power_of_two(-draws.between(2, 2 * i64::from(fraction_bits) + 5)),
             4 => power_of_two(-1) - power_of_two(-draws.between(2, 2 * i64::from(fraction_bits) + 5)),
-            _ => sticky() * Rational::from(draws.below(4) as u64),
+            _ => power_of_two(-2) * Rational::from(draws.below(4) as u64),
         };
         let magnitude = below + gap * offset;
         if draws.one_in(2) { -magnitude } else { magnitude }
@@ -100,7 +99,7 @@ impl Codes {
         let reach = 2 * i64::from(precision.min(64)) + 3;
         let mut value = of * power_of_two(draws.between(-reach, reach));
         if draws.one_in(2) {
-            value = value * (Rational::ONE + Rational::from(draws.bits() >> 12) * power_of_two(-52));
+            value *= Rational::ONE + Rational::from(draws.bits() >> 12) * power_of_two(-52);
         }
         if draws.one_in(2) {
             value = -value;
@@ -184,7 +183,7 @@ impl Director {
                 codes[0] = code_of(self.operands[0].format, &power, Rounding::Rne);
             }
             match number(self.operands[0].format, codes[0]) {
-                Some(factor) if !factor.is_zero() => left = left / factor,
+                Some(factor) if !factor.is_zero() => left /= factor,
                 _ => return,
             }
         }

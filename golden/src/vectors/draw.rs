@@ -33,7 +33,7 @@ impl Draws {
 
     /// Uniform below `bound`, which is at least 1 and far below 2^32.
     pub fn below(&mut self, bound: usize) -> usize {
-        (u64::from(self.word()) * bound as u64 >> 32) as usize
+        ((u64::from(self.word()) * bound as u64) >> 32) as usize
     }
 
     /// Uniform from `low` to `high`, both included.
