@@ -80,6 +80,39 @@ registers! {
     FormatReg 'f' 4
 }
 
+/// A tensor register, or `none`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct OptionalTensor(pub Option<TensorReg>);
+
+impl Field for OptionalTensor {
+    const BITS: u32 = TensorReg::BITS + 1;
+
+    /// The register, or the highest bit alone.
+    fn pack(&self) -> u128 {
+        self.0.map_or(1 << TensorReg::BITS, |register| register.pack())
+    }
+
+    fn unpack(bits: u128) -> Result<Self, FieldError> {
+        match bits.checked_sub(1 << TensorReg::BITS) {
+            None => TensorReg::unpack(bits).map(|register| Self(Some(register))),
+            Some(0) => Ok(Self(None)),
+            Some(_) => Err(FieldError(format!("{bits} encodes no tensor register and not `none`"))),
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, FieldError> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        let error = |_| FieldError(format!("`{text}` is no register t0 to t{} and not `none`", TensorReg::COUNT - 1));
+        TensorReg::parse(text).map(|register| Self(Some(register))).map_err(error)
+    }
+
+    fn print(&self) -> String {
+        self.0.map_or_else(|| "none".to_owned(), |register| register.print())
+    }
+}
+
 macro_rules! unsigned {
     ($($(#[$meta:meta])* $name:ident($type:ty) $bits:literal $hex:literal),* $(,)?) => {$(
         $(#[$meta])*

@@ -4,7 +4,7 @@
 //! An instruction is one 128-bit word: the opcode in bits 0..8, then its fields in the order
 //! of the row, lowest bits first; every bit above them is reserved and must be zero.
 
-use crate::field::{Address, Count, FormatReg, Length, Mode, Region, SignedBias, Small, Span, Stride, TensorReg};
+use crate::field::{Address, Count, FormatReg, Length, Mode, OptionalTensor, Region, SignedBias, Small, Span, Stride, TensorReg};
 use crate::field::{Field, FieldError};
 use crate::format::Format;
 use crate::round::{NoInfinity, Overflow, Rounding};
@@ -212,6 +212,9 @@ instructions! {
     0x0f "output" Output { rounding: Rounding, overflow: Overflow, no_infinity: NoInfinity },
     /// Sets how the vector unit rounds to the destination's format.
     0x10 "vector" Vector { rounding: Rounding, overflow: Overflow, no_infinity: NoInfinity },
+    /// Names the registers of the tensors that hold the block scales of A and of B; `none` stands
+    /// for scales of 1. Matrix instructions that follow read them, in modes that take scales.
+    0x11 "scales" Scales { a: OptionalTensor, b: OptionalTensor },
 
     /// Copies a tensor, by any view, from DRAM to the scratchpad.
     0x18 "load" Load { dst: TensorReg, src: TensorReg },
@@ -220,7 +223,8 @@ instructions! {
 
     /// D = A B: the array's sequencer walks every fold. D's format is the output format.
     0x20 "gemm" Gemm { d: TensorReg, a: TensorReg, b: TensorReg },
-    /// D = A B + C, C in the format of the outermost accumulator.
+    /// D = A B + C, C in the format of the outermost accumulator, or in D's where that is too
+    /// wide for memory.
     0x21 "gemmc" GemmC { d: TensorReg, a: TensorReg, b: TensorReg, c: TensorReg },
 
     /// D = A + B. In this and every elementwise instruction an operand with one row, one
@@ -320,6 +324,9 @@ mod tests {
             }
         }
         assert_eq!(Instruction::decode(0xff), Err(InstructionError::UnknownOpcode(0xff)));
+        // `none` is one code, not 64.
+        assert!(Instruction::decode(0x11 | 64 << 8).is_ok());
+        assert!(matches!(Instruction::decode(0x11 | 65 << 8), Err(InstructionError::Field { mnemonic: "scales", operand: "a", .. })));
     }
 
     #[test]
@@ -336,6 +343,9 @@ mod tests {
             ("advance", vec!["t1", "-4096"]),
             ("bias", vec!["-12", "40"]),
             ("output", vec!["sr12", "saturate", "max"]),
+            ("scales", vec!["t0", "t63"]),
+            ("scales", vec!["none", "t7"]),
+            ("scales", vec!["none", "none"]),
             ("vfma", vec!["t0", "t1", "t2", "t3"]),
         ];
         for (mnemonic, operands) in cases {
@@ -355,6 +365,8 @@ mod tests {
             ("tensor", vec!["t0", "f0", "sram", "0", "1", "1"], "dram or spm"),
             ("format", vec!["f0", "e4m3fm"], "did you mean"),
             ("output", vec!["rnd", "ieee", "nan"], "no rounding mode"),
+            ("scales", vec!["t0", "t64"], "`t64` is no register t0 to t63 and not `none`"),
+            ("scales", vec!["t0"], "takes 2 operands (a b), not 1"),
         ] {
             let error = Instruction::parse(mnemonic, &operands).unwrap_err().to_string();
             assert!(error.contains(needle), "{error}");

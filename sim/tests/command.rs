@@ -15,9 +15,9 @@ fn json(args: &[&str]) -> Value {
     serde_json::from_str(&systole(&args)).expect("one JSON object")
 }
 
-/// A matrix of one-byte codes as numpy writes it.
-fn write_npy(path: &Path, rows: usize, cols: usize, code: u8) {
-    let mut header = format!("{{'descr': '|u1', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
+/// A matrix as numpy writes it.
+fn write_array(path: &Path, element: &str, [rows, cols]: [usize; 2], data: &[u8]) {
+    let mut header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
     while (header.len() + 11) % 64 != 0 {
         header.push(' ');
     }
@@ -25,8 +25,13 @@ fn write_npy(path: &Path, rows: usize, cols: usize, code: u8) {
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
     bytes.extend((header.len() as u16).to_le_bytes());
     bytes.extend(header.bytes());
-    bytes.extend(std::iter::repeat_n(code, rows * cols));
+    bytes.extend(data);
     std::fs::write(path, bytes).expect("temporary file");
+}
+
+/// A matrix of one code of one byte.
+fn write_npy(path: &Path, rows: usize, cols: usize, code: u8) {
+    write_array(path, "|u1", [rows, cols], &vec![code; rows * cols]);
 }
 
 #[test]
@@ -106,6 +111,52 @@ fn chunks_repair_a_narrow_accumulator() {
             assert_eq!(format.to_f64(code.into()), expected, "{chunk} {engine}");
         }
     }
+}
+
+#[test]
+fn block_scales_come_from_files() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let at = |name: &str| directory.path().join(name).display().to_string();
+    let write = |name: &str, element, extents, data: &[u8]| write_array(&directory.path().join(name), element, extents, data);
+    // Ones: every block of 32 products sums to 32 before its scales; the last has 6.
+    write_npy(&directory.path().join("a.npy"), 2, 70, 0x38);
+    write_npy(&directory.path().join("b.npy"), 70, 1, 0x38);
+    let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    write("sa_floats.npy", "<f4", [2, 3], &floats(&[0.5, 2.0, 4.0, 1.0, 1.0, 0.125]));
+    write("sa_codes.npy", "|u1", [2, 3], &[126, 128, 129, 127, 127, 124]);
+    write("sb.npy", "<f4", [3, 1], &floats(&[1.0, 0.25, 8.0]));
+    write("third.npy", "<f4", [3, 1], &floats(&[1.0, 0.3, 8.0]));
+    let gemm = |options: &[&str]| -> Vec<f32> {
+        let (a, b, d) = (at("a.npy"), at("b.npy"), at("d.npy"));
+        systole(&[&["gemm", "--design", "mxfp8-16x16", "--a", &a, "--b", &b, "--out", &d][..], options].concat());
+        let bytes = std::fs::read(&d).expect("result");
+        bytes[bytes.len() - 8..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+    };
+    let [floats, codes, sb, third] = ["sa_floats.npy", "sa_codes.npy", "sb.npy", "third.npy"].map(at);
+    for engine in ["fast", "ticked"] {
+        assert_eq!(gemm(&["--engine", engine]), [70.0, 70.0]);
+        for sa in [&floats, &codes] {
+            assert_eq!(gemm(&["--scale-a", sa, "--engine", engine]), [16.0 + 64.0 + 24.0, 64.0 + 0.75]);
+            assert_eq!(gemm(&["--scale-a", sa, "--scale-b", &sb, "--engine", engine]), [16.0 + 16.0 + 192.0, 32.0 + 8.0 + 6.0]);
+        }
+        assert_eq!(gemm(&["--scale-b", &sb, "--engine", engine]), [32.0 + 8.0 + 48.0; 2]);
+    }
+    for (options, needle) in [
+        (["--scale-b", &third], "holds 0.3"),
+        (["--scale-a", &sb], "the scales of A are 3 x 1; 2 x 3 are needed, one for each 1 x 32 block of A"),
+        (["--set", "mac.scale_cols=4"], ""),
+    ] {
+        let (a, b) = (at("a.npy"), at("b.npy"));
+        let arguments = [&["gemm", "--design", "mxfp8-16x16", "--a", &a, "--b", &b][..], &options].concat();
+        let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(arguments).output().expect("systole runs");
+        let message = String::from_utf8_lossy(&output.stderr).replace("\n  │ ", " ");
+        assert_eq!(output.status.code(), Some(if needle.is_empty() { 0 } else { 2 }), "{message}");
+        assert!(message.contains(needle), "{message}");
+    }
+    let (a, b) = (at("a.npy"), at("b.npy"));
+    let arguments = ["gemm", "--a", &a, "--b", &b, "--scale-b", &sb];
+    let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(arguments).output().expect("systole runs");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("takes no block scales"));
 }
 
 #[test]

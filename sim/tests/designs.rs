@@ -22,7 +22,7 @@ fn designs() -> impl Iterator<Item = Design> {
 }
 
 fn outcome(design: &Design, [m, n, k]: [u32; 3], engine: Engine, generator: Generator) -> Outcome {
-    let task = if engine.computes_values() { Task::generated(design, m, n, k, generator) } else { Task::shape(m, n, k) };
+    let task = if engine.computes_values() { Task::generated(design, m, n, k, generator) } else { Task::shape(design, m, n, k) };
     run(design, &task, engine, KernelChoice::Auto).unwrap_or_else(|e| panic!("{} under {}: {e}", design.name, engine.name()))
 }
 

@@ -57,6 +57,11 @@ fn refusals_name_the_place_and_the_mend() {
             "tensor t5, f1, dram, 0x1004, 4, 4\ngemmc t0, t1, t2, t5",
             "D overlaps C, which is still read while D is written; D may be C itself",
         ),
+        // Block scales.
+        (
+            "scales t1, none\ngemm t0, t1, t2",
+            "MAC mode 0 takes no block scales, but t1 holds those of A; put `scales none, none` before it",
+        ),
         // Views.
         ("tensor t5, f0, dram, 0, 0, 4\ngemm t0, t5, t2", "t5: a tensor needs at least one row and one column"),
         ("stride t1, 0, 0, 0, 0\ngemm t0, t1, t2", "t1: `inner` counts rows and must be at least 1"),
@@ -109,6 +114,92 @@ fn refusals_name_the_place_and_the_mend() {
             assert!(error.contains(needle), "{text} under {}: {error}", engine.name());
         }
     }
+}
+
+#[test]
+fn refusals_of_scales_and_wide_addends() {
+    let setup = "format f0, e4m3fn\nformat f1, fp32\nformat f2, e8m0\n\
+                 tensor t0, f1, dram, 0x1000, 4, 6\ntensor t1, f0, dram, 0, 4, 9\ntensor t2, f0, dram, 0x100, 9, 6\n\
+                 tensor t3, f2, dram, 0x200, 2, 3\ntensor t4, f2, dram, 0x300, 3, 2\n";
+    let scaled = [("mac.scale", "exponent"), ("mac.chunk", "4"), ("mac.scale_rows", "2"), ("mac.scale_cols", "3")];
+    let wide = [("mac.chunk", "none"), ("mac.accumulator", "fx96.32"), ("output.format", "fp32")];
+    let cases: [(&[_], &str, Result<(), &str>); 11] = [
+        (&scaled, "scales t3, t4\ngemm t0, t1, t2", Ok(())),
+        (&scaled, "scales t3, none\ngemm t0, t1, t2", Ok(())),
+        (
+            &scaled,
+            "scales t4, none\ngemm t0, t1, t2",
+            Err("t4, the scales of A, is 3x2; this product needs 2x3, one for each 2x4 block of A"),
+        ),
+        (
+            &scaled,
+            "scales none, t3\ngemm t0, t1, t2",
+            Err("t3, the scales of B, is 2x3; this product needs 3x2, one for each 4x3 block of B"),
+        ),
+        (&scaled, "scales t9, none\ngemm t0, t1, t2", Err("t9 is not set: put `tensor t9, ...` before it")),
+        (
+            &scaled,
+            "tensor t4, f0, dram, 0x300, 3, 2\nscales none, t4\ngemm t0, t1, t2",
+            Err("t4, the scales of B, is e4m3fn, but MAC mode 0 takes e8m0 scales"),
+        ),
+        (
+            &scaled,
+            "window t3, 1, 1, 1, 1, 3, 1, 1, 1, 0, 1\nscales t3, none\ngemm t0, t1, t2",
+            Err("t3, the scales of A, is an im2col view; give scales a strided view"),
+        ),
+        (
+            &scaled,
+            "tensor t4, f2, dram, 0x1003, 3, 2\nscales t3, t4\ngemm t0, t1, t2",
+            Err("D overlaps the scales of B, which is still read while D is written"),
+        ),
+        (&scaled, "tensor t4, f2, dram, 0xffffff, 3, 2\nscales t3, t4\ngemm t0, t1, t2", Err("lie outside the DRAM")),
+        (&wide, "tensor t5, f1, dram, 0x2000, 4, 6\ngemmc t0, t1, t2, t5", Ok(())),
+        (
+            &wide,
+            "format f3, bf16\ntensor t5, f3, dram, 0x2000, 4, 6\ngemmc t0, t1, t2, t5",
+            Err("C is bf16 and D fp32; the outermost accumulator, fx96.32, is too wide for memory, so C comes in D's format"),
+        ),
+    ];
+    for (settings, text, expected) in cases {
+        for engine in Engine::ALL {
+            let design = design(&[settings, &[("memory.dram_mib", "16")]].concat());
+            let outcome = Machine::new(design, engine, KernelChoice::Auto).unwrap().run(&program(&format!("{setup}{text}")), 0);
+            match (outcome, expected) {
+                (Ok(_), Ok(())) => {}
+                (Err(error), Err(needle)) => assert!(error.to_string().contains(needle), "{text}: {error}"),
+                (outcome, _) => panic!("{text} under {}: {outcome:?}", engine.name()),
+            }
+        }
+    }
+}
+
+#[test]
+fn scales_are_fetched_with_their_tiles() {
+    let settings = [("mac.scale", "exponent"), ("mac.chunk", "32"), ("mac.scale_cols", "24")];
+    let text = product(32, 48, 64);
+    let scaled = text.replace(
+        "gemm",
+        "format f2, e8m0\ntensor t3, f2, dram, 0x9000000, 32, 2\ntensor t4, f2, dram, 0x9100000, 2, 2\nscales t3, t4\ngemm",
+    );
+    for (kib, columns_of_scales) in [("256", 2), ("5", 2 * 4)] {
+        let settings = [&settings[..], &[("memory.scratchpad_kib", kib)]].concat();
+        let (plain, with) = (timed(&design(&settings), &text).events, timed(&design(&settings), &scaled).events);
+        // Columns 0..16, 16..32 and 32..48 touch 1, 2 and 1 columns of scales, in each of two rows
+        // of folds, unless B stays on the chip.
+        let fetched = 32 * 2 + columns_of_scales * 2;
+        assert_eq!(with.dram_read_bytes - plain.dram_read_bytes, fetched, "{kib} KiB");
+        // Two blocks, 32 rows in each of 3 column tiles, 48 columns in each of 2 row tiles.
+        let read = 2 * (32 * 3 + 48 * 2);
+        assert_eq!(with.scratchpad_read_bytes - plain.scratchpad_read_bytes, read);
+        assert_eq!(with.scratchpad_write_bytes - plain.scratchpad_write_bytes, fetched);
+        assert_eq!((with.macs, with.outer_additions), (plain.macs, plain.outer_additions));
+    }
+    // One byte a cycle: what is fetched takes its time.
+    let slow = [&settings[..], &[("memory.dram_bytes_per_cycle", "1")]].concat();
+    let (plain, with) = (timed(&design(&slow), &text).cycles, timed(&design(&slow), &scaled).cycles);
+    // Five more instructions issue before.
+    assert_eq!(with.total, plain.total + 32 * 2 + 2 * 2 + 4, "{with:?} {plain:?}");
+    assert_eq!(with.compute, plain.compute);
 }
 
 #[test]
@@ -392,8 +483,17 @@ fn random() -> impl Strategy<Value = Random> {
         select(vec!["none", "1", "3", "8"]),
     );
     let memory = (select(vec!["64", "5.3", "1", "0.4"]), select(vec!["1", "2", "256"]), 0..200u32, select(vec!["1", "32"]));
+    let scale = (
+        select(vec!["none", "exponent", "chunk", "chunk_rounded"]),
+        select(vec!["e8m0", "e4m3fn"]),
+        select(vec![1, 1, 3, 8, 128u32]),
+        select(vec![1, 1, 3, 8, 128u32]),
+    );
     let step = (0..6u8, 1..20u32, 1..20u32, 1..30u32, any::<u64>());
-    (array, more, memory, prop::collection::vec(step, 1..6)).prop_map(|(array, more, memory, steps)| {
+    (array, more, memory, scale, prop::collection::vec(step, 1..6)).prop_map(|(array, more, memory, scale, steps)| {
+        let scale_format = if scale.0 == "chunk" || scale.0 == "chunk_rounded" { scale.1 } else { "e8m0" };
+        let chunk: Option<u32> = more.3.parse().ok();
+        let scaled = scale.0 != "none" && chunk.is_some();
         let (rows, cols, count, dataflow, drain, preload) = array;
         let settings = [
             ("array.rows", rows.to_string()),
@@ -413,10 +513,14 @@ fn random() -> impl Strategy<Value = Random> {
             ("memory.scratchpad_banks", memory.1.to_owned()),
             ("memory.dram_latency_cycles", memory.2.to_string()),
             ("vector.lanes", memory.3.to_owned()),
+            ("mac.scale", if scaled { scale.0 } else { "none" }.to_owned()),
+            ("mac.scale_format", scale_format.to_owned()),
+            ("mac.scale_rows", scale.2.to_string()),
+            ("mac.scale_cols", scale.3.to_string()),
         ];
         let settings: Vec<_> = settings.map(|(path, value)| (path.to_owned(), value)).into();
         let design = design::find("fp8-16x16").unwrap().with_overrides(&settings).unwrap();
-        let mut text = String::from(".region odd\n.region even\nformat f0, e4m3fn\nformat f1, fp32\nformat f2, bf16\n");
+        let mut text = format!(".region odd\n.region even\nformat f0, e4m3fn\nformat f1, fp32\nformat f2, bf16\nformat f3, {scale_format}\n");
         let mut codes = Vec::new();
         for (i, (kind, m, n, k, seed)) in steps.into_iter().enumerate() {
             let mut state = seed;
@@ -428,6 +532,16 @@ fn random() -> impl Strategy<Value = Random> {
             let (a, b, d) = (i * 1200, i * 1200 + 600, 0x4000 + i * 0x800);
             text += if i % 2 == 0 { "mark even\n" } else { "mark odd\n" };
             text += &format!("tensor t0, f1, {space}, {d}, {m}, {n}\ntensor t1, f0, dram, {a}, {m}, {k}\ntensor t2, f0, dram, {b}, {k}, {n}\n");
+            if scaled {
+                let blocks = k.div_ceil(chunk.unwrap_or(1));
+                let (rows, cols) = (m.div_ceil(scale.2), n.div_ceil(scale.3));
+                let names = [["t7", "t8"], ["none", "t8"], ["t7", "none"], ["t9", "t8"], ["none", "none"]][(seed >> 32) as usize % 5];
+                text += &format!(
+                    "tensor t7, f3, dram, 0x1c000, {rows}, {blocks}\ntensor t8, f3, dram, 0x1c400, {blocks}, {cols}\n\
+                     tensor t9, f3, spm, 0x8000, {rows}, {blocks}\nload t9, t7\nscales {}\n",
+                    names.join(", ")
+                );
+            }
             text += &match kind {
                 0 | 1 => "gemm t0, t1, t2\n".to_owned(),
                 2 => "gemmc t0, t1, t2, t0\n".to_owned(),
@@ -438,6 +552,10 @@ fn random() -> impl Strategy<Value = Random> {
         }
         let mut program = program(&text);
         program.data.push(Segment { address: 0, format: Format::E4M3FN, codes });
+        // Scales within a few binades of 1.
+        let one = if scale_format == "e8m0" { 127 } else { 0x38 };
+        let codes = (0..0x800u64).map(|i| one + (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) - 8).collect();
+        program.data.push(Segment { address: 0x1c000, format: scale_format.parse().unwrap(), codes });
         Random { design, program }
     })
 }
@@ -485,6 +603,8 @@ fn hostile() -> impl Strategy<Value = Vec<String>> {
         (0..4u32, 0..12u32).prop_map(|(count, length)| format!("loop {count}, {length}")),
         (0..6u8, -300..300i32).prop_map(|(t, bytes)| format!("advance t{t}, {bytes}")),
         (0..4u8).prop_map(|mode| format!("mode {mode}")),
+        (0..6u8, 0..6u8).prop_map(|(a, b)| format!("scales t{a}, {}", if b == 0 { "none".to_owned() } else { format!("t{b}") })),
+        Just("scales none, none".to_owned()),
         (-9..9i32, -9..9i32).prop_map(|(a, b)| format!("bias {a}, {b}")),
         Just("vector sr3, ieee, max".to_owned()),
         Just("output rup, saturate, nan".to_owned()),
@@ -504,9 +624,13 @@ fn hostile() -> impl Strategy<Value = Vec<String>> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
     #[test]
-    fn hostile_programs_end_alike_under_every_engine(lines in hostile(), dataflow in select(vec!["os", "ws", "is"])) {
+    fn hostile_programs_end_alike_under_every_engine(
+        lines in hostile(),
+        dataflow in select(vec!["os", "ws", "is"]),
+        scale in select(vec!["none", "none", "exponent"]),
+    ) {
         let text = lines.join("\n");
-        let design = design(&[("memory.dram_mib", "1"), ("memory.scratchpad_kib", "4"), ("array.rows", "3"), ("array.cols", "2"), ("array.dataflow", dataflow)]);
+        let design = design(&[("mac.scale", scale), ("mac.chunk", "4"), ("memory.dram_mib", "1"), ("memory.scratchpad_kib", "4"), ("array.rows", "3"), ("array.cols", "2"), ("array.dataflow", dataflow)]);
         // Programs end at their first refusal; what ran before is compared by leaving it out.
         let mut program = program(&text);
         loop {

@@ -53,6 +53,9 @@ fn every_refusal_is_one_message_and_status_2() {
     let program = write(at, "out_of_range.s", b"format f0, fp32\ntensor t0, f0, dram, 0xfffffffff0, 64, 64\nvadd t0, t0, t0\nhalt\n");
     let bad_program = write(at, "typo.s", b"format f0, fp32\nvad t0, t0, t0\n");
     let not_npy = write(at, "x.npy", b"hello");
+    let header = "{'descr': '|u1', 'fortran_order': False, 'shape': (4294967296, 4294967296), }\n";
+    let vast = [b"\x93NUMPY\x01\x00".as_slice(), &(header.len() as u16).to_le_bytes(), header.as_bytes()].concat();
+    let vast_npy = write(at, "vast.npy", &vast);
 
     let cases: &[(&[&str], &[&str])] = &[
         (&["gemm", "--shape", "4,4,4", "--design", &unknown_field], &["unknown.ron:", "clock_ghz", "clock_mhz"]),
@@ -69,6 +72,7 @@ fn every_refusal_is_one_message_and_status_2() {
         (&["gemm", "--shape", "4,4,4", "--kernel", "avx1024"], &["--kernel avx1024"]),
         (&["gemm", "--shape", "4,4,4", "--design", "tpu-v4"], &["tpu-v4", "costs and cycles only"]),
         (&["gemm", "--a", &not_npy, "--b", &not_npy], &["x.npy"]),
+        (&["gemm", "--a", &vast_npy, "--b", &vast_npy], &["vast.npy", "more elements than a file can hold"]),
         (&["gemm", "--a", "absent.npy", "--b", &not_npy], &["absent.npy"]),
         (&["train", "--design", "tpu-v3", "--recipe", "bf16"], &["tpu-v3", "costs and cycles only"]),
         (&["train", "--data", "nowhere"], &["nowhere"]),

@@ -29,6 +29,10 @@ designs![
     "fp32-16x16",
     "int8-16x16",
     "gemmini-16x16",
+    "mxfp8-16x16",
+    "nvfp4-16x16",
+    "bm8-16x16",
+    "posit8-16x16",
     "tpu-v1",
     "tpu-v3",
     "tpu-v4",
@@ -45,6 +49,7 @@ designs![
     "h100-fp16-fp16",
     "h100-bf16",
     "h100-tf32",
+    "deepseek-fp8",
     "b200-fp8",
     "mi300-fp8",
     "mi300-fp16",
@@ -71,5 +76,17 @@ mod tests {
             assert!(!design.summary.is_empty());
             design.validated().unwrap_or_else(|e| panic!("{e}"));
         }
+    }
+
+    #[test]
+    fn an_overridden_mode_takes_the_place_of_its_equal() {
+        let design = find("fp8-16x16").unwrap();
+        let set = |path: &str, value: &str| (path.to_owned(), value.to_owned());
+        let e5m2 = design.with_overrides(&[set("mac.a", "e5m2")]).unwrap();
+        assert_eq!(e5m2.mode_for("e5m2".parse().unwrap(), "e4m3fn".parse().unwrap()), Some(0));
+        assert_eq!(e5m2.modes.len() + 1, design.modes.len());
+        // A file that says so itself is refused.
+        let twice = Design { modes: [design.modes.clone(), design.modes.clone()].concat(), ..design };
+        assert!(twice.with_overrides(&[set("array.rows", "4")]).is_err());
     }
 }

@@ -5,7 +5,7 @@ use crate::energy;
 use crate::machine::Engine;
 use crate::report;
 use crate::run::gemm::{self, Task};
-use crate::run::operands::{Generator, read_npy, write_npy};
+use crate::run::operands::{Generator, read_npy, read_scales, write_npy};
 use clap::{Args, ValueEnum};
 use miette::{Result, miette};
 use serde_json::json;
@@ -27,10 +27,17 @@ pub struct GemmArgs {
     /// C (M x N) as .npy, in the outermost accumulator's format, or in the output's where that is wider than 64 bits.
     #[arg(long, value_name = "NPY", requires = "a")]
     c: Option<PathBuf>,
+    /// Block scales of A as .npy, a row to mac.scale_rows rows of A and a column to a chunk:
+    /// codes of mac.scale_format, or floats (exact powers of two for e8m0).
+    #[arg(long, value_name = "NPY", requires = "a")]
+    scale_a: Option<PathBuf>,
+    /// Block scales of B as .npy, a row to a chunk and a column to mac.scale_cols columns of B.
+    #[arg(long, value_name = "NPY", requires = "a")]
+    scale_b: Option<PathBuf>,
     /// Write D as .npy codes of the output format.
     #[arg(long, value_name = "NPY")]
     out: Option<PathBuf>,
-    /// Make operands of these extents from the design's seed.
+    /// Make operands of these extents, and block scales where the design takes them, from its seed.
     #[arg(long, value_name = "M,N,K", conflicts_with = "a", required_unless_present = "a")]
     shape: Option<String>,
     /// What the made operands hold.
@@ -103,13 +110,15 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     let task = match (&args.shape, &args.a, &args.b) {
         (Some(shape), _, _) => {
             let [m, n, k] = parse_shape(shape)?;
-            if engine.computes_values() { Task::generated(&design, m, n, k, args.data.into()) } else { Task::shape(m, n, k) }
+            if engine.computes_values() { Task::generated(&design, m, n, k, args.data.into()) } else { Task::shape(&design, m, n, k) }
         }
         (None, Some(a), Some(b)) => {
             let c = args.c.as_ref().map(|c| read_npy(c, design.addend_format(&design.mac))).transpose().map_err(refuse)?;
             let a = read_npy(a, design.mac.a).map_err(refuse)?;
             let b = read_npy(b, design.mac.b).map_err(refuse)?;
-            Task::given(a, b, c).map_err(refuse)?
+            let scales = |path: &Option<PathBuf>| path.as_ref().map(|path| read_scales(path, design.mac.scale_format)).transpose();
+            let scales = [scales(&args.scale_a).map_err(refuse)?, scales(&args.scale_b).map_err(refuse)?];
+            Task::given(&design, a, b, c, scales).map_err(refuse)?
         }
         _ => return Err(miette!("give --shape M,N,K, or both --a and --b")),
     };

@@ -2,8 +2,9 @@
 //!
 //! Values and time are computed apart. Values follow program order, by the engine chosen; the
 //! schedule follows from program and design alone and is kept for programs run again. A run
-//! begins with format and tensor registers unset, MAC mode 0, the output rounding of the
-//! design, the vector unit rounding `rne`, and a scratchpad of zeros; DRAM keeps its contents.
+//! begins with format and tensor registers unset, MAC mode 0, no block scales, the output
+//! rounding of the design, the vector unit rounding `rne`, and a scratchpad of zeros; DRAM keeps
+//! its contents.
 
 mod engine;
 mod memory;
@@ -202,7 +203,7 @@ impl Machine {
             };
             match operation {
                 Operation::Load { dst, src } | Operation::Store { dst, src } => [dst, src].into_iter().for_each(&mut see),
-                Operation::Matrix(m) => [&m.d, &m.a, &m.b].into_iter().chain(&m.c).for_each(&mut see),
+                Operation::Matrix(m) => m.operands().chain([m.d]).for_each(|view| see(&view)),
                 Operation::Vector(v) => v.operands().iter().chain([&v.d]).for_each(&mut see),
                 Operation::Configure | Operation::Fence | Operation::Mark(_) => {}
             }

@@ -7,10 +7,10 @@ use super::overlap;
 use super::registers::Registers;
 use systole_arrays::dataflow::Plan;
 use systole_arrays::datapath::Output;
-use systole_arrays::problem::Shape;
+use systole_arrays::problem::{Shape, scale_extents};
 use systole_arrays::vector::function::Function;
 use systole_arrays::vector::{Elementwise, Operation as VectorKind, Pool, Reduction, VectorWork, work};
-use systole_isa::design::{Design, MacMode};
+use systole_isa::design::{Design, MacMode, Scaling};
 use systole_isa::field::TensorReg;
 use systole_isa::instruction::Instruction;
 use systole_isa::round::Policy;
@@ -23,12 +23,21 @@ pub struct Matrix {
     pub a: TensorView,
     pub b: TensorView,
     pub c: Option<TensorView>,
+    /// Block scales of A and of B.
+    pub scales: [Option<TensorView>; 2],
     /// Index of the MAC mode.
     pub mode: usize,
     /// Shared exponent biases of A and B.
     pub biases: (i32, i32),
     pub output: Output,
     pub shape: Shape,
+}
+
+impl Matrix {
+    /// Everything that is read.
+    pub fn operands(&self) -> impl Iterator<Item = TensorView> {
+        [Some(self.a), Some(self.b), self.c].into_iter().chain(self.scales).flatten()
+    }
 }
 
 /// A vector instruction on views. Of a pooling input behind a window, `operands` holds the
@@ -175,6 +184,7 @@ impl Hardware {
             | I::Advance { .. }
             | I::Mode { .. }
             | I::Bias { .. }
+            | I::Scales { .. }
             | I::Output { .. }
             | I::Vector { .. } => Ok(Operation::Configure),
         }
@@ -300,7 +310,10 @@ impl Hardware {
                 return Err(format!("C is {}, but it initialises the outermost accumulator, which is {outermost}", vc.format).into());
             }
         }
-        for (view, name) in [(Some(va), "A"), (Some(vb), "B"), (vc, "C")] {
+        let shape = Shape { m: va.rows, n: vb.cols, k: va.cols };
+        let scales = self.scales(registers, shape)?;
+        let named = [(Some(va), "A"), (Some(vb), "B"), (vc, "C"), (scales[0], "the scales of A"), (scales[1], "the scales of B")];
+        for (view, name) in named {
             let Some(view) = view else { continue };
             let in_place = name == "C" && overlap::same_elements(&vd, &view);
             if !in_place && overlap::overlap(&vd, &view) {
@@ -308,7 +321,6 @@ impl Hardware {
                 return Err(format!("D overlaps {name}, which is still read while D is written{mend}").into());
             }
         }
-        let shape = Shape { m: va.rows, n: vb.cols, k: va.cols };
         let macs = u128::from(shape.m) * u128::from(shape.n) * u128::from(shape.k);
         if macs > MAX_MACS {
             return Err(format!("{macs} multiply-accumulates are beyond the 2^50 of one instruction; split the product").into());
@@ -318,6 +330,7 @@ impl Hardware {
             a: va,
             b: vb,
             c: vc,
+            scales,
             mode: registers.mode,
             biases: registers.biases.unwrap_or((mode.bias_a, mode.bias_b)),
             output: Output { format: vd.format, policy: registers.output },
@@ -325,9 +338,50 @@ impl Hardware {
         }))
     }
 
+    /// The block scales of A and B that the active mode takes.
+    fn scales(&self, registers: &Registers, shape: Shape) -> Result<[Option<TensorView>; 2], Refusal> {
+        let mode = &self.modes[registers.mode];
+        let blocks = [(mode.scale_rows, mode.chunk.unwrap_or_default()), (mode.chunk.unwrap_or_default(), mode.scale_cols)];
+        let mut views = [None; 2];
+        for (i, (register, (rows, cols))) in registers.scales.into_iter().zip(scale_extents(mode, shape)).enumerate() {
+            let Some(register) = register else { continue };
+            let (name, operand) = (register.0, ["A", "B"][i]);
+            if mode.scale == Scaling::None {
+                return Err(format!(
+                    "MAC mode {} takes no block scales, but t{name} holds those of {operand}; put `scales none, none` before it",
+                    registers.mode
+                )
+                .into());
+            }
+            let view = self.view(registers, register)?;
+            if matches!(view.layout, Layout::Window(_)) {
+                return Err(format!("t{name}, the scales of {operand}, is an im2col view; give scales a strided view").into());
+            }
+            if view.format != mode.scale_format {
+                return Err(format!(
+                    "t{name}, the scales of {operand}, is {}, but MAC mode {} takes {} scales",
+                    view.format, registers.mode, mode.scale_format
+                )
+                .into());
+            }
+            if (view.rows, view.cols) != (rows, cols) {
+                let (height, width) = blocks[i];
+                return Err(format!(
+                    "t{name}, the scales of {operand}, is {}x{}; this product needs {rows}x{cols}, one for each {height}x{width} block of {operand}",
+                    view.rows, view.cols
+                )
+                .into());
+            }
+            views[i] = Some(view);
+        }
+        Ok(views)
+    }
+
     /// The plan of a matrix product.
     pub fn plan(&self, matrix: &Matrix) -> Plan {
-        Plan::new(&self.design.array, &self.modes[matrix.mode], &matrix.output, matrix.shape, matrix.c.is_some())
+        let mode = &self.modes[matrix.mode];
+        Plan::new(&self.design.array, mode, &matrix.output, matrix.shape, matrix.c.is_some())
+            .with_scales(mode, matrix.scales.map(|scales| scales.is_some()))
     }
 
     fn vector(&self, registers: &Registers, kind: VectorKind, d: TensorReg, operands: &[TensorReg]) -> Result<Operation, Refusal> {

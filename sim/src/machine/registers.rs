@@ -1,7 +1,7 @@
-//! The machine's registers: formats, tensors, MAC mode, shared biases, roundings.
+//! The machine's registers: formats, tensors, MAC mode, shared biases, block scales, roundings.
 //!
-//! Every run starts with format and tensor registers unset, MAC mode 0, output rounding as
-//! the design's, and the vector unit rounding `rne`. Until the first `bias`, the shared
+//! Every run starts with format and tensor registers unset, MAC mode 0, no block scales, output
+//! rounding as the design's, and the vector unit rounding `rne`. Until the first `bias`, the shared
 //! biases are the active mode's own reset values; after it they hold for every mode.
 
 use systole_isa::design::Design;
@@ -20,6 +20,8 @@ pub struct Registers {
     pub mode: usize,
     /// Shared exponent biases, once set.
     pub biases: Option<(i32, i32)>,
+    /// Registers of the tensors that hold the block scales of A and of B.
+    pub scales: [Option<TensorReg>; 2],
     /// Conversion of results leaving the array.
     pub output: Policy,
     /// Rounding of the vector unit.
@@ -34,6 +36,7 @@ impl Registers {
             tensors: [None; TensorReg::COUNT],
             mode: 0,
             biases: None,
+            scales: [None; 2],
             output: design.output.policy(),
             vector: Policy::RNE,
         }
@@ -102,6 +105,7 @@ impl Registers {
                 self.mode = mode.0.into();
             }
             Instruction::Bias { a, b } => self.biases = Some((a.0.into(), b.0.into())),
+            Instruction::Scales { a, b } => self.scales = [a.0, b.0],
             Instruction::Output { rounding, overflow, no_infinity } => {
                 self.output = Policy { no_infinity, ..Policy::new(rounding).overflow(overflow) };
             }

@@ -6,7 +6,7 @@ use super::operation::{Hardware, Matrix, Operation, Vector};
 use super::transfer::{gather, scatter};
 use std::collections::BTreeSet;
 use systole_arrays::fast::{self, KernelChoice};
-use systole_arrays::problem::{Operands, Setup};
+use systole_arrays::problem::{Operands, Scales, Setup};
 use systole_arrays::ticked;
 use systole_arrays::vector::{Operand, Operation as VectorKind, Target, elementwise, pool, reduce};
 use systole_isa::codes::Codes;
@@ -83,7 +83,9 @@ impl Executor<'_> {
     fn matrix(&mut self, matrix: &Matrix, site: Site) -> Result<Activity, String> {
         let a = self.memories.gather(&matrix.a)?;
         let b = self.memories.gather(&matrix.b)?;
-        let c = matrix.c.as_ref().map(|c| self.memories.gather(c)).transpose()?;
+        let gather = |view: &Option<TensorView>| view.as_ref().map(|view| self.memories.gather(view)).transpose();
+        let c = gather(&matrix.c)?;
+        let [scales_a, scales_b] = [gather(&matrix.scales[0])?, gather(&matrix.scales[1])?];
         let setup = Setup {
             array: self.hardware.design.array,
             mode: self.hardware.modes[matrix.mode].clone(),
@@ -92,7 +94,7 @@ impl Executor<'_> {
             output: matrix.output,
             site,
         };
-        let operands = Operands::new(&a, &b, c.as_ref());
+        let operands = Operands { a: &a, b: &b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b.as_ref() } };
         let values = match self.engine {
             Engine::Ticked => {
                 let (values, counted) = ticked::gemm(&setup, matrix.shape, &operands).map_err(|e| e.to_string())?;

@@ -74,13 +74,13 @@ pub fn scales(mode: &MacMode) -> Option<String> {
     let enter = match mode.scale {
         Scaling::None => return None,
         Scaling::Exponent => "added to the products' exponents",
-        Scaling::Chunk => "multiply a closing chunk, one rounding",
-        Scaling::ChunkRounded => "multiply a closing chunk, which is rounded and then added",
+        Scaling::Chunk => "times a closing chunk, rounded once with its addition",
+        Scaling::ChunkRounded => "times a closing chunk, rounded before its addition",
     };
     let length = mode.chunk.unwrap_or_default();
     let block = |rows: u32, cols: u32| format!("{rows} x {cols}");
     Some(format!(
-        "{}, one to {} of A and {} of B; they {enter}",
+        "{}, one per {} block of A and {} of B, {enter}",
         mode.scale_format,
         block(mode.scale_rows, length),
         block(length, mode.scale_cols)

@@ -5,10 +5,11 @@ use crate::machine::{Engine, Machine};
 use sha2::{Digest, Sha256};
 use std::time::Instant;
 use systole_arrays::fast::KernelChoice;
+use systole_arrays::problem::{Shape, scale_extents};
 use systole_isa::codes::Codes;
-use systole_isa::design::Design;
+use systole_isa::design::{Design, Scaling};
 use systole_isa::device::{Device, DeviceError, Record};
-use systole_isa::field::{Address, FormatReg, Mode, Span, TensorReg};
+use systole_isa::field::{Address, FormatReg, Mode, OptionalTensor, Span, TensorReg};
 use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
 use systole_isa::program::Program;
@@ -27,6 +28,10 @@ pub struct Task {
     pub operands: Option<(Matrix, Matrix)>,
     /// C in the design's addend format.
     pub c: Option<Matrix>,
+    /// Whether A and B have block scales.
+    pub scaled: [bool; 2],
+    /// Block scales of A and B where values are to be computed.
+    pub scales: [Option<Matrix>; 2],
 }
 
 /// Operands or design do not make a product.
@@ -56,29 +61,62 @@ pub enum GemmError {
         /// Columns of the product.
         n: u32,
     },
+    /// Block scales for a design that takes none.
+    #[error(
+        "design `{design}` takes no block scales; set mac.scale to exponent, chunk or chunk_rounded, and mac.chunk to the block length"
+    )]
+    Unscaled {
+        /// The design.
+        design: String,
+    },
+    /// Block scales of other extents.
+    #[error(
+        "the scales of {operand} are {rows} x {cols}; {expected_rows} x {expected_cols} are needed, one for each {block_rows} x {block_cols} block of {operand}"
+    )]
+    Scales {
+        /// `A` or `B`.
+        operand: char,
+        /// Rows given.
+        rows: u32,
+        /// Columns given.
+        cols: u32,
+        /// Rows needed.
+        expected_rows: u32,
+        /// Columns needed.
+        expected_cols: u32,
+        /// Rows of a block.
+        block_rows: u32,
+        /// Columns of a block.
+        block_cols: u32,
+    },
     /// The machine refused.
     #[error(transparent)]
     Device(#[from] DeviceError),
 }
 
 impl Task {
-    /// Operands made from the design's seed.
+    /// Operands made from the design's seed, with block scales where it takes them.
     pub fn generated(design: &Design, m: u32, n: u32, k: u32, generator: Generator) -> Self {
-        let a = generator.generate(design.mac.a, m, k, Role::A, design.seed);
-        let b = generator.generate(design.mac.b, k, n, Role::B, design.seed);
-        Self { m, n, k, operands: Some((a, b)), c: None }
+        let mode = &design.mac;
+        let a = generator.generate(mode.a, m, k, Role::A, design.seed);
+        let b = generator.generate(mode.b, k, n, Role::B, design.seed);
+        let task = Self::shape(design, m, n, k);
+        let [rows, cols] = scale_extents(mode, Shape { m, n, k });
+        let scales = |scaled: bool, (rows, cols), role| scaled.then(|| generator.scales(mode.scale_format, rows, cols, role, design.seed));
+        let scales = [scales(task.scaled[0], rows, Role::ScaleA), scales(task.scaled[1], cols, Role::ScaleB)];
+        Self { operands: Some((a, b)), scales, ..task }
     }
 
-    /// A product by shape alone.
-    pub const fn shape(m: u32, n: u32, k: u32) -> Self {
-        Self { m, n, k, operands: None, c: None }
+    /// A product by shape alone, with block scales where the design takes them.
+    pub fn shape(design: &Design, m: u32, n: u32, k: u32) -> Self {
+        Self { m, n, k, operands: None, c: None, scaled: [design.mac.scale != Scaling::None; 2], scales: [None, None] }
     }
 
     /// Given operands.
     ///
     /// # Errors
-    /// Extents that do not fit together.
-    pub fn given(a: Matrix, b: Matrix, c: Option<Matrix>) -> Result<Self, GemmError> {
+    /// Extents that do not fit together, and scales that the design does not take.
+    pub fn given(design: &Design, a: Matrix, b: Matrix, c: Option<Matrix>, scales: [Option<Matrix>; 2]) -> Result<Self, GemmError> {
         if a.cols != b.rows {
             return Err(GemmError::Inner { am: a.rows, ak: a.cols, bk: b.rows, bn: b.cols });
         }
@@ -88,7 +126,23 @@ impl Task {
         {
             return Err(GemmError::Addend { rows: c.rows, cols: c.cols, m, n });
         }
-        Ok(Self { m, n, k, operands: Some((a, b)), c })
+        let mode = &design.mac;
+        if mode.scale == Scaling::None && scales.iter().any(Option::is_some) {
+            return Err(GemmError::Unscaled { design: design.name.clone() });
+        }
+        let block = mode.chunk.unwrap_or_default();
+        let blocks = [('A', mode.scale_rows, block), ('B', block, mode.scale_cols)];
+        for ((operand, block_rows, block_cols), (scales, expected)) in
+            blocks.into_iter().zip(scales.iter().zip(scale_extents(mode, Shape { m, n, k })))
+        {
+            if let Some(Matrix { rows, cols, .. }) = *scales
+                && (rows, cols) != expected
+            {
+                let (expected_rows, expected_cols) = expected;
+                return Err(GemmError::Scales { operand, rows, cols, expected_rows, expected_cols, block_rows, block_cols });
+            }
+        }
+        Ok(Self { m, n, k, operands: Some((a, b)), c, scaled: [scales[0].is_some(), scales[1].is_some()], scales })
     }
 }
 
@@ -157,6 +211,9 @@ pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -
     let b = place(&mut next, mode.b, task.k, task.n);
     let d = place(&mut next, design.output_format(mode), task.m, task.n);
     let c = task.c.as_ref().map(|_| place(&mut next, design.addend_format(mode), task.m, task.n));
+    let shape = Shape { m: task.m, n: task.n, k: task.k };
+    let extents = scale_extents(mode, shape);
+    let scales = [0, 1].map(|i| task.scaled[i].then(|| place(&mut next, mode.scale_format, extents[i].0, extents[i].1)));
 
     let mut program = Program::default();
     program.push(Instruction::Mode { mode: Mode(0) });
@@ -164,14 +221,23 @@ pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -
     for (register, tensor) in [(0, &d), (1, &a), (2, &b)] {
         describe(&mut program, register, tensor);
     }
-    let [rd, ra, rb, rc] = [0, 1, 2, 3].map(TensorReg);
-    match &c {
-        None => program.push(Instruction::Gemm { d: rd, a: ra, b: rb }),
-        Some(c) => {
-            describe(&mut program, 3, c);
-            program.push(Instruction::GemmC { d: rd, a: ra, b: rb, c: rc });
-        }
+    if let Some(c) = &c {
+        describe(&mut program, 3, c);
     }
+    if mode.scale != Scaling::None {
+        let [a, b] = [(4, &scales[0]), (5, &scales[1])].map(|(register, scales)| {
+            OptionalTensor(scales.as_ref().map(|scales| {
+                describe(&mut program, register, scales);
+                TensorReg(register)
+            }))
+        });
+        program.push(Instruction::Scales { a, b });
+    }
+    let [d_register, a_register, b_register, c_register] = [0, 1, 2, 3].map(TensorReg);
+    program.push(match c {
+        None => Instruction::Gemm { d: d_register, a: a_register, b: b_register },
+        Some(_) => Instruction::GemmC { d: d_register, a: a_register, b: b_register, c: c_register },
+    });
     program.push(Instruction::Halt {});
 
     let codes = |m: &Matrix| m.codes.iter().collect::<Vec<_>>();
@@ -180,8 +246,10 @@ pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -
             machine.write(a.address, a.format, &codes(left))?;
             machine.write(b.address, b.format, &codes(right))?;
         }
-        if let (Some(place), Some(addend)) = (&c, &task.c) {
-            machine.write(place.address, place.format, &codes(addend))?;
+        for (place, matrix) in [(&c, &task.c), (&scales[0], &task.scales[0]), (&scales[1], &task.scales[1])] {
+            if let (Some(place), Some(matrix)) = (place, matrix) {
+                machine.write(place.address, place.format, &codes(matrix))?;
+            }
         }
     }
     let start = Instant::now();

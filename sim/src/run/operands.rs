@@ -43,6 +43,10 @@ pub enum Role {
     B = 1,
     /// Addend.
     C = 2,
+    /// Block scales of A.
+    ScaleA = 3,
+    /// Block scales of B.
+    ScaleB = 4,
 }
 
 impl Generator {
@@ -62,6 +66,24 @@ impl Generator {
                 }
                 Self::Specials => special(format, first[2], first[3], any),
             }
+        };
+        Matrix { rows, cols, codes: Codes::from_fn(format, rows as usize * cols as usize, code) }
+    }
+}
+
+impl Generator {
+    /// Block scales: under [`Generator::Normal`] numbers from 1/4 to 4, powers of two where the
+    /// format has no others; else as operands.
+    pub fn scales(self, format: Format, rows: u32, cols: u32, role: Role, seed: u64) -> Matrix {
+        if self != Self::Normal {
+            return self.generate(format, rows, cols, role, seed);
+        }
+        let code = |i: usize| -> u64 {
+            let random = philox([i as u32, (i as u64 >> 32) as u32, 0, 0x4745_4d00 | role as u32], seed);
+            let fraction = if format.precision() == 1 { 0 } else { random[1] >> 9 };
+            // 2^23 1.f, times 2^-25 to 2^-22.
+            let value = Exact::from_i128((1 << 23 | fraction).into()).scale((random[0] & 3) as i32 - 25);
+            encode(format, value, Policy::RNE.overflow(Overflow::Saturate), 0).0
         };
         Matrix { rows, cols, codes: Codes::from_fn(format, rows as usize * cols as usize, code) }
     }
@@ -118,6 +140,25 @@ pub enum TensorError {
 /// A missing or malformed file, a tensor that is not a matrix, an element type that is
 /// neither, or a code wider than the format.
 pub fn read_npy(path: &Path, format: Format) -> Result<Matrix, TensorError> {
+    read(path, format, |value| Ok(encode_f64(format, value)))
+}
+
+/// Reads block scales: as [`read_npy`], but a format of powers of two takes no other floats.
+///
+/// # Errors
+/// Those of [`read_npy`], and a float that would be rounded to a power of two.
+pub fn read_scales(path: &Path, format: Format) -> Result<Matrix, TensorError> {
+    let powers_of_two = format.precision() == 1;
+    read(path, format, |value| {
+        let code = encode_f64(format, value);
+        if powers_of_two && !value.is_nan() && format.to_f64(code) != value {
+            return Err(format!("holds {value}, but {format} holds powers of two only; give exact ones, or codes"));
+        }
+        Ok(code)
+    })
+}
+
+fn read(path: &Path, format: Format, round: impl Fn(f64) -> Result<u64, String>) -> Result<Matrix, TensorError> {
     let io = |source| TensorError::Io { path: path.to_owned(), source };
     let unfit = |message: String| TensorError::Unfit { path: path.to_owned(), message };
     let size = std::fs::metadata(path).map_err(io)?.len();
@@ -127,7 +168,9 @@ pub fn read_npy(path: &Path, format: Format) -> Result<Matrix, TensorError> {
     if &magic != b"\x93NUMPY" {
         return Err(unfit("does not begin as a .npy file does; save it with numpy.save".to_owned()));
     }
-    drop(reader);
+    if promises_too_much(&mut reader) {
+        return Err(unfit("is cut short: its header promises more elements than a file can hold".to_owned()));
+    }
     let file = NpyFile::new(BufReader::new(File::open(path).map_err(io)?)).map_err(|e| unfit(format!("has no valid .npy header: {e}")))?;
     let &[rows, cols] = file.shape() else {
         return Err(unfit(format!("holds a tensor of shape {:?}; a matrix of two dimensions is needed", file.shape())));
@@ -159,8 +202,14 @@ pub fn read_npy(path: &Path, format: Format) -> Result<Matrix, TensorError> {
         (TypeChar::Uint, 2) => codes!(u16),
         (TypeChar::Uint, 4) => codes!(u32),
         (TypeChar::Uint, 8) => codes!(u64),
-        (TypeChar::Float, 4) => file.into_vec::<f32>().map_err(short)?.into_iter().map(|v| encode_f64(format, v.into())).collect(),
-        (TypeChar::Float, 8) => file.into_vec::<f64>().map_err(short)?.into_iter().map(|v| encode_f64(format, v)).collect(),
+        (TypeChar::Float, 4) => {
+            let values = file.into_vec::<f32>().map_err(short)?;
+            values.into_iter().map(|v| round(v.into())).collect::<Result<_, _>>().map_err(unfit)?
+        }
+        (TypeChar::Float, 8) => {
+            let values = file.into_vec::<f64>().map_err(short)?;
+            values.into_iter().map(round).collect::<Result<_, _>>().map_err(unfit)?
+        }
         _ => {
             return Err(unfit(format!("holds elements of type {element}; u1, u2, u4 or u8 (codes) and f4 or f8 (values) are understood")));
         }
@@ -178,6 +227,34 @@ pub fn read_npy(path: &Path, format: Format) -> Result<Matrix, TensorError> {
         Order::Fortran => Codes::from_fn(format, values.len(), |i| values[(i % c) * r + i / c]),
     };
     Ok(Matrix { rows: rows32, cols: cols32, codes })
+}
+
+/// True if the extents in a .npy header, read from behind its magic, multiply beyond 2^48:
+/// the reader of headers multiplies them without looking.
+fn promises_too_much(reader: &mut impl Read) -> bool {
+    let mut version = [0; 2];
+    let mut length = [0; 4];
+    let sized = reader.read_exact(&mut version).is_ok() && {
+        let bytes = if version[0] == 1 { 2 } else { 4 };
+        reader.read_exact(&mut length[..bytes]).is_ok()
+    };
+    if !sized {
+        return false;
+    }
+    let mut header = Vec::new();
+    if reader.take(u32::from_le_bytes(length).into()).read_to_end(&mut header).is_err() {
+        return false;
+    }
+    let text = String::from_utf8_lossy(&header);
+    let extents = text.split_once("shape").and_then(|(_, rest)| rest.split_once('(')).and_then(|(_, rest)| rest.split_once(')'));
+    let Some((extents, _)) = extents else { return false };
+    let mut product = 1u64;
+    for extent in extents.split(',').map(|extent| extent.trim().trim_end_matches('L')).filter(|extent| !extent.is_empty()) {
+        // What is no number is refused by who reads the header next.
+        let Ok(extent) = extent.parse::<u64>() else { return false };
+        product = product.saturating_mul(extent);
+    }
+    product > 1 << 48
 }
 
 /// Writes a matrix of codes as unsigned integers of the narrowest width.

@@ -12,9 +12,12 @@
 //! What does not stay is loaded for every wave that needs it; arrays of one wave share it.
 //! Partial sums beyond `memory.accumulator_kib` per array move to and from DRAM at every fold
 //! boundary. Zeros that a window view pads with are not fetched: tiles carry the view's share.
+//! Block scales come and stay with the tiles they belong to ([`super::scales`]).
 
 use super::flow::{Rhythm, Run, Wave};
+use super::scales::{Groups, Scales};
 use crate::machine::operation::{Hardware, Matrix};
+use std::ops::Range;
 use systole_arrays::dataflow::Plan;
 use systole_arrays::problem::Cost;
 use systole_isa::design::{ArraySpec, Convention, Dataflow};
@@ -39,7 +42,13 @@ impl Tiles {
 
     /// Elements of tiles `from` to `to`, `to` not included.
     fn sum(self, from: u64, to: u64) -> u64 {
-        (to * self.tile).min(self.extent) - (from * self.tile).min(self.extent)
+        let range = self.range(from, to);
+        range.end - range.start
+    }
+
+    /// First element of tile `from`, and that behind the last of tile `to` - 1.
+    fn range(self, from: u64, to: u64) -> Range<u64> {
+        (from * self.tile).min(self.extent)..(to * self.tile).min(self.extent)
     }
 }
 
@@ -109,6 +118,10 @@ struct Waves {
     b: Traffic,
     c: Traffic,
     d: Traffic,
+    scales_a: Scales,
+    scales_b: Scales,
+    /// How block scales cut the products.
+    blocks: Groups,
     keep_a: bool,
     keep_b: bool,
     /// Storage bytes of A, B and C (0 without C), for the scratchpad's bandwidth.
@@ -139,12 +152,20 @@ impl Product {
         let stream_cycles = if array.dataflow == Dataflow::Os { stream.div_ceil(lanes) } else { stream };
         let (rhythm, slot, slot_within) = rhythm(&plan, array, stream_cycles, cost.compute_cycles);
         let edge = [mode.a.storage_bytes(), mode.b.storage_bytes(), matrix.c.map_or(0, |c| c.format.storage_bytes())].map(u64::from);
+        let blocks = Groups { extent: k, length: mode.chunk.map_or(k, u64::from) };
+        let scales_a = Scales::new(matrix.scales[0].as_ref(), Groups { extent: m, length: mode.scale_rows.into() });
+        let scales_b = Scales::new(matrix.scales[1].as_ref(), Groups { extent: n, length: mode.scale_cols.into() });
         let in_dram = |view: &TensorView| view.space == Space::Dram;
-        let share = |other: &TensorView| if in_dram(other) { staging / 2 } else { staging };
-        let panel = match array.dataflow {
-            Dataflow::Os => 2 * down.tile.min(m) * k,
-            Dataflow::Ws | Dataflow::Is => m * k,
+        let staged_a = if in_dram(&matrix.a) { edge[0] } else { 0 };
+        let staged_b = if in_dram(&matrix.b) { edge[1] } else { 0 };
+        let share = |other: u64| if other > 0 { staging / 2 } else { staging };
+        // Rows of A to be kept: two panels under `os`, where the next comes while one is used.
+        let (panel, panels) = match array.dataflow {
+            Dataflow::Os => (down.tile.min(m), 2),
+            Dataflow::Ws | Dataflow::Is => (m, 1),
         };
+        let bytes_a = panels * (panel * k * staged_a + scales_a.axis.most(panel) * blocks.all() * scales_a.loaded);
+        let bytes_b = n * k * staged_b + scales_b.axis.all() * blocks.all() * scales_b.loaded;
         let waves = Waves {
             dataflow: array.dataflow,
             arrays: array.count.into(),
@@ -155,8 +176,11 @@ impl Product {
             b: Traffic::new(&matrix.b),
             c: matrix.c.as_ref().map_or(Traffic::Each(0), Traffic::new),
             d: Traffic::new(&matrix.d),
-            keep_a: panel * edge[0] <= share(&matrix.b),
-            keep_b: k * n * edge[1] <= share(&matrix.a),
+            scales_a,
+            scales_b,
+            blocks,
+            keep_a: bytes_a <= share(staged_b + scales_b.loaded),
+            keep_b: bytes_b <= share(staged_a + scales_a.loaded),
             edge,
             scratchpad_bytes_per_cycle: u64::from(memory.scratchpad_banks) * u64::from(memory.scratchpad_bank_bytes),
             slot,
@@ -202,6 +226,12 @@ fn rhythm(plan: &Plan, array: &ArraySpec, stream: u64, compute: u64) -> (Rhythm,
         Dataflow::Ws | Dataflow::Is => array.rows.into(),
     };
     (Rhythm { first, stream: stream.min(to_end), to_result: to_result.min(to_end), to_end }, slot, within)
+}
+
+/// The operand that moves through the arrays, or the one that rests in them.
+struct Side {
+    traffic: Traffic,
+    scales: Scales,
 }
 
 /// How many waves like one there are, counted by group or by fold of a group.
@@ -260,27 +290,37 @@ impl Waves {
             )
         };
         let opens_row = from == 0 || (from - 1) / across != row;
-        let panels = if self.keep_a && !opens_row { rows.sum(row + 1, last_row + 1) } else { rows.sum(row, last_row + 1) };
-        let columns = if self.keep_b {
-            if from < across { cols.sum(col, to.min(across)) } else { 0 }
+        let first_panel = if self.keep_a && !opens_row { row + 1 } else { row };
+        let panels = rows.range(first_panel, last_row + 1);
+        // Columns of B, and those of its scales.
+        let axis = self.scales_b.axis;
+        let (columns, columns_scaled) = if self.keep_b {
+            let new = if from < across { cols.range(col, to.min(across)) } else { 0..0 };
+            (new.end - new.start, axis.begun(&new))
         } else if row == last_row {
-            width
+            (width, axis.covered(&cols.range(col, last_col + 1)))
         } else if to - from >= across {
-            cols.extent
+            (cols.extent, axis.all())
         } else {
-            width.min(cols.extent)
+            let pieces = axis.covered(&cols.range(col, across)) + axis.covered(&cols.range(0, last_col + 1));
+            (width.min(cols.extent), pieces.min(axis.all()))
         };
+        let blocks = self.blocks.all();
+        let scales = self.scales_a.axis.covered(&panels) * blocks * self.scales_a.loaded + columns_scaled * blocks * self.scales_b.loaded;
         let wave = self.wave(
-            self.a.bytes(panels * k) + self.b.bytes(columns * k) + self.c.bytes(results),
+            self.a.bytes((panels.end - panels.start) * k) + self.b.bytes(columns * k) + self.c.bytes(results) + scales,
             self.d.bytes(results),
             self.slot,
-            height * k * self.edge[0] + width * k * self.edge[1] + results * self.edge[2],
+            height * (k * self.edge[0] + blocks * self.scales_a.read)
+                + width * (k * self.edge[1] + blocks * self.scales_b.read)
+                + results * self.edge[2],
         );
         let groups = if across == 1 {
             // A column of tiles: every wave opens rows.
-            if from > 0 { rows.full().saturating_sub(from) / self.arrays } else { 0 }
+            let waves = if from > 0 { rows.full().saturating_sub(from) / self.arrays } else { 0 };
+            self.scales_a.alike(from * rows.tile, self.arrays * rows.tile, waves)
         } else if row == last_row && !(self.keep_a && opens_row) && last_col < cols.full() {
-            (cols.full() - col) / self.arrays
+            self.scales_b.alike(col * cols.tile, self.arrays * cols.tile, (cols.full() - col) / self.arrays)
         } else {
             0
         };
@@ -293,33 +333,43 @@ impl Waves {
         let folds = down.count();
         let (products, width) = (down.sum(fold, fold + 1), across.sum(from, to));
         let (first, last) = (fold == 0, fold + 1 == folds);
-        let (moving, resting) = (self.stream * products, width * products);
-        let (a, b, kept) = match self.dataflow {
-            Dataflow::Is => (resting, moving, self.keep_b),
-            _ => (moving, resting, self.keep_a),
+        let (moving, resting) = match self.dataflow {
+            Dataflow::Is => (Side { traffic: self.b, scales: self.scales_b }, Side { traffic: self.a, scales: self.scales_a }),
+            _ => (Side { traffic: self.a, scales: self.scales_a }, Side { traffic: self.b, scales: self.scales_b }),
         };
-        let (edge_a, edge_b) = match self.dataflow {
-            Dataflow::Is => (resting, moving * (to - from)),
-            _ => (moving * (to - from), resting),
+        let kept = if self.dataflow == Dataflow::Is { self.keep_b } else { self.keep_a };
+        let (edge_moving, edge_resting) =
+            if self.dataflow == Dataflow::Is { (self.edge[1], self.edge[0]) } else { (self.edge[0], self.edge[1]) };
+        let range = down.range(fold, fold + 1);
+        let blocks = self.blocks.covered(&range);
+        // What stays meets each block once.
+        let new_blocks = if kept { self.blocks.begun(&range) } else { blocks };
+        let moved = if kept && from > 0 {
+            0
+        } else {
+            moving.traffic.bytes(self.stream * products) + moving.scales.axis.all() * new_blocks * moving.scales.loaded
         };
-        let stays = kept && from > 0;
-        let (a, b) = match self.dataflow {
-            Dataflow::Is => (a, if stays { 0 } else { b }),
-            _ => (if stays { 0 } else { a }, b),
-        };
+        let rested =
+            resting.traffic.bytes(width * products) + resting.scales.axis.covered(&across.range(from, to)) * blocks * resting.scales.loaded;
         let results = self.stream * width;
         let spilled = self.spilled(from, to);
         let c = if first { results } else { 0 };
         let wave = self.wave(
-            self.a.bytes(a) + self.b.bytes(b) + self.c.bytes(c) + if first { 0 } else { spilled },
+            moved + rested + self.c.bytes(c) + if first { 0 } else { spilled },
             if last { self.d.bytes(results) } else { spilled },
             if last { self.slot } else { self.slot_within },
-            edge_a * self.edge[0] + edge_b * self.edge[1] + c * self.edge[2],
+            self.stream * (to - from) * (products * edge_moving + blocks * moving.scales.read)
+                + width * (products * edge_resting + blocks * resting.scales.read)
+                + c * self.edge[2],
         );
         let repeats = if folds == 1 && from > 0 {
-            Repeats { groups: (across.full().saturating_sub(from) / self.arrays).max(1), folds: 1 }
+            let waves = across.full().saturating_sub(from) / self.arrays;
+            Repeats { groups: resting.scales.alike(from * across.tile, self.arrays * across.tile, waves).max(1), folds: 1 }
         } else if !first && !last {
-            Repeats { groups: 1, folds: (down.full().min(folds - 1)).saturating_sub(fold).max(1) }
+            let waves = (down.full().min(folds - 1)).saturating_sub(fold);
+            let scaled = moving.scales.read + resting.scales.read > 0;
+            let waves = if scaled { self.blocks.alike(range.start, down.tile, waves) } else { waves };
+            Repeats { groups: 1, folds: waves.max(1) }
         } else {
             Repeats { groups: 1, folds: 1 }
         };
@@ -345,8 +395,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use systole_arrays::datapath::Output;
-    use systole_arrays::problem::Shape;
-    use systole_isa::design::{Design, PartialSums};
+    use systole_arrays::problem::{Shape, scale_extents};
+    use systole_isa::design::{Design, PartialSums, Scaling};
     use systole_isa::format::Format;
 
     fn design(rows: u32, cols: u32, count: u32, dataflow: Dataflow, scratchpad_kib: u32) -> Design {
@@ -358,9 +408,12 @@ mod tests {
         design
     }
 
-    fn matrix(m: u32, n: u32, k: u32, with_c: bool) -> Matrix {
+    fn matrix(hardware: &Hardware, m: u32, n: u32, k: u32, with_c: bool, scaled: [bool; 2]) -> Matrix {
         let view = |format, address, rows, cols| TensorView::contiguous(format, Space::Dram, address, rows, cols);
+        let [a, b] = scale_extents(&hardware.modes[0], Shape { m, n, k });
+        let scales = |scaled: bool, address, (rows, cols)| scaled.then(|| view(Format::E8M0, address, rows, cols));
         Matrix {
+            scales: [scales(scaled[0], 1 << 23, a), scales(scaled[1], 1 << 24, b)],
             a: view(Format::E4M3FN, 0, m, k),
             b: view(Format::E4M3FN, 1 << 20, k, n),
             c: with_c.then(|| view(Format::FP32, 1 << 21, m, n)),
@@ -377,21 +430,31 @@ mod tests {
         fn runs_are_the_waves_one_by_one(
             (rows, cols, count) in (1..5u32, 1..5u32, 1..5u32), (m, n, k) in (1..40u32, 1..40u32, 1..40u32),
             dataflow in prop::sample::select(vec![Dataflow::Os, Dataflow::Ws, Dataflow::Is]), with_c: bool, staging in 0..3000u64,
+            scaled: [bool; 2], (chunk, scale_rows, scale_cols) in (1..12u32, 1..9u32, 1..9u32),
         ) {
-            let hardware = Hardware::new(design(rows, cols, count, dataflow, 1));
-            let matrix = matrix(m, n, k, with_c);
-            let product = Product::new(&hardware, &matrix, staging);
+            let mut design = design(rows, cols, count, dataflow, 1);
+            if scaled != [false; 2] {
+                design.mac.scale = Scaling::Exponent;
+                (design.mac.chunk, design.mac.scale_rows, design.mac.scale_cols) = (Some(chunk), scale_rows, scale_cols);
+            }
+            let hardware = Hardware::new(design);
+            let matrix = matrix(&hardware, m, n, k, with_c, scaled);
+            let mut product = Product::new(&hardware, &matrix, staging);
+            // All that enters at the edges, as `extra`.
+            (product.waves.slot, product.waves.slot_within, product.waves.scratchpad_bytes_per_cycle) = (0, 0, 1);
             let waves = &product.waves;
             let runs: Vec<Wave> = product.runs().flat_map(|(wave, times)| std::iter::repeat_n(wave, times as usize)).collect();
             let single: Vec<Wave> = (0..waves.groups().div_ceil(waves.arrays))
                 .flat_map(|group| (0..waves.folds()).map(move |fold| waves.at(group, fold).unwrap().0))
                 .collect();
             prop_assert_eq!(&runs, &single);
+            prop_assert_eq!(runs.iter().map(|w| w.extra).sum::<u64>(), product.cost.events.scratchpad_read_bytes);
 
             let stored: u64 = runs.iter().map(|w| w.store).sum();
             let results = u64::from(m) * u64::from(n);
             let loaded: u64 = runs.iter().map(|w| w.load).sum();
-            let operands = u64::from(m) * u64::from(k) + u64::from(k) * u64::from(n) + if with_c { results * 4 } else { 0 };
+            let scales: u64 = matrix.scales.iter().flatten().map(|view| view.elements()).sum();
+            let operands = u64::from(m) * u64::from(k) + u64::from(k) * u64::from(n) + if with_c { results * 4 } else { 0 } + scales;
             prop_assert!(stored >= results * 4 && loaded >= operands);
             if dataflow == Dataflow::Os {
                 prop_assert_eq!(stored, results * 4);
@@ -400,7 +463,9 @@ mod tests {
             if waves.spilled(0, waves.groups()) == 0 {
                 prop_assert_eq!(stored, results * 4);
                 let everything_stays = waves.keep_a && waves.keep_b;
-                if everything_stays {
+                // A scale at the seam of two tiles comes with each, unless its tensor stays.
+                let seams = scaled[0] && !rows.is_multiple_of(scale_rows) || dataflow != Dataflow::Os && scaled != [false; 2];
+                if everything_stays && !seams {
                     prop_assert_eq!(loaded, operands);
                 }
             } else {

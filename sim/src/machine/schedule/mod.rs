@@ -12,6 +12,7 @@ mod account;
 mod channel;
 mod flow;
 mod matrix;
+mod scales;
 
 use super::operation::{Hardware, Matrix, Operation, Vector};
 use account::{Account, Kind, Passage};
@@ -191,7 +192,7 @@ impl<'a> Schedule<'a> {
     }
 
     fn matrix(&mut self, matrix: &Matrix) -> Result<(), String> {
-        let operands: Vec<TensorView> = [Some(matrix.a), Some(matrix.b), matrix.c].into_iter().flatten().collect();
+        let operands: Vec<TensorView> = matrix.operands().collect();
         let (loads, start) = self.begin(&operands, &matrix.d);
         let product = Product::new(self.hardware, matrix, self.staging);
         within(product.cost.compute_cycles)?;
