@@ -177,7 +177,7 @@ fn blocks(k: usize, fold: Option<usize>, chunk: Option<usize>, global: bool, lan
         let opens = match chunk {
             None => within == 0,
             Some(length) if global => within == 0 || k % length == 0,
-            Some(length) => within % length == 0,
+            Some(length) => within.is_multiple_of(length),
         };
         if opens {
             chunks.push(Vec::new());

@@ -72,7 +72,8 @@ impl Mac {
 
     /// The factor of two scale codes; an operand without scales has `None`, which is 1.
     pub fn factor(&self, scale_a: Option<u64>, scale_b: Option<u64>) -> Factor {
-        let value = |code: Option<u64>| code.map_or(Factor::ONE.0, |code| self.mode.scale_format.decode(code));
+        let read = |code| decode_with(self.mode.scale_format, code, self.policy.subnormals);
+        let value = |code: Option<u64>| code.map_or(Factor::ONE.0, read);
         Factor(multiply(value(scale_a), value(scale_b), 0).0)
     }
 

@@ -254,7 +254,7 @@ impl Array {
     fn shift_drains(&mut self, bench: &mut Bench<'_>) {
         for i in 0..self.rows {
             let out = self.shifts_left[i];
-            let entering = self.initial.facing(i).clone();
+            let entering = *self.initial.facing(i);
             if out == 0 && !entering.shifts {
                 continue;
             }

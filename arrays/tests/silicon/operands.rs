@@ -41,8 +41,8 @@ impl Random {
             12 => sign | ((1 << f.mantissa_bits) + self.below(5)).wrapping_sub(2) & mask,
             13 => sign | self.below(3),
             // Powers of two and their neighbours; few bits set.
-            14 => sign | ((any >> 8) % (2 * bias) << f.mantissa_bits).wrapping_add(self.below(5)).wrapping_sub(2) & mask,
-            _ => sign | (any >> 8) % (2 * bias) << f.mantissa_bits | fraction & any.rotate_left(20) & any.rotate_left(40),
+            14 => sign | (((any >> 8) % (2 * bias)) << f.mantissa_bits).wrapping_add(self.below(5)).wrapping_sub(2) & mask,
+            _ => sign | ((any >> 8) % (2 * bias)) << f.mantissa_bits | fraction & any.rotate_left(20) & any.rotate_left(40),
         }
     }
 

@@ -133,7 +133,11 @@ fn files_are_refused_with_their_place() {
             assert!(error.contains(needle), "wanted `{needle}`: {error}");
         }
     }
-    for (name, needle) in [("fp9", "did you mean `fp8`"), ("quantum", "there are fp8, fp16, bf16, fp32, narrow, narrow-chunked, fp32-host,"), ("absent.ron", "absent.ron: ")] {
+    for (name, needle) in [
+        ("fp9", "did you mean `fp8`"),
+        ("quantum", "there are fp8, fp16, bf16, fp32, narrow, narrow-chunked, fp32-host,"),
+        ("absent.ron", "absent.ron: "),
+    ] {
         let error = Recipe::load(name).unwrap_err().to_string();
         assert!(error.contains(needle), "{name}: {error}");
     }
