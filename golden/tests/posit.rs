@@ -161,8 +161,8 @@ fn sampled_gaps(count: u32) {
             let (low, high) = (of(posit, code), of(posit, code + 1));
             let exponent = low.exponent.min(high.exponent);
             let (low, high) = (low.significand << (low.exponent - exponent), high.significand << (high.exponent - exponent));
-            let noise = u128::from(random.next()) % (high - low << 40);
-            let within = (low << 40) + random.pick(&[noise, (high - low << 39) - 1, high - low << 39, (high - low << 39) + 1]);
+            let noise = u128::from(random.next()) % ((high - low) << 40);
+            let within = (low << 40) + random.pick(&[noise, ((high - low) << 39) - 1, (high - low) << 39, ((high - low) << 39) + 1]);
             checked += check(posit, Exact { negative: false, significand: within, exponent: exponent - 40 });
         }
     }
