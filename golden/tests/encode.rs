@@ -12,9 +12,7 @@ use systole_golden::value::power_of_two;
 use systole_golden::{Rational, Value};
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, FixedFormat, Format};
-use systole_isa::round::{
-    Flags, NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, convert, encode, encode_decoded,
-};
+use systole_isa::round::{Flags, NanCode, NoInfinity, Policy, Rounding, SubnormalPolicy, Tininess, convert, encode, encode_decoded};
 
 const NARROW: &str = "e4m3fn e5m2 e4m3 e3m4 e4m3fnuz e5m2fnuz e4m3b11fnuz e2m5b2f e4m3b8f p3109_k8p3se p3109_k8p4sf
     p3109_k8p1se p3109_k8p7se e8m0 e2m1f e2m3f e3m2f e3m2 e2m3fn e1m2 e1m4f e5m0fnuz e5m0f int8 int4 fx8.4 fx6.-3

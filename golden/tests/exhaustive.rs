@@ -246,7 +246,7 @@ fn binary32(more: u64) -> impl Iterator<Item = Exact> {
         fractions.extend([one, one - 1, one + 1, 0x80_0000 - one, 0x7f_ffff ^ one].map(|f| f & 0x7f_ffff));
     }
     // 2^23 by the golden ratio: spread evenly whatever the count.
-    fractions.extend((0..more).map(|i| i * 5_184_565 & 0x7f_ffff));
+    fractions.extend((0..more).map(|i| (i * 5_184_565) & 0x7f_ffff));
     (0..255u64).flat_map(move |field| fractions.clone().into_iter().map(move |fraction| field << 23 | fraction)).map(|code| {
         let Decoded::Finite(x) = Format::FP32.decode(code) else { unreachable!("the last field is left out") };
         x
