@@ -489,3 +489,36 @@ fn a_whole_product_is_what_the_machine_computes() {
         assert_eq!(memh(directory.path(), "d.memh").len() as u64, d["shape"][0].as_u64().unwrap() * d["shape"][1].as_u64().unwrap());
     }
 }
+
+/// Words of a matrix as numpy writes unsigned integers of `bytes` bytes.
+fn write_npy(path: &Path, (rows, cols): (usize, usize), bytes: usize, words: &[u64]) {
+    let mut header = format!("{{'descr': '<u{bytes}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
+    while (header.len() + 11) % 64 != 0 {
+        header.push(' ');
+    }
+    header.push('\n');
+    let mut contents = b"\x93NUMPY\x01\x00".to_vec();
+    contents.extend((header.len() as u16).to_le_bytes());
+    contents.extend(header.bytes());
+    contents.extend(words.iter().flat_map(|word| word.to_le_bytes()[..bytes].to_vec()));
+    std::fs::write(path, contents).expect("temporary file");
+}
+
+#[test]
+fn a_product_with_an_addend_is_what_the_machine_computes() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let at = directory.path();
+    let set = ["--design", "fp8-16x16", "--set", "mac.rounding=sr9", "--set", "mac.chunk=4"];
+    let out = at.display().to_string();
+    text(&[&["golden", "vectors", "--op", "gemm", "--shape", "3,5,11", "--addend", "--memh", &out], &set[..]].concat(), 0);
+    let npy = |name: &str, shape, bytes| {
+        let path = at.join(format!("{name}.npy"));
+        write_npy(&path, shape, bytes, &memh(at, &format!("{name}.memh")));
+        path.display().to_string()
+    };
+    let (a, b, c) = (npy("a", (3, 11), 1), npy("b", (11, 5), 1), npy("c", (3, 5), 4));
+    let report: Value =
+        serde_json::from_str(&text(&[&["gemm", "--json", "--a", &a, "--b", &b, "--c", &c], &set[..]].concat(), 0)).expect("JSON");
+    let manifest: Value = serde_json::from_str(&std::fs::read_to_string(at.join("manifest.json")).expect("manifest")).expect("JSON");
+    assert_eq!(manifest["files"][3]["digest"], report["digest"]);
+}
