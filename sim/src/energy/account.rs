@@ -5,7 +5,7 @@ use super::mac::MacCost;
 use super::parts::{AreaParts, EnergyParts, MacParts};
 use super::price::{Prices, Widths};
 use std::collections::BTreeMap;
-use systole_isa::design::{Dataflow, Design, PartialSums};
+use systole_isa::design::{Dataflow, Design, PartialSums, Scaling};
 use systole_isa::device::{Events, Record};
 use systole_isa::format::Format;
 
@@ -144,7 +144,10 @@ impl Prices<'_> {
         let (rows, cols, lanes) = (f64::from(array.rows), f64::from(array.cols), f64::from(self.design.mac.lanes));
         let per_cycle = self.design.peak_macs_per_cycle() as f64;
         let closings = mode.chunk.map_or(0.0, |length| 1.0 / f64::from(length));
-        let stored_bits = |format: Format| BITS_PER_BYTE * f64::from(format.storage_bytes());
+        let bits_of = |format: Format| BITS_PER_BYTE * f64::from(format.storage_bytes());
+        // An operand brings its share of a block scale.
+        let scale_bits = if mode.scale == Scaling::None { 0.0 } else { closings * bits_of(mode.scale_format) };
+        let stored_bits = |format: Format| bits_of(format) + scale_bits;
         // A partial sum leaves the array once in R rows of products; under `os` it stays.
         let leaving = if array.dataflow == Dataflow::Os { 0.0 } else { 1.0 / (rows * lanes) };
         let added_outside = if array.partial_sums == PartialSums::Outside { leaving } else { 0.0 };

@@ -2,7 +2,8 @@
 
 use super::model::{PES_PER_LFSR, TOGGLE_RATE};
 use super::price::Prices;
-use systole_isa::design::{Calibration, Dataflow, MacMode, PartialSums, Product};
+use systole_isa::design::{Calibration, Dataflow, MacMode, PartialSums, Product, Scaling, Unit};
+use systole_isa::format::Format;
 use systole_isa::round::Rounding;
 
 /// Significand bits of what enters the accumulator's adder.
@@ -82,14 +83,36 @@ impl Prices<'_> {
             self.register_bits()
         ));
         let modes = &self.modes;
-        if modes.iter().any(|m| !m.subnormals.flushes_inputs() && m.accumulator.as_float().is_some()) {
+        let chains = |m: &MacMode| m.unit.is_sequential() && m.accumulator.as_float().is_some();
+        if modes.iter().any(|m| !m.subnormals.flushes_inputs() && chains(m)) {
             list.push("subnormal operands are normalised before the product; subnormal sums are in the adder's figure".to_owned());
         }
-        if modes.iter().any(|m| m.accumulator.as_float().is_some_and(|f| addend_bits(m) > f.precision())) {
+        if modes.iter().any(|m| chains(m) && addend_bits(m) > m.accumulator.precision()) {
             list.push("a product wider than its accumulator widens the adder to its own width".to_owned());
         }
         if modes.iter().any(|m| m.accumulator.as_float().is_none() && m.a.as_float().is_some()) {
             list.push("fixed-point accumulators switch the bits a product can move (area: all bits)".to_owned());
+        }
+        if modes.iter().any(|m| matches!(m.unit, Unit::Exact | Unit::ExactApart)) {
+            list.push("an exact unit adds its products in adders as wide as all their places; shifters switch the bits a product can move (area: all bits)".to_owned());
+        }
+        if modes.iter().any(|m| !matches!(m.unit, Unit::Chain | Unit::Descending)) {
+            list.push("what an n-term unit's products share (largest exponent, normalisation, rounding, the accumulator) is charged to them evenly, as in full blocks; no pipeline registers inside the unit".to_owned());
+        }
+        if modes.iter().any(|m| m.scale == Scaling::Exponent) {
+            list.push("block scales: one more exponent addition to a product, the sum of two scales to a block".to_owned());
+        }
+        if modes.iter().any(|m| matches!(m.scale, Scaling::Chunk | Scaling::ChunkRounded)) {
+            list.push("block scales: the product of two scales and its product with the sum, once a chunk, among the adders".to_owned());
+        }
+        if modes.iter().any(|m| m.scale != Scaling::None) {
+            list.push("a PE holds one scale of either operand; scales take no skew registers and no hops".to_owned());
+        }
+        let posits = |m: &MacMode| [m.a, m.b, m.accumulator].iter().any(|f| matches!(f, Format::Posit(_)));
+        if modes.iter().any(posits) {
+            list.push(
+                "a posit is decoded by a complement, a run counter and a shifter, and encoded by a shifter and a complement".to_owned(),
+            );
         }
         let rounds_at_random = modes.iter().any(|m| matches!(m.rounding, Rounding::Sr(_)));
         if rounds_at_random || matches!(design.output.rounding, Rounding::Sr(_)) {

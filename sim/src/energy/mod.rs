@@ -17,8 +17,10 @@ mod report;
 mod runs;
 pub mod table;
 mod text;
+mod unit;
 #[cfg(test)]
 mod validation;
+mod value;
 
 pub use account::{CostReport, EnergyAccount, RegionEnergy, Throughput, account, cost_report};
 pub use parts::{AreaParts, EnergyParts, MacParts};

@@ -5,7 +5,7 @@ use super::memory::{Sram, hop_pj};
 use super::model::Model;
 use super::parts::AreaParts;
 use super::{EnergyError, technology};
-use systole_isa::design::{Dataflow, Design, MacMode, PartialSums, Preload};
+use systole_isa::design::{Dataflow, Design, MacMode, PartialSums, Preload, Scaling};
 use systole_isa::format::Format;
 
 const BYTES_PER_KIB: f64 = 1024.0;
@@ -27,6 +27,8 @@ pub struct Widths {
     pub skew: f64,
     /// A result on its way out.
     pub drain: f64,
+    /// A block scale, 0 where operands have none.
+    pub scale: f64,
 }
 
 /// Register bits of a design, wide enough for every mode.
@@ -90,15 +92,16 @@ fn widths(design: &Design, mode: &MacMode) -> Widths {
     let outer = if mode.chunk.is_some() { bits(mode.outermost()) } else { 0.0 };
     let drain = bits(mode.outermost());
     let travelling = accumulator + outer;
+    let scale = if mode.scale == Scaling::None { 0.0 } else { bits(mode.scale_format) };
     match array.dataflow {
         Dataflow::Os => {
             let (rows, cols) = (triangle(array.rows), triangle(array.cols));
             let skew = (rows * a + cols * b) / (rows + cols);
-            Widths { streaming: a, stationary: b, accumulator, outer, skew, drain }
+            Widths { streaming: a, stationary: b, accumulator, outer, skew, drain, scale }
         }
         // A tile is preloaded once and streamed against many times: the skew is the stream's.
-        Dataflow::Ws => Widths { streaming: a, stationary: b, accumulator: travelling, outer: 0.0, skew: a, drain },
-        Dataflow::Is => Widths { streaming: b, stationary: a, accumulator: travelling, outer: 0.0, skew: b, drain },
+        Dataflow::Ws => Widths { streaming: a, stationary: b, accumulator: travelling, outer: 0.0, skew: a, drain, scale },
+        Dataflow::Is => Widths { streaming: b, stationary: a, accumulator: travelling, outer: 0.0, skew: b, drain, scale },
     }
 }
 
@@ -111,11 +114,13 @@ fn registers(design: &Design, widths: &[Widths]) -> Registers {
     let stationary = lanes * widest(|w| w.stationary);
     let sums = widest(|w| w.accumulator + w.outer);
     let result = widest(|w| w.drain);
+    // A PE holds one scale of either operand.
+    let scale = widest(|w| w.scale);
     let operands = triangle(array.rows) * streaming + triangle(array.cols) * stationary;
     match array.dataflow {
         // C enters by rows beside A; results leave by rows.
         Dataflow::Os => Registers {
-            pe_bits: streaming + stationary + sums + result,
+            pe_bits: streaming + stationary + sums + result + 2.0 * scale,
             skew_bits: operands + triangle(array.rows) * result,
             edge_bits: rows * result,
         },
@@ -126,7 +131,7 @@ fn registers(design: &Design, widths: &[Widths]) -> Registers {
                 Preload::Double => 2.0,
             };
             Registers {
-                pe_bits: streaming + copies * stationary + sums,
+                pe_bits: streaming + copies * stationary + sums + (1.0 + copies) * scale,
                 skew_bits: operands + triangle(array.cols) * result,
                 edge_bits: cols * sums,
             }

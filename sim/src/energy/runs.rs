@@ -4,7 +4,7 @@ use super::table::HOROWITZ_45NM;
 use super::validation::{built_in, near};
 use super::{EnergyError, account, cost_report, table_json, table_text, technology};
 use std::collections::BTreeMap;
-use systole_isa::design::{self, Dataflow, Design, PartialSums};
+use systole_isa::design::{self, Dataflow, Design, PartialSums, Scaling};
 use systole_isa::device::{Cycles, Events, Record, RegionRecord};
 use systole_isa::format::Format;
 
@@ -143,6 +143,11 @@ fn steady_state(design: &Design, cycles: u64) -> Events {
     let macs = rows * cols * lanes * arrays_cycles;
     let closed = design.mac.chunk.map_or(0, |length| macs / u64::from(length));
     let bytes = |format: Format| u64::from(format.storage_bytes());
+    // A scale with each block of either operand.
+    let scaled_elements = |elements: u64| match (design.mac.scale, design.mac.chunk) {
+        (Scaling::None, _) | (_, None) => 0,
+        (_, Some(length)) => elements / u64::from(length) * bytes(design.mac.scale_format),
+    };
     let common = Events {
         macs,
         streaming_register_writes: macs,
@@ -154,7 +159,8 @@ fn steady_state(design: &Design, cycles: u64) -> Events {
         return Events {
             stationary_register_writes: macs,
             skew_register_writes: (triangle(rows) + triangle(cols)) * lanes * arrays_cycles,
-            scratchpad_read_bytes: (rows * bytes(design.mac.a) + cols * bytes(design.mac.b)) * lanes * arrays_cycles,
+            scratchpad_read_bytes: (rows * bytes(design.mac.a) + cols * bytes(design.mac.b)) * lanes * arrays_cycles
+                + scaled_elements((rows + cols) * lanes * arrays_cycles),
             ..common
         };
     }
@@ -163,7 +169,7 @@ fn steady_state(design: &Design, cycles: u64) -> Events {
     let partial_sums = cols * arrays_cycles;
     Events {
         skew_register_writes: triangle(rows) * lanes * arrays_cycles + if outside { 0 } else { partial_sums },
-        scratchpad_read_bytes: rows * bytes(streaming) * lanes * arrays_cycles,
+        scratchpad_read_bytes: rows * bytes(streaming) * lanes * arrays_cycles + scaled_elements(rows * lanes * arrays_cycles),
         accumulator_memory_reads: partial_sums,
         accumulator_memory_writes: partial_sums,
         accumulator_memory_additions: if outside { partial_sums } else { 0 },

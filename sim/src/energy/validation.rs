@@ -8,7 +8,7 @@ use super::cost_report;
 use super::mac::MacCost;
 use super::model::{Cost, Model, Switching};
 use super::table::{HOROWITZ_45NM, Table};
-use systole_isa::design::{self, Calibration, Design, MacMode, Product};
+use systole_isa::design::{self, Addend, Aligned, Calibration, Design, MacMode, Product, Scaling, Unit};
 use systole_isa::format::Format;
 use systole_isa::round::{Overflow, Rounding, SubnormalPolicy};
 
@@ -128,6 +128,8 @@ fn published_ratios() {
     let e4m3_fp16 = m.multiply_exact(4.0, 4.0) + m.float_adder(5.0, 11.0);
     let e4m3_fp22 = m.multiply_exact(4.0, 4.0) + m.float_adder(8.0, 14.0);
     let int4_24 = m.integer_multiplier(4.0, 4.0) + m.adder(24.0);
+    let h100 = cost_report(&built_in("h100-sxm-fp8")).unwrap();
+    let h100_unit = h100.energy_pj.multipliers + h100.energy_pj.adders + h100.energy_pj.rounding;
     // fp32 multiplication falls from 3.7 to 1.31 pJ between 45 and 7 nm (Jouppi et al. 2021).
     let to_7nm = 1.31 / 3.7;
     // (source, published ratio, ours, smallest and largest of ours over published)
@@ -142,6 +144,8 @@ fn published_ratios() {
         ("RaPiD, compute share of HFP8 chip energy", 0.571, e4m3_fp16.pj * to_7nm, 0.15, 0.6),
         ("RaPiD, HFP8/INT4 energy", 4.7, e4m3_fp16.pj / int4_24.pj, 1.0 / 1.5, 1.5),
         ("H100 SXM, compute share of FP8 board energy", 0.707, e4m3_fp22.pj * to_7nm, 0.15, 0.6),
+        ("H100 SXM, the same as 32-term aligned units", 0.707, h100_unit * to_7nm, 0.15, 0.6),
+        ("H100 SXM, arrays and shared memory", 0.707, h100.energy_pj.total() * to_7nm, 0.3, 1.0),
     ];
     for (source, published, ours, low, high) in cases {
         let over = ours / published;
@@ -207,6 +211,158 @@ fn modes_are_priced_by_their_datapaths() {
     let fp32 = built_in("fp32-16x16");
     let fp32 = MacCost::of(&m, &fp32, &fp32.mac);
     assert!(fp32.adder.pj + fp32.rounding.pj > 0.9, "one rounding of a 48-bit product needs a wider adder");
+}
+
+#[test]
+fn units_are_priced_by_their_parts() {
+    let m = table_model();
+    let price = |name: &str, change: &dyn Fn(&mut MacMode)| {
+        let mut design = built_in(name);
+        change(&mut design.mac);
+        MacCost::of(&m, &design, &design.mac)
+    };
+    let per_mac = |cost: MacCost| cost.multiplier.pj + cost.adder.pj + cost.rounding.pj;
+
+    // 32 e4m3 products at 13 fraction bits: two bits before the point, five of carry; exponents of
+    // 8 bits. Operands are not normalised, and truncation needs no rounder.
+    let h100 = price("h100-fp8", &|_| ());
+    near(h100.multiplier.pj, m.multiply_exact(4.0, 4.0).pj, 1e-12, "product");
+    let mux = |bits: f64| 0.0014 * bits;
+    let align = 2.0 * 0.03 + mux(8.0) + mux(15.0 * 15f64.log2());
+    let tree = 0.05 + 4.0 * 0.003125;
+    let normalise = tree + mux(20.0 * 20f64.log2()) + 0.03;
+    near(h100.adder.pj, align + tree + (align + normalise) / 32.0, 1e-12, "sum");
+    assert_eq!(h100.rounding, Cost::ZERO);
+    near(price("h100-fp8", &|m| m.rounding = Rounding::Rne).rounding.pj, m.rounder(Rounding::Rne, 14.0).pj / 32.0, 1e-12, "rounding");
+    // A unit shares what a chain of fused multiply-adds pays 32 times.
+    let chain = price("h100-fp8", &|m| m.unit = Unit::Chain);
+    assert!(per_mac(h100) < 0.75 * per_mac(chain), "{} {}", per_mac(h100), per_mac(chain));
+
+    let aligned = |change: fn(&mut Aligned)| {
+        price("h100-fp8", &|m| {
+            if let Unit::Aligned(unit) = &mut m.unit {
+                change(unit);
+            }
+        })
+        .adder
+    };
+    let base = aligned(|_| ());
+    let dearer: [(&str, fn(&mut Aligned)); 4] = [
+        ("25 fraction bits", |u| u.fraction_bits = 25),
+        ("an addition apart", |u| u.addend = Addend::Apart),
+        ("groups", |u| (u.groups, u.addend) = (2, Addend::Apart)),
+        ("two alignments", |u| u.addend = Addend::Aligned { sum_bits: 31, addend_bits: 24, reach: None }),
+    ];
+    for (what, change) in dearer {
+        let cost = aligned(change);
+        assert!(cost.pj > base.pj && cost.um2 > base.um2, "{what}: {cost:?} {base:?}");
+    }
+    let mut last = base;
+    for bits in 14..=64 {
+        let cost = price("h100-fp8", &|m| m.unit = Unit::Aligned(Aligned { fraction_bits: bits, ..plain(13) })).adder;
+        assert!(cost.pj > last.pj && cost.um2 > last.um2, "{bits} bits");
+        last = cost;
+    }
+
+    // The 36 places of a product of two e4m3, a sign, five bits of carry.
+    let exact = price("h100-fp8", &|m| m.unit = Unit::Exact);
+    let width = 36.0 + 1.0 + 5.0;
+    near(
+        exact.adder.um2,
+        m.fixed_accumulator(width, 8.0, 29.0, Switching::Full).um2
+            + m.float_adder_and_rounder(8.0, 14.0, width, Rounding::Rtz).0.um2 / 32.0,
+        1e-12,
+        "exact tree",
+    );
+    assert!(price("h100-fp8", &|m| m.unit = Unit::ExactApart).adder.um2 > m.fixed_accumulator(width, 8.0, 29.0, Switching::Full).um2);
+    // bf16 products take 2^-266 to 2^256.
+    assert!(price("amx-bf16", &|m| m.unit = Unit::Exact).adder.um2 > 3.0 * exact.adder.um2);
+    // Integers need no shifters.
+    let int8 = price("int8-16x16", &|m| (m.unit, m.lanes) = (Unit::Exact, 4));
+    near(int8.adder.pj, m.adder(18.0).pj + m.adder(32.0).pj / 4.0, 1e-12, "int8 tree");
+
+    let ways = price("amx-bf16", &|_| ());
+    let single = price("amx-bf16", &|m| m.unit = Unit::Chain);
+    near(
+        ways.adder.pj - single.adder.pj,
+        m.float_adder_and_rounder(8.0, 24.0, 24.0, Rounding::Rne).0.pj * 2.0 / 32.0,
+        1e-12,
+        "two chains joined",
+    );
+    assert_eq!(price("amx-bf16", &|m| m.unit = Unit::Descending).adder, single.adder);
+}
+
+fn plain(fraction_bits: u32) -> Aligned {
+    Aligned {
+        fraction_bits,
+        term_truncation: design::Truncation::TowardZero,
+        addend: Addend::Together,
+        groups: 1,
+        sum_truncation: design::Truncation::TowardZero,
+        zero_exponent: None,
+        infinite_from: None,
+        negative_zero: false,
+    }
+}
+
+#[test]
+fn scales_posits_and_wide_accumulators_are_priced_by_their_parts() {
+    let m = table_model();
+    let price = |name: &str, change: &dyn Fn(&mut MacMode)| {
+        let mut design = built_in(name);
+        change(&mut design.mac);
+        MacCost::of(&m, &design, &design.mac)
+    };
+    let mx = price("mxfp8-16x16", &|_| ());
+    let bare = price("mxfp8-16x16", &|m| m.scale = Scaling::None);
+    near(mx.multiplier.pj - bare.multiplier.pj, m.adder(9.0).pj, 1e-12, "an exponent of 8 bits added");
+    near(mx.outer_adder.pj - bare.outer_adder.pj, m.adder(9.0).pj, 1e-12, "the scales' own sum");
+    // Scaled sums of 13 bits times the product of two 4-bit significands, exponents of 9 bits.
+    let nv = price("nvfp4-16x16", &|_| ());
+    let multiply = m.integer_multiplier(4.0, 4.0) + m.integer_multiplier(8.0, 13.0) + m.adder(5.0) * 2.0;
+    let add = m.float_adder_and_rounder(8.0, 24.0, 24.0, Rounding::Rne).0;
+    near(nv.outer_adder.pj, (multiply + add).pj, 1e-12, "scaled chunk");
+    let apart = price("nvfp4-16x16", &|m| m.scale = Scaling::ChunkRounded);
+    assert!(apart.outer_rounding.pj > nv.outer_rounding.pj);
+    let powers = price("bm8-16x16", &|_| ());
+    near(
+        powers.outer_adder.pj,
+        (m.adder(9.0) * 2.0 + m.float_adder_and_rounder(9.0, 24.0, 24.0, Rounding::Rne).0).pj,
+        1e-12,
+        "powers of two",
+    );
+    // Longer blocks share their scales.
+    let report = |chunk| {
+        let mut design = built_in("nvfp4-16x16");
+        design.mac.chunk = Some(chunk);
+        cost_report(&design).unwrap().energy_pj
+    };
+    let (short, long) = (report(16), report(32));
+    assert!(short.adders > long.adders && short.rounding > long.rounding && short.scratchpad > long.scratchpad);
+    let registers = |name: &str, scale| {
+        let mut design = built_in(name);
+        design.mac.scale = scale;
+        design.modes.clear();
+        cost_report(&design).unwrap().area_um2.registers
+    };
+    near(registers("mxfp8-16x16", Scaling::Exponent) - registers("mxfp8-16x16", Scaling::None), 5.98 * 256.0 * 16.0, 1e-9, "scales held");
+
+    // Two complements, two run counters, two shifters of 8 bits.
+    let posit = price("posit8-16x16", &|_| ());
+    let same_widths = price("posit8-16x16", &|m| (m.a, m.b) = (format("e3m5f"), format("e3m5f")));
+    near(posit.multiplier.pj - same_widths.multiplier.pj, 2.0 * (2.0 * 0.03 + 0.0014 * 24.0), 1e-9, "decoders");
+    assert!(posit.conversion.um2 > price("posit8-16x16", &|m| m.accumulator = format("fx56.12")).conversion.um2 - 1e-9);
+    assert_eq!(posit.rounding, Cost::ZERO, "a quire loses nothing");
+
+    // 512 bits: the adder's own law, the product's places bounded by its span.
+    let wide = |name: &'static str| price("posit8-16x16", &move |m| m.accumulator = format(name)).adder;
+    near(wide("quire32_2").pj - wide("quire8_0").pj, m.adder(512.0).pj - m.adder(56.0).pj, 1e-9, "512 bits");
+    let bits = |name: &str| {
+        let mut design = built_in("posit8-16x16");
+        design.mac.accumulator = format(name);
+        cost_report(&design).unwrap().area_um2.registers
+    };
+    assert!(bits("quire32_2") - bits("quire8_0") > 5.98 * 256.0 * (512.0 - 56.0));
 }
 
 #[test]
