@@ -164,9 +164,9 @@ fn scale(inner: Addend, factor: Factor) -> (Addend, Flags) {
                 _ => (product.into(), flags),
             }
         }
-        (Addend::Wide(wide), Decoded::Finite(x)) if !x.is_zero() => (Addend::Wide(wide.times(x)), Flags::NONE),
+        (Addend::Wide(wide), Decoded::Finite(x)) if !x.is_zero() && !wide.is_zero() => (Addend::Wide(wide.times(x)), Flags::NONE),
         (Addend::Wide(wide), special) => {
-            // Only sign and zeroness matter beside a special or a zero.
+            // Only sign and zeroness matter beside a special or a zero. A wide zero is +0.
             let unit = Exact { negative: wide.is_negative(), significand: u128::from(!wide.is_zero()), exponent: 0 };
             let (product, flags) = multiply(Decoded::Finite(unit), special, 0);
             (product.into(), flags)
