@@ -247,7 +247,8 @@ fn units_are_priced_by_their_parts() {
         .adder
     };
     let base = aligned(|_| ());
-    let dearer: [(&str, fn(&mut Aligned)); 4] = [
+    type Change = fn(&mut Aligned);
+    let dearer: [(&str, Change); 4] = [
         ("25 fraction bits", |u| u.fraction_bits = 25),
         ("an addition apart", |u| u.addend = Addend::Apart),
         ("groups", |u| (u.groups, u.addend) = (2, Addend::Apart)),
