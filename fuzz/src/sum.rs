@@ -4,6 +4,7 @@ use crate::gemm::{output, scales};
 use crate::source::Source;
 use crate::{draw, text, truth};
 use std::fmt;
+use systole_arrays::dataflow::separate_fold_length;
 use systole_arrays::datapath::{Element, Mac, scaled_dot};
 use systole_arrays::problem::{Operands, Scales, Setup, Shape};
 use systole_isa::codes::Codes;
@@ -30,9 +31,9 @@ impl Sum {
         // The oracle asks for random bits by site; shift registers count roundings in an array.
         let mode = MacMode { entropy: EntropySource::Counter, ..mode };
         let output = output(source, &mode);
-        let fold = source.one_in(3).then(|| 1 + source.below(20) as u32);
+        let partial_sums = source.pick(&[PartialSums::Feedback, PartialSums::Feedback, PartialSums::Outside]);
         let array = ArraySpec {
-            rows: fold.unwrap_or(1),
+            rows: 1 + source.below(most.div_ceil(3 * mode.lanes as usize)) as u32,
             cols: 1,
             count: 1,
             clock_mhz: 1000.0,
@@ -40,7 +41,7 @@ impl Sum {
             convention: Convention::Rtl,
             drain: Drain::Overlap,
             preload: Preload::Double,
-            partial_sums: if fold.is_some() { PartialSums::Outside } else { PartialSums::Feedback },
+            partial_sums,
         };
         let site = Site { seed: source.bits(16), ..Site::default() };
         let setup = Setup { array, bias_a: mode.bias_a, bias_b: mode.bias_b, mode, output, site };
@@ -57,7 +58,7 @@ impl Sum {
         let codes = |format: Format, list: Vec<u64>| Codes::from_fn(format, list.len(), |i| list[i]);
         let (a, b) = (codes(setup.mode.a, a), codes(setup.mode.b, b));
         let scales = scales(source, &setup.mode, Shape { m: 1, n: 1, k: a.len() as u32 });
-        Self { setup, fold, a, b, c, scales }
+        Self { fold: separate_fold_length(&setup.array, &setup.mode), setup, a, b, c, scales }
     }
 
     const fn shape(&self) -> Shape {

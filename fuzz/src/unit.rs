@@ -12,7 +12,7 @@ pub struct Unit(Sum);
 impl Case for Unit {
     fn read(source: &mut Source<'_>) -> Self {
         let mode = draw::unit_mode(source);
-        let most = 3 * mode.lanes as usize;
+        let most = 8 * mode.lanes as usize;
         Self(Sum::read(source, mode, most))
     }
 
