@@ -189,6 +189,59 @@ fn a_resumed_run_ends_in_the_same_bits() {
 }
 
 #[test]
+fn every_format_is_printed_whole() {
+    let named = systole_isa::format::NAMED.iter().map(|n| n.name);
+    let others = ["e3m0f", "e11m1", "e1m6fn", "e4m3b-3", "p3109_k9p3se", "posit3_0", "posit32_3", "quire8_0", "fx12.40", "fx64.-3", "int2"];
+    for name in named.chain(others) {
+        let format: systole_isa::format::Format = name.parse().expect(name);
+        let text = systole(&["format", name]);
+        let object = json(&["format", name]);
+        assert!(text.starts_with(&format!("{format}: {} bits, ", format.bits())), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 140 && line.trim_end() == line), "{text}");
+        for policy in ["ieee", "saturate", "propagate", "infinity"] {
+            assert!(text.lines().any(|line| line.starts_with(&format!(" {policy}"))), "{name} {policy}: {text}");
+            assert!(object["overflow"].as_array().expect("rows").iter().any(|row| row["policy"] == policy), "{name} {policy}");
+        }
+        assert!(object["cases"].as_array().is_some_and(|cases| cases.len() >= 4), "{name}");
+        // Every source that is cited is named below.
+        for number in 1..=12 {
+            let label = format!("[{number}]");
+            assert!(text.matches(&label).count() != 1, "{name} {label}: {text}");
+        }
+        match object["values"].as_array() {
+            Some(values) => {
+                assert!(format.bits() <= 8 && values.len() == 1 << format.bits(), "{name}");
+                let codes = values.iter().enumerate().filter(|(code, value)| {
+                    let number: f64 = value.as_str().expect("text").replace("NaR", "NaN").parse().expect("a number");
+                    let exact = format.to_f64(*code as u64);
+                    number.is_nan() && exact.is_nan() || number == exact || (number - exact).abs() < 1e-5 * exact.abs()
+                });
+                assert_eq!(codes.count(), values.len(), "{name}");
+            }
+            None => assert!(format.bits() > 8, "{name}"),
+        }
+    }
+    for (name, canonical) in [("fx96.32", "fx96.32"), ("quire32_2", "quire512.240"), ("fx4096.2000", "fx4096.2000"), ("int100", "int100")] {
+        let text = systole(&["format", name]);
+        assert!(text.starts_with(canonical) && text.contains("has none: it is an accumulator's only"), "{text}");
+        let object = json(&["format", name]);
+        assert_eq!((&object["format"], &object["codes"]), (&canonical.into(), &false.into()));
+        assert!(object["values"].is_null() && object["largest"].is_string(), "{object}");
+    }
+    assert!(systole(&["format", "quire32_2"]).contains("also called     quire32_2"));
+}
+
+#[test]
+fn every_format_is_listed_once() {
+    let list = systole(&["list", "formats"]);
+    for named in systole_isa::format::NAMED {
+        let lines = list.lines().filter(|line| line.split_whitespace().next() == Some(named.name)).count();
+        assert_eq!(lines, 1, "{}: {list}", named.name);
+    }
+    assert_eq!(list.split("\n\n").count(), 6, "{list}");
+}
+
+#[test]
 fn a_disassembled_program_assembles_to_the_same_words() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let at = |name: &str| directory.path().join(name).display().to_string();

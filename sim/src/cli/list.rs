@@ -1,12 +1,13 @@
 //! `systole list`: what is built in.
 
+use super::format::{short, smallest_positive};
 use super::refuse;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use miette::Result;
 use std::process::ExitCode;
 use systole_isa::design::{DESIGNS, find};
-use systole_isa::format::{Format, NAMED};
+use systole_isa::format::{Format, NAMED, NamedFormat, Specials};
 use systole_trainer::model::MODELS;
 use systole_trainer::recipe::{RECIPES, Recipe};
 
@@ -30,6 +31,69 @@ pub fn plain_table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(header.to_vec());
     table
+}
+
+/// Families of formats, in the order they are listed.
+const FAMILIES: [&str; 5] = [
+    "floats of 8 bits",
+    "elements and scales of blocks, and floats with a shared bias",
+    "floats of 16 bits and more",
+    "posits (quire<N>_<ES> is the accumulator)",
+    "integers (fx<WIDTH>.<FRACTION> with fraction bits)",
+];
+
+fn family(named: &NamedFormat) -> usize {
+    match named.format {
+        Format::Float(f) => match f.specials {
+            Specials::F | Specials::E8m0 => 1,
+            _ if named.format.bits() > 8 => 2,
+            _ => 0,
+        },
+        Format::Posit(_) => 3,
+        Format::Fixed(_) | Format::Quire(_) => 4,
+    }
+}
+
+/// A table for each family: widths, limits, specials, other names, sources.
+fn formats() -> Vec<String> {
+    let yes = |has: bool| if has { "yes" } else { "-" }.to_owned();
+    let mut sections: Vec<String> = FAMILIES
+        .iter()
+        .enumerate()
+        .map(|(index, title)| {
+            let floats = index < 3;
+            let mut header = vec!["format", "bits"];
+            if floats {
+                header.extend(["layout", "bias", "smallest", "largest", "inf", "NaN", "-0"]);
+            } else {
+                header.extend(["smallest", "largest"]);
+            }
+            header.extend(["source", "also called"]);
+            let mut table = plain_table(&header);
+            for named in NAMED.iter().filter(|named| family(named) == index) {
+                let format = named.format;
+                let value = |code| short(format.to_f64(code));
+                let mut row = vec![named.name.to_owned(), format.bits().to_string()];
+                if let Format::Float(f) = format {
+                    row.extend([format!("{}.{}.{}", u32::from(f.signed), f.exponent_bits, f.mantissa_bits), f.bias.to_string()]);
+                }
+                row.extend([value(smallest_positive(format)), value(format.max_finite(false))]);
+                if floats {
+                    let negative_zero = format.is_zero(0) && format.zero(true) != 0;
+                    row.extend([yes(format.infinity(false).is_some()), yes(format.canonical_nan().is_some()), yes(negative_zero)]);
+                }
+                row.extend([named.source.to_owned(), named.aliases.join(" ")]);
+                table.add_row(row);
+            }
+            format!("{title}\n{table}")
+        })
+        .collect();
+    sections.push(
+        "any other: e<E>m<M>[b<BIAS>][fn|fnuz|f], p3109_k<K>p<P>s<e|f>, posit<N>_<ES>, quire<N>_<ES>,\n\
+         quire<WIDTH>.<FRACTION>, fx<WIDTH>.<FRACTION>, int<N>; `systole format NAME` shows one whole"
+            .to_owned(),
+    );
+    sections
 }
 
 /// Prints the lists.
@@ -60,26 +124,7 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         sections.push(table.to_string());
     }
     if wanted(What::Formats) {
-        let mut table = plain_table(&["format", "bits", "exponent", "mantissa", "bias", "largest", "also called", "source"]);
-        for named in NAMED {
-            let (exponent, mantissa, bias) = match named.format {
-                Format::Float(f) => (f.exponent_bits.to_string(), f.mantissa_bits.to_string(), f.bias.to_string()),
-                Format::Posit(p) => (p.exponent_bits.to_string(), String::new(), String::new()),
-                Format::Fixed(_) | Format::Quire(_) => (String::new(), String::new(), String::new()),
-            };
-            let largest = named.format.to_f64(named.format.max_finite(false));
-            table.add_row([
-                named.name.to_owned(),
-                named.format.bits().to_string(),
-                exponent,
-                mantissa,
-                bias,
-                super::format::short(largest),
-                named.aliases.join(" "),
-                named.source.to_owned(),
-            ]);
-        }
-        sections.push(table.to_string());
+        sections.extend(formats());
     }
     let text: Vec<String> = sections.iter().map(|s| s.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")).collect();
     println!("{}", text.join("\n\n"));
