@@ -230,7 +230,7 @@ fn sixteen_bit_numbers_into_named_formats() {
     assert!(sixteen_bits("fp16 bf16 e6m9 dlfloat16 posit16_1", 11) > 20_000_000);
 }
 
-/// 3 minutes on one core.
+/// A minute on one core.
 #[test]
 #[ignore = "long"]
 fn every_sixteen_bit_number_into_named_formats() {
@@ -261,7 +261,7 @@ fn binary32_into_named_formats() {
     assert!(compared > 10_000_000);
 }
 
-/// 3 minutes on one core.
+/// Half a minute on one core.
 #[test]
 #[ignore = "long"]
 fn much_of_binary32_into_named_formats() {
@@ -334,7 +334,7 @@ fn every_product_onto_corner_sums() {
     assert!(every_product(3) > 5_000_000);
 }
 
-/// 10 minutes on one core.
+/// 4 minutes on one core.
 #[test]
 #[ignore = "long"]
 fn every_product_onto_many_sums() {

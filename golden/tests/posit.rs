@@ -1,6 +1,6 @@
 //! isa's posits against golden's: every code, and every side of every rounding decision.
 //!
-//! The long version: `cargo test --release -p systole-golden --test posit -- --ignored`.
+//! The long version: `cargo test -p systole-golden --test posit -- --ignored`.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this test compares the two")]
 
 mod support;
@@ -141,7 +141,7 @@ fn every_gap_of_small_posits() {
     every_gap(8, 2);
 }
 
-/// 4 minutes on one core in release.
+/// Ten seconds on one core.
 #[test]
 #[ignore = "long"]
 fn every_gap_of_small_posits_long() {
@@ -174,7 +174,7 @@ fn sampled_gaps_of_wide_posits() {
     sampled_gaps(150);
 }
 
-/// 4 minutes on one core in release.
+/// A minute on one core.
 #[test]
 #[ignore = "long"]
 fn sampled_gaps_of_wide_posits_long() {
