@@ -105,7 +105,9 @@ pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome
     text += &arithmetic::text(design);
     if let Some(digest) = outcome.digest() {
         let _ = writeln!(text, "  result       sha256 {digest}");
-        let _ = writeln!(text, "  kernel       {}", outcome.kernels.join("; "));
+        if !outcome.kernels.is_empty() {
+            let _ = writeln!(text, "  kernel       {}", outcome.kernels.join("; "));
+        }
     }
     let _ = writeln!(
         text,
