@@ -56,7 +56,7 @@ pub struct MacMode {
     /// Stand-in for infinity where the written format has none.
     #[serde(default)]
     pub no_infinity: NoInfinity,
-    /// Subnormals of operands, products and accumulator writes.
+    /// Subnormals of operands and their scales, products and accumulator writes.
     #[serde(default)]
     pub subnormals: SubnormalPolicy,
     /// When a result counts as tiny.
