@@ -15,7 +15,7 @@ const NAMES: [(&str, u32, usize); 4] = [
     ("t10k-labels-idx1-ubyte", 0x801, 1),
 ];
 
-/// Bytes of the files of [`NAMES`].
+/// Bytes of the four files of a data set.
 #[derive(Debug)]
 pub struct Files([Vec<u8>; 4]);
 

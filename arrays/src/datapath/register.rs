@@ -67,7 +67,7 @@ impl Register {
     }
 
     /// What it means; of a wide integer the bits far below its top are jammed
-    /// ([`Wide::to_exact`]), which no rounding to a code can tell.
+    /// (`Wide::to_exact`), which no rounding to a code can tell.
     pub fn read(&self, format: Format, policy: Policy) -> Decoded {
         match self {
             Self::Narrow(code) => decode_with(format, *code, policy.subnormals),
