@@ -227,7 +227,7 @@ fn conversions() {
 #[test]
 #[ignore = "minutes"]
 fn conversions_at_length() {
-    for_each_format!(conversions_into(6_000_000));
+    for_each_format!(conversions_into(2_000_000));
 }
 
 /// All pairs of codes of a narrow format, each with a third drawn at random; else operands
@@ -296,5 +296,5 @@ fn operations() {
 #[test]
 #[ignore = "minutes"]
 fn operations_at_length() {
-    for_each_format!(arithmetic(1_500_000));
+    for_each_format!(arithmetic(500_000));
 }

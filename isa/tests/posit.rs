@@ -3,7 +3,8 @@
 //! Three differences have names; exact arithmetic sides with isa in each. `last_bit_dropped`:
 //! `P16E1` and `P32E2` do not see the lowest bit of the binary64 number they round, so one that
 //! lies above a middle by that bit alone goes to the even side. `sticky_lost`: the fused
-//! multiply-add of `P32E2` forgets the lowest bit of an exact result, with the same effect
+//! multiply-add of `P32E2` forgets the lowest bit of an exact result, or all that lies more than
+//! 64 bits below the highest, with the same effect
 //! (0xae850f2a 0x42864d87 + 0x5478d42d is 14373011 / 2^51, above the middle of 0x96d424 and
 //! 0x96d425 by 2^-51, and softposit gives 0x96d424). `other_widths`: sums and products of `PxE1`
 //! and `PxE2` are wrong or panic, so these serve for values and conversions only.
@@ -104,9 +105,11 @@ fn rounded(format: Format, value: Option<Exact>) -> u64 {
     }
 }
 
-/// The value without its lowest bit.
-fn without_lowest_bit(value: Exact) -> Exact {
-    Exact { significand: value.significand & value.significand.wrapping_sub(1), ..value }
+/// The value without its lowest bit, and without what lies 64 bits below its highest.
+fn forgetful(value: Exact) -> [Exact; 2] {
+    let x = value.significand;
+    let highest = u128::MAX << 64 >> x.leading_zeros();
+    [x & x.wrapping_sub(1), x & highest].map(|significand| Exact { significand, ..value })
 }
 
 /// Codes to numbers, and binary64 numbers to codes: many of them next to a middle.
@@ -162,7 +165,7 @@ fn values_and_conversions() {
 #[test]
 #[ignore = "a minute"]
 fn values_and_conversions_at_length() {
-    all_conversions(20_000_000);
+    all_conversions(10_000_000);
 }
 
 fn operations<P: Arithmetic>(cases: impl Iterator<Item = [u64; 3]>) {
@@ -185,8 +188,8 @@ fn operations<P: Arithmetic>(cases: impl Iterator<Item = [u64; 3]>) {
             let (ours, theirs) = (rounded(format, exact), theirs.code());
             checked += 1;
             if ours != theirs {
-                let lost = rounded(format, exact.map(without_lowest_bit));
-                let sticky = what == "fma" && P::NAME == "posit32_2" && lost == theirs;
+                let lost = exact.is_some_and(|exact| forgetful(exact).iter().any(|&x| rounded(format, Some(x)) == theirs));
+                let sticky = what == "fma" && P::NAME == "posit32_2" && lost;
                 assert!(sticky, "{what} of {codes:x?}: {ours:#x}, softposit {theirs:#x}");
                 sticky_lost += 1;
             }
@@ -236,8 +239,8 @@ fn posit32_operations() {
 #[ignore = "minutes"]
 fn operations_at_length() {
     operations::<P8E0>((0..1u64 << 24).map(|triple| [triple & 0xff, triple >> 8 & 0xff, triple >> 16]));
-    operations::<P16E1>(drawn(P16E1::format(), 100_000_000));
-    operations::<P32E2>(drawn(P32E2::format(), 100_000_000));
+    operations::<P16E1>(drawn(P16E1::format(), 30_000_000));
+    operations::<P32E2>(drawn(P32E2::format(), 30_000_000));
 }
 
 /// Evidence of `other_widths`: 3 + 1 codes of posit8_2 are 2^-18 and 2^-24; of the codes next to
