@@ -217,7 +217,7 @@ pub enum Draws {
 impl Draws {
     /// Those of a problem. Where nothing rounds stochastically registers are not looked at.
     pub fn new(setup: &Setup, shape: Shape) -> Self {
-        let stochastic = setup.mode.rounding.random_bits() > 0;
+        let stochastic = setup.mode.random_bits() > 0;
         let ordinals = stochastic.then(|| Ordinals::new(setup, shape)).flatten();
         ordinals.map_or(Self::Counter(setup.site), |ordinals| Self::Registers(Box::new(ordinals)))
     }

@@ -224,6 +224,12 @@ fn no_infinity() -> impl Strategy<Value = NoInfinity> {
     select(&[NoInfinity::Nan, NoInfinity::Max][..])
 }
 
+/// True if a mode may have both roundings.
+fn bits_agree(inner: Rounding, outer: Rounding) -> bool {
+    let (inner, outer) = (inner.random_bits(), outer.random_bits());
+    inner == outer || inner.min(outer) == 0
+}
+
 /// MAC modes of one lane over every choice a mode has.
 pub fn mode() -> impl Strategy<Value = MacMode> {
     let subnormals = select(
@@ -234,18 +240,21 @@ pub fn mode() -> impl Strategy<Value = MacMode> {
     (
         (operand_format(), operand_format(), product, accumulator_format()),
         (rounding(), overflow(), no_infinity(), subnormals, select(&[Tininess::After, Tininess::Before][..])),
-        (chunk, proptest::option::of(accumulator_format())),
+        (chunk, proptest::option::of(accumulator_format()), proptest::option::weighted(0.3, rounding())),
     )
-        .prop_map(|((a, b, product, accumulator), (rounding, overflow, no_infinity, subnormals, tininess), (chunk, outer))| MacMode {
-            product,
-            rounding,
-            overflow,
-            no_infinity,
-            subnormals,
-            tininess,
-            chunk,
-            outer,
-            ..MacMode::fused(a, b, accumulator)
+        .prop_map(|((a, b, product, accumulator), (rounding, overflow, no_infinity, subnormals, tininess), (chunk, outer, other))| {
+            MacMode {
+                product,
+                rounding,
+                outer_rounding: other.filter(|other| bits_agree(rounding, *other)),
+                overflow,
+                no_infinity,
+                subnormals,
+                tininess,
+                chunk,
+                outer,
+                ..MacMode::fused(a, b, accumulator)
+            }
         })
 }
 
@@ -304,6 +313,7 @@ pub fn unit_mode() -> impl Strategy<Value = MacMode> {
             if sharing > 0 {
                 let shared = [LfsrShare::Pe, LfsrShare::Row, LfsrShare::Column, LfsrShare::Array][sharing as usize - 1];
                 mode.entropy = EntropySource::Lfsr { width: 33, taps: 0x1_0008_0000, shared };
+                mode.outer_rounding = mode.outer_rounding.filter(|outer| outer.random_bits() == mode.rounding.random_bits());
             }
             if all_ones {
                 mode.nan = NanCode::AllOnes;

@@ -43,11 +43,11 @@ fn oracle(problem: &Problem) -> Vec<u64> {
             Step::Accumulate { k } => (mode.rounding, Stage::Accumulate, k),
             Step::Way { first, way } => (mode.rounding, Stage::Sum, first + way),
             Step::Sum { k } => (mode.rounding, Stage::Sum, k),
-            Step::Scale { k } => (mode.rounding, Stage::Scale, k),
-            Step::Outer { k } => (mode.rounding, Stage::Outer, k),
+            Step::Scale { k } => (mode.rounding_of(Stage::Scale), Stage::Scale, k),
+            Step::Outer { k } => (mode.rounding_of(Stage::Outer), Stage::Outer, k),
             Step::Memory { fold: index } => {
                 let rows = fold.unwrap_or(1) as usize;
-                (mode.rounding, Stage::Memory, ((index + 1) * rows).min(gemm.shape[2]) - 1)
+                (mode.rounding_of(Stage::Memory), Stage::Memory, ((index + 1) * rows).min(gemm.shape[2]) - 1)
             }
             Step::Output => (setup.output.policy.rounding, Stage::Output, 0),
         };

@@ -184,9 +184,13 @@ pub fn mode(source: &mut Source<'_>) -> MacMode {
         1 => source.pick(&[-1024, -40, 40, 1024]),
         _ => 0,
     };
+    // Two stochastic roundings of one mode take the same number of bits.
+    let other = policy(source).rounding;
+    let fits = other.random_bits() == rounding.random_bits() || other.random_bits().min(rounding.random_bits()) == 0;
     MacMode {
         product,
         rounding,
+        outer_rounding: (fits && source.one_in(4)).then_some(other),
         overflow,
         no_infinity,
         subnormals,
@@ -235,7 +239,8 @@ pub fn unit_mode(source: &mut Source<'_>) -> MacMode {
         mode.chunk = mode.chunk.map(|chunk| chunk.div_ceil(mode.lanes) * mode.lanes);
     }
     if source.one_in(4) {
-        let fewest = mode.rounding.random_bits().max(4);
+        mode.outer_rounding = mode.outer_rounding.filter(|outer| outer.random_bits() == mode.rounding.random_bits());
+        let fewest = mode.random_bits().max(4);
         let width = fewest + source.below((65 - fewest) as usize) as u32;
         let taps = 1 << (width - 1) | source.bits(width);
         mode.entropy =

@@ -80,7 +80,7 @@ impl Case for Gemm {
             assert_eq!(fast, ticked, "fast by {used:?}, ticked: {self}");
         }
         // The oracle asks for random bits by site; which state of which register that is, `ticked` shows.
-        if setup.mode.entropy != EntropySource::Counter && setup.mode.rounding.random_bits() > 0 {
+        if setup.mode.entropy != EntropySource::Counter && setup.mode.random_bits() > 0 {
             return;
         }
         let codes: Vec<u64> = ticked.d.iter().collect();

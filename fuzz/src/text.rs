@@ -100,7 +100,7 @@ fn dot(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u32>) 
     if mode.scale != Scaling::None {
         return Err("its operands have block scales".to_owned());
     }
-    if mode.entropy != EntropySource::Counter && mode.rounding.random_bits() > 0 {
+    if mode.entropy != EntropySource::Counter && mode.random_bits() > 0 {
         return Err("its random bits come from shift registers".to_owned());
     }
     let mut design = find("fp8-16x16").ok_or("no design fp8-16x16")?;
@@ -116,11 +116,11 @@ fn dot(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u32>) 
     let at = |codes: &Codes, step: usize| (0..k).map(|i| codes.get(i * step)).collect::<Vec<u64>>();
     let (a, b) = (at(operands.a, 1), at(operands.b, shape.n as usize));
     let c = operands.c.map_or_else(|| dot.addend.zero(false), |c| c.get(0));
-    let bits = mode.rounding.random_bits();
     let mut random = Vec::new();
-    if bits > 0 {
+    if mode.random_bits() > 0 {
         for step in dot.roundings(k).map_err(|e| e.to_string())? {
-            random.push(site_of(step, None, k).map_or(0, |(stage, index)| setup.site.random(bits, 0, 0, stage, index)));
+            let drawn = |(stage, index)| setup.site.random(mode.rounding_of(stage).random_bits(), 0, 0, stage, index);
+            random.push(site_of(step, None, k).map_or(0, drawn));
         }
     }
     let codes: Vec<u64> = a.iter().chain(&b).copied().chain([c]).collect();
@@ -131,7 +131,7 @@ fn dot(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u32>) 
         let _ = write!(line, "{} ", hex(code, formats[i / k].bits()));
     }
     for &random in &random {
-        let _ = write!(line, "{} ", hex(random, bits));
+        let _ = write!(line, "{} ", hex(random, mode.random_bits()));
     }
     let _ = write!(line, "{} {:x}", hex(truth.code, result.bits()), truth.flags.0);
     let settings = Settings { op: Some("dot".to_owned()), design: Some("fp8-16x16".to_owned()), set, ..Settings::default() };

@@ -29,9 +29,9 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u
         scales: (mode.scale != Scaling::None).then_some(Scales { a: &scales.0, b: &scales.1 }),
     };
     let random = |at: Site| {
-        let rounding = if at.step == Step::Output { setup.output.policy.rounding } else { mode.rounding };
-        site_of(at.step, fold, shape.k as usize)
-            .map_or(0, |(stage, index)| setup.site.random(rounding.random_bits(), at.row as u32, at.column as u32, stage, index))
+        let Some((stage, index)) = site_of(at.step, fold, shape.k as usize) else { return 0 };
+        let rounding = if at.step == Step::Output { setup.output.policy.rounding } else { mode.rounding_of(stage) };
+        setup.site.random(rounding.random_bits(), at.row as u32, at.column as u32, stage, index)
     };
     problem.run(random).unwrap_or_else(|e| panic!("the oracle refuses a sound problem: {e}"))
 }

@@ -62,11 +62,11 @@ impl Chain {
     /// Adds a block of products of one chunk; `closes` if the chunk ends with it.
     pub fn step(&mut self, mac: &Mac, block: &Block<'_>, closes: bool, entropy: &dyn Entropy, activity: &mut Activity) {
         let (products, sum) = mac.split(block.factor);
-        let bits = mac.mode().rounding.random_bits();
+        let bits = |stage| mac.mode().rounding_of(stage).random_bits();
         let exact = mac.mode().product == Product::Exact;
         // Registers advance once per rounding, so none may be drawn for what is not rounded.
-        let random = |stage, index| if stage == Stage::Product && exact { 0 } else { entropy.random(bits, stage, index) };
-        if bits > 0 {
+        let random = |stage, index| if stage == Stage::Product && exact { 0 } else { entropy.random(bits(stage), stage, index) };
+        if mac.mode().random_bits() > 0 {
             entropy.begin(block.first);
         }
         self.inner = mac.add_block(&self.inner, &Block { factor: products, ..*block }, &random, activity);
@@ -138,7 +138,7 @@ impl Mac {
 
     /// A fold's result added by the accumulator memory (`partial_sums: outside`).
     pub fn add_fold(&self, memory: &Register, fold: &Register, last_k: u32, entropy: &dyn Entropy, activity: &mut Activity) -> Register {
-        let random = entropy.random(self.mode().rounding.random_bits(), Stage::Memory, last_k);
+        let random = entropy.random(self.mode().rounding_of(Stage::Memory).random_bits(), Stage::Memory, last_k);
         let (sum, flags) = self.add_memory(memory, fold, random);
         count(flags, activity);
         sum

@@ -12,6 +12,8 @@ use systole_isa::round::{Flags, Policy, decode_with, encode_decoded};
 pub struct Mac {
     mode: MacMode,
     policy: Policy,
+    /// Of what is written outside the MAC's own accumulator.
+    outer: Policy,
     /// Power of two that the bias registers give every product.
     scale: i32,
 }
@@ -52,7 +54,7 @@ impl Factor {
 impl Mac {
     /// A MAC whose operands are multiplied by 2^-bias_a and 2^-bias_b.
     pub fn new(mode: &MacMode, bias_a: i32, bias_b: i32) -> Self {
-        Self { policy: mode.policy(), mode: mode.clone(), scale: -(bias_a + bias_b) }
+        Self { policy: mode.policy(), outer: mode.outer_policy(), mode: mode.clone(), scale: -(bias_a + bias_b) }
     }
 
     /// The mode.
@@ -134,18 +136,18 @@ impl Mac {
         let outermost = self.mode.outermost();
         let (mut scaled, mut flags) = scale(inner.addend(self.mode.accumulator, self.policy), factor);
         if self.mode.scale == Scaling::ChunkRounded {
-            let (register, rounding) = Register::of(outermost, scaled, self.policy, random(true));
+            let (register, rounding) = Register::of(outermost, scaled, self.outer, random(true));
             scaled = register.addend(outermost, self.policy);
             flags |= rounding;
         }
-        let (sum, rounding) = outer.add(outermost, scaled, self.policy, random(false));
+        let (sum, rounding) = outer.add(outermost, scaled, self.outer, random(false));
         (sum, flags | rounding)
     }
 
     /// Accumulator memory plus a fold's sum.
     pub(super) fn add_memory(&self, memory: &Register, fold: &Register, random: u64) -> (Register, Flags) {
         let outermost = self.mode.outermost();
-        memory.add(outermost, fold.addend(outermost, self.policy), self.policy, random)
+        memory.add(outermost, fold.addend(outermost, self.policy), self.outer, random)
     }
 }
 

@@ -214,8 +214,11 @@ impl<'a> Prepared<'a> {
         if mode.nan != NanCode::Canonical {
             return Err("NaNs are not canonical".to_owned());
         }
-        if mode.entropy != EntropySource::Counter && mode.rounding.random_bits() > 0 {
+        if mode.entropy != EntropySource::Counter && mode.random_bits() > 0 {
             return Err("random bits come from shift registers".to_owned());
+        }
+        if mode.outer_policy().rounding.random_bits() != mode.rounding.random_bits() {
+            return Err("only some of the roundings are stochastic".to_owned());
         }
         if m == 0 || n == 0 || k == 0 {
             return Err("there are no products".to_owned());
@@ -224,8 +227,11 @@ impl<'a> Prepared<'a> {
             Product::Exact => None,
             Product::Rounded(format) => Some(Rounder::new(format, policy)?),
         };
-        let stages =
-            Stages { product, accumulator: Rounder::new(mode.accumulator, policy)?, outermost: Rounder::new(mode.outermost(), policy)? };
+        let stages = Stages {
+            product,
+            accumulator: Rounder::new(mode.accumulator, policy)?,
+            outermost: Rounder::new(mode.outermost(), mode.outer_policy())?,
+        };
         let product_bits = significant_bits(mode.a) + significant_bits(mode.b);
         if product_bits > 53 {
             return Err(format!("products have up to {product_bits} significant bits, more than 53"));

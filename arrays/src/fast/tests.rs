@@ -138,12 +138,17 @@ fn inside() -> impl Strategy<Value = MacMode> {
     let product = prop_oneof![4 => Just(None), 1 => select(&["fp16", "e5m2", "e6m5", "fp32"][..]).prop_map(Some)];
     (
         (operands(), operands(), accumulators, outer, product),
-        (prop_oneof![2 => Just(Rounding::Rne), 1 => select(&ROUNDINGS[..])], select(&[Overflow::Ieee, Overflow::Saturate][..])),
+        (
+            prop_oneof![2 => Just(Rounding::Rne), 1 => select(&ROUNDINGS[..])],
+            proptest::option::weighted(0.3, select(&ROUNDINGS[..])),
+            select(&[Overflow::Ieee, Overflow::Saturate][..]),
+        ),
         (select(&[NoInfinity::Nan, NoInfinity::Max][..]), select(&[Tininess::After, Tininess::Before][..])),
         prop_oneof![1 => Just(None), 2 => (1..40u32).prop_map(Some)],
     )
-        .prop_map(|((a, b, accumulator, outer, product), (rounding, overflow), (no_infinity, tininess), chunk)| MacMode {
+        .prop_map(|((a, b, accumulator, outer, product), (rounding, other, overflow), (no_infinity, tininess), chunk)| MacMode {
             rounding,
+            outer_rounding: other.filter(|other| other.random_bits() == rounding.random_bits()),
             overflow,
             no_infinity,
             tininess,

@@ -116,8 +116,11 @@ impl Subject {
     }
 
     /// Random bits R of one stochastic rounding; 0 if nothing is stochastic.
-    pub const fn random_bits(&self) -> u32 {
-        self.policy().rounding.random_bits()
+    pub fn random_bits(&self) -> u32 {
+        match self {
+            Self::Operation(operation) => operation.policy.rounding.random_bits(),
+            Self::Dot(dot) => dot.mode.random_bits(),
+        }
     }
 
     /// Values of R a case brings along, one per stochastic rounding.

@@ -217,8 +217,12 @@ impl Gemm<'_> {
         let [m, n, _] = self.shape;
         let mut out = Vec::with_capacity(m * n);
         for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
-            let roundings =
-                Roundings { policy: self.mode.policy(), random: &mut |step| random(Site { row, column, step }), flags: Flags::NONE };
+            let roundings = Roundings {
+                policy: self.mode.policy(),
+                outer: self.mode.outer_policy(),
+                random: &mut |step| random(Site { row, column, step }),
+                flags: Flags::NONE,
+            };
             out.push(self.element(operands.line(row, column), roundings));
         }
         Ok(out)
@@ -237,7 +241,8 @@ impl Gemm<'_> {
         let mut out = Vec::with_capacity(m * n);
         for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
             let line = operands.line(row, column);
-            let mut roundings = Roundings { policy: self.mode.policy(), random: &mut |_| 0, flags: Flags::NONE };
+            let mut roundings =
+                Roundings { policy: self.mode.policy(), outer: self.mode.outer_policy(), random: &mut |_| 0, flags: Flags::NONE };
             let mut sum = line.c().map_or(Value::zero(false), |(c, _)| c.clone());
             for k in 0..k {
                 let mut product = line.term(k, None, &mut roundings).value;

@@ -6,10 +6,12 @@ use crate::value::Value;
 use systole_isa::format::Format;
 use systole_isa::round::{Flags, Policy};
 
-/// What the roundings of one output share: the policy, the source of random bits, and the
+/// What the roundings of one output share: the policies, the source of random bits, and the
 /// exceptions raised so far.
 pub(super) struct Roundings<'r> {
     pub policy: Policy,
+    /// Of sums outside the MAC's own accumulator, and of what is rounded for them.
+    pub outer: Policy,
     pub random: &'r mut dyn FnMut(Step) -> u64,
     pub flags: Flags,
 }
@@ -22,8 +24,9 @@ impl Roundings<'_> {
 
     /// Rounds to `format`.
     pub fn write(&mut self, format: Format, value: &Value, step: Step) -> Value {
-        let random = self.draw(self.policy, step);
-        let (value, flags) = round_to_value(format, value, self.policy, random);
+        let policy = self.policy_of(step);
+        let random = self.draw(policy, step);
+        let (value, flags) = round_to_value(format, value, policy, random);
         self.flags |= flags;
         value
     }
@@ -33,6 +36,14 @@ impl Roundings<'_> {
         let random = self.draw(policy, Step::Output);
         let (code, flags) = crate::round::round(format, value, policy, random);
         Element { code, flags: self.flags | flags }
+    }
+
+    /// The policy by which a step rounds.
+    fn policy_of(&self, step: Step) -> Policy {
+        match step {
+            Step::Scale { .. } | Step::Outer { .. } | Step::Memory { .. } => self.outer,
+            _ => self.policy,
+        }
     }
 
     /// Random bits for a step, if its rounding consumes any.
@@ -49,7 +60,11 @@ impl Roundings<'_> {
 
     /// The exact sum, exceptions noted.
     pub fn sum(&mut self, x: &Value, y: &Value) -> Value {
-        let (sum, flags) = x.sum(y, self.policy.rounding);
+        self.sum_at(x, y, self.policy)
+    }
+
+    fn sum_at(&mut self, x: &Value, y: &Value, policy: Policy) -> Value {
+        let (sum, flags) = x.sum(y, policy.rounding);
         self.flags |= flags;
         sum
     }
@@ -82,7 +97,7 @@ impl Register {
 
     /// Adds with one rounding.
     pub fn add(&mut self, addend: &Value, step: Step, roundings: &mut Roundings<'_>) {
-        let sum = roundings.sum(&self.read(roundings), addend);
+        let sum = roundings.sum_at(&self.read(roundings), addend, roundings.policy_of(step));
         self.set(&sum, step, roundings);
     }
 }

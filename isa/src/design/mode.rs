@@ -1,6 +1,7 @@
 //! MAC modes: operand formats, product, accumulators, and how each result is rounded.
 
 use super::unit::{EntropySource, Scaling, Unit};
+use crate::entropy::Stage;
 use crate::format::Format;
 use crate::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -50,6 +51,10 @@ pub struct MacMode {
     /// Rounding of the product and of every addition.
     #[serde(default = "rne")]
     pub rounding: Rounding,
+    /// Rounding of what is written outside the MAC's own accumulator: to the outer accumulator
+    /// and to the accumulator memory. Absent: `rounding`.
+    #[serde(default)]
+    pub outer_rounding: Option<Rounding>,
     /// Overflow of the product and of every accumulator write.
     #[serde(default)]
     pub overflow: Overflow,
@@ -122,6 +127,7 @@ impl MacMode {
             product: Product::Exact,
             accumulator,
             rounding: Rounding::Rne,
+            outer_rounding: None,
             overflow: Overflow::Ieee,
             no_infinity: NoInfinity::Nan,
             subnormals: SubnormalPolicy::Gradual,
@@ -147,6 +153,24 @@ impl MacMode {
             None => self.accumulator,
             Some(_) => self.outer.unwrap_or(self.accumulator),
         }
+    }
+
+    /// Rounding of one stage; of the last, which is the output's own, that of the sums.
+    pub fn rounding_of(&self, stage: Stage) -> Rounding {
+        match stage {
+            Stage::Scale | Stage::Outer | Stage::Memory => self.outer_rounding.unwrap_or(self.rounding),
+            _ => self.rounding,
+        }
+    }
+
+    /// Random bits of one stochastic rounding of the MAC; 0 if none is.
+    pub fn random_bits(&self) -> u32 {
+        self.rounding.random_bits().max(self.outer_policy().rounding.random_bits())
+    }
+
+    /// Policy of writes to the outer accumulator and to the accumulator memory.
+    pub fn outer_policy(&self) -> Policy {
+        Policy { rounding: self.outer_rounding.unwrap_or(self.rounding), ..self.policy() }
     }
 
     /// Policy of the product and of every accumulator write.
@@ -176,7 +200,17 @@ pub struct ModeOverride {
     #[serde(default)]
     pub rounding: Option<Rounding>,
     #[serde(default)]
+    pub outer_rounding: Option<Rounding>,
+    #[serde(default)]
     pub overflow: Option<Overflow>,
+    #[serde(default)]
+    pub no_infinity: Option<NoInfinity>,
+    #[serde(default)]
+    pub subnormals: Option<SubnormalPolicy>,
+    #[serde(default)]
+    pub tininess: Option<Tininess>,
+    #[serde(default)]
+    pub nan: Option<NanCode>,
     #[serde(default)]
     pub chunk: Option<u32>,
     #[serde(default)]
@@ -187,6 +221,12 @@ pub struct ModeOverride {
     pub scale: Option<Scaling>,
     #[serde(default)]
     pub scale_format: Option<Format>,
+    #[serde(default)]
+    pub scale_rows: Option<u32>,
+    #[serde(default)]
+    pub scale_cols: Option<u32>,
+    #[serde(default)]
+    pub entropy: Option<EntropySource>,
 }
 
 impl ModeOverride {
@@ -198,12 +238,20 @@ impl ModeOverride {
             product: self.product.unwrap_or(base.product),
             accumulator: self.accumulator.unwrap_or(base.accumulator),
             rounding: self.rounding.unwrap_or(base.rounding),
+            outer_rounding: self.outer_rounding.or(base.outer_rounding),
             overflow: self.overflow.unwrap_or(base.overflow),
+            no_infinity: self.no_infinity.unwrap_or(base.no_infinity),
+            subnormals: self.subnormals.unwrap_or(base.subnormals),
+            tininess: self.tininess.unwrap_or(base.tininess),
+            nan: self.nan.unwrap_or(base.nan),
             chunk: self.chunk.or(base.chunk),
             outer: self.outer.or(base.outer),
             unit: self.unit.unwrap_or(base.unit),
             scale: self.scale.unwrap_or(base.scale),
             scale_format: self.scale_format.unwrap_or(base.scale_format),
+            scale_rows: self.scale_rows.unwrap_or(base.scale_rows),
+            scale_cols: self.scale_cols.unwrap_or(base.scale_cols),
+            entropy: self.entropy.unwrap_or(base.entropy),
             ..base.clone()
         }
     }

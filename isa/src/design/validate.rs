@@ -139,6 +139,17 @@ impl Findings {
     }
 
     fn entropy(&mut self, mode: &MacMode, path: &str) {
+        if let Some(outer) = mode.outer_rounding {
+            let (bits, inner) = (outer.random_bits(), mode.rounding.random_bits());
+            let one_count = bits == inner || (bits.min(inner) == 0 && mode.entropy == EntropySource::Counter);
+            self.require(one_count, &format!("{path}.outer_rounding"), || {
+                let registers = if mode.entropy == EntropySource::Counter { "" } else { ", as shift registers step once a rounding" };
+                format!(
+                    "{outer} takes {bits} random bits and {path}.rounding: {} takes {inner}; give both the same number{registers}",
+                    mode.rounding
+                )
+            });
+        }
         let EntropySource::Lfsr { width, taps, .. } = mode.entropy else { return };
         let at = format!("{path}.entropy");
         self.range_u32(width, 4, 64, &format!("{at}.width"));
@@ -146,8 +157,8 @@ impl Findings {
             self.require(taps >> (width - 1) == 1, &at, || {
                 format!("taps must have bit {} as its highest, else the register loses its state", width - 1)
             });
-            self.require(mode.rounding.random_bits() <= width, &at, || {
-                format!("{} needs {} random bits, the register has {width}", mode.rounding, mode.rounding.random_bits())
+            self.require(mode.random_bits() <= width, &at, || {
+                format!("{} needs {} random bits, the register has {width}", mode.rounding, mode.random_bits())
             });
         }
     }

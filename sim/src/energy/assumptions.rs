@@ -114,7 +114,7 @@ impl Prices<'_> {
                 "a posit is decoded by a complement, a run counter and a shifter, and encoded by a shifter and a complement".to_owned(),
             );
         }
-        let rounds_at_random = modes.iter().any(|m| matches!(m.rounding, Rounding::Sr(_)));
+        let rounds_at_random = modes.iter().any(|m| m.random_bits() > 0);
         if rounds_at_random || matches!(design.output.rounding, Rounding::Sr(_)) {
             list.push(format!("random bits of stochastic rounding from one LFSR per {PES_PER_LFSR} PE"));
         }

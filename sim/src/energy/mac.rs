@@ -36,7 +36,7 @@ pub struct MacCost {
 fn closing(model: &Model, mode: &MacMode) -> (Cost, Cost) {
     let outermost = mode.outermost();
     let inner = Value::of(mode.accumulator);
-    let add = |value| addition(model, value, outermost, mode.rounding, mode.overflow);
+    let add = |value| addition(model, value, outermost, mode.outer_policy().rounding, mode.overflow);
     let scale = Value::of(mode.scale_format);
     match mode.scale {
         Scaling::None => add(inner),
@@ -60,7 +60,7 @@ fn closing(model: &Model, mode: &MacMode) -> (Cost, Cost) {
                 let (adder, rounding) = add(scaled);
                 (adder + multiply, rounding)
             } else {
-                let rounded = conversion(model, scaled, outermost, mode.rounding, mode.subnormals);
+                let rounded = conversion(model, scaled, outermost, mode.outer_policy().rounding, mode.subnormals);
                 let (adder, rounding) = add(Value::of(outermost));
                 (adder + multiply, rounding + rounded)
             }
@@ -103,7 +103,7 @@ impl MacCost {
         let (adder, rounding) = unit::accumulation(model, mode, product);
         let outermost = mode.outermost();
         let (outer_adder, outer_rounding) = if mode.chunk.is_some() { closing(model, mode) } else { (Cost::ZERO, Cost::ZERO) };
-        let (memory_adder, memory_rounding) = addition(model, Value::of(outermost), outermost, mode.rounding, mode.overflow);
+        let (memory_adder, memory_rounding) = addition(model, Value::of(outermost), outermost, mode.outer_policy().rounding, mode.overflow);
         let output = design.output.rounding;
         Self {
             multiplier: model.integer_multiplier(a.precision, b.precision) + exponent + normalise + decoders,

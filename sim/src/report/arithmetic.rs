@@ -21,7 +21,8 @@ fn sums(mode: &MacMode) -> String {
         Product::Exact => "exact products".to_owned(),
         Product::Rounded(format) => format!("products rounded to {format}"),
     };
-    let chunk = mode.chunk.map(|n| format!(", chunks of {n} into {}", mode.outermost())).unwrap_or_default();
+    let outer = mode.outer_rounding.map(|rounding| format!(" by {rounding}")).unwrap_or_default();
+    let chunk = mode.chunk.map(|n| format!(", chunks of {n} into {}{outer}", mode.outermost())).unwrap_or_default();
     format!("{} x {}, {product}, {} accumulator{chunk}", mode.a, mode.b, mode.accumulator)
 }
 

@@ -173,7 +173,7 @@ impl Judge for DatapathDot {
         let output = Output { format: self.dot.result, policy: self.dot.output };
         let k = batch.k;
         let mut sites = HashMap::new();
-        if mode.rounding.random_bits() > 0 {
+        if mode.random_bits() > 0 {
             let Ok(steps) = self.dot.roundings(k) else { return vec![None; batch.len()] };
             sites.extend(steps.into_iter().enumerate().filter_map(|(i, step)| Some((site_of(step, None, k)?, i))));
         }

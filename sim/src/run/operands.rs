@@ -229,8 +229,8 @@ fn read(path: &Path, format: Format, round: impl Fn(f64) -> Result<u64, String>)
     Ok(Matrix { rows: rows32, cols: cols32, codes })
 }
 
-/// True if the extents in a .npy header, read from behind its magic, multiply beyond 2^48:
-/// the reader of headers multiplies them without looking.
+/// True if the numbers in a .npy header, read from behind its magic, multiply beyond 2^48: the
+/// reader of headers multiplies extents and element size, in any order, without looking.
 fn promises_too_much(reader: &mut impl Read) -> bool {
     let mut version = [0; 2];
     let mut length = [0; 4];
@@ -246,13 +246,12 @@ fn promises_too_much(reader: &mut impl Read) -> bool {
         return false;
     }
     let text = String::from_utf8_lossy(&header);
-    let extents = text.split_once("shape").and_then(|(_, rest)| rest.split_once('(')).and_then(|(_, rest)| rest.split_once(')'));
-    let Some((extents, _)) = extents else { return false };
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let mut product = 1u64;
-    for extent in extents.split(',').map(|extent| extent.trim().trim_end_matches('L')).filter(|extent| !extent.is_empty()) {
-        // What is no number is refused by who reads the header next.
-        let Ok(extent) = extent.parse::<u64>() else { return false };
-        product = product.saturating_mul(extent);
+    for number in words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit())) {
+        // Other notations than a plain decimal are not written by anyone; zeros hide nothing.
+        let Ok(number) = number.trim_end_matches('L').parse::<u64>() else { return true };
+        product = product.saturating_mul(number.max(1));
     }
     product > 1 << 48
 }

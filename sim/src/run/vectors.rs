@@ -58,7 +58,7 @@ fn result(design: &Design, product: &Product, a: &Matrix, b: &Matrix, c: Option<
     let row = |row: usize| {
         let random = |at: gemm::Site| {
             let Some((stage, index)) = site_of(at.step, fold, k) else { return 0 };
-            let rounding = if stage == Stage::Output { output.1.rounding } else { mode.rounding };
+            let rounding = if stage == Stage::Output { output.1.rounding } else { mode.rounding_of(stage) };
             site.random(rounding.random_bits(), row as u32, at.column as u32, stage, index)
         };
         let gemm = Gemm {
@@ -103,7 +103,7 @@ pub fn write(
     if mode.scale != Scaling::None {
         return Err(ProductError::Scaled);
     }
-    if mode.rounding.random_bits() > 0 && mode.entropy != EntropySource::Counter {
+    if mode.random_bits() > 0 && mode.entropy != EntropySource::Counter {
         return Err(ProductError::Lfsr);
     }
     let &Product { m, n, k, generator: data, addend } = product;
