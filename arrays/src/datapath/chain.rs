@@ -4,6 +4,7 @@ use super::entropy::Entropy;
 use super::mac::{Factor, Mac};
 use super::register::Register;
 use super::unit::{Block, count};
+use super::words::WordMac;
 use systole_isa::design::{Product, Scaling, Unit};
 use systole_isa::device::Activity;
 use systole_isa::entropy::Stage;
@@ -61,7 +62,7 @@ impl Chain {
 
     /// Adds a block of products of one chunk; `closes` if the chunk ends with it.
     pub fn step(&mut self, mac: &Mac, block: &Block<'_>, closes: bool, entropy: &dyn Entropy, activity: &mut Activity) {
-        let (products, sum) = mac.split(block.factor);
+        let (products, _) = mac.split(block.factor);
         let bits = |stage| mac.mode().rounding_of(stage).random_bits();
         let exact = mac.mode().product == Product::Exact;
         // Registers advance once per rounding, so none may be drawn for what is not rounded.
@@ -71,13 +72,20 @@ impl Chain {
         }
         self.inner = mac.add_block(&self.inner, &Block { factor: products, ..*block }, &random, activity);
         if closes {
-            let k = block.last();
-            let stage = |scaled| if scaled { Stage::Scale } else { Stage::Outer };
-            let (outer, flags) = mac.add_outer(&self.outer, &self.inner, sum, |scaled| random(stage(scaled), k));
-            count(flags, activity);
-            self.outer = outer;
-            self.inner = Register::zero(mac.mode().accumulator);
+            self.close(mac, block.factor, block.last(), entropy, activity);
         }
+    }
+
+    /// Adds the closed chunk that ends with product `k` to the outer accumulator.
+    fn close(&mut self, mac: &Mac, factor: Factor, k: u32, entropy: &dyn Entropy, activity: &mut Activity) {
+        let random = |scaled| {
+            let stage = if scaled { Stage::Scale } else { Stage::Outer };
+            entropy.random(mac.mode().rounding_of(stage).random_bits(), stage, k)
+        };
+        let (outer, flags) = mac.add_outer(&self.outer, &self.inner, mac.split(factor).1, random);
+        count(flags, activity);
+        self.outer = outer;
+        self.inner = Register::zero(mac.mode().accumulator);
     }
 
     /// True if the chunk of product `k` ends with it. `start` is where the chain (feedback)
@@ -107,6 +115,13 @@ impl Chain {
         entropy: &dyn Entropy,
         activity: &mut Activity,
     ) {
+        // Factors inside a block, and other orders, are the units'.
+        if let Some(words) = mac.words()
+            && mac.mode().unit == Unit::Chain
+            && mac.mode().scale != Scaling::Exponent
+        {
+            return self.run_in_words(mac, words, k, start, end, operands, factor, entropy, activity);
+        }
         let mut block = Vec::with_capacity(mac.mode().lanes.min(256) as usize);
         let mut first = k.start;
         for i in k {
@@ -120,6 +135,60 @@ impl Chain {
             }
         }
         debug_assert!(block.is_empty(), "products end with a block");
+    }
+
+    /// [`Chain::run`] for products that enter one by one, in machine words where they hold them.
+    #[allow(clippy::too_many_arguments, reason = "operands, their place in the sum, and where the sum stands")]
+    fn run_in_words(
+        &mut self,
+        mac: &Mac,
+        words: &WordMac,
+        k: std::ops::Range<u32>,
+        start: u32,
+        end: u32,
+        operands: impl Fn(u32) -> (u64, u64),
+        factor: impl Fn(u32) -> Factor,
+        entropy: &dyn Entropy,
+        activity: &mut Activity,
+    ) {
+        let mode = mac.mode();
+        let bits = mode.rounding.random_bits();
+        let product_bits = if mode.product == Product::Exact { 0 } else { bits };
+        let draws = mode.random_bits() > 0;
+        let mut first = k.start;
+        while first < k.end {
+            let last = Self::next_close(mac, first, start, end).min(k.end);
+            let mut code = self.inner.code();
+            for i in first..last {
+                let (a, b) = operands(i);
+                let (x, y) = words.operands(a, b);
+                activity.zero_operand_macs += u64::from(x.zero || y.zero);
+                let random = if draws {
+                    entropy.begin(i);
+                    [(Stage::Product, product_bits), (Stage::Accumulate, bits)].map(|(stage, bits)| entropy.random(bits, stage, i))
+                } else {
+                    [0; 2]
+                };
+                code = words.step(code, x, y, random).unwrap_or_else(|| {
+                    let (product, flags) = mac.product(a, b, random[0]);
+                    count(flags, activity);
+                    let (code, flags) = mac.accumulate(code, product, random[1]);
+                    count(flags, activity);
+                    code
+                });
+            }
+            self.inner = Register::Narrow(code);
+            if Self::closes(mac, last - 1, start, last == end) {
+                self.close(mac, factor(last - 1), last - 1, entropy, activity);
+            }
+            first = last;
+        }
+    }
+
+    /// One past the product that closes the chunk of product `k`; `end` if none does.
+    fn next_close(mac: &Mac, k: u32, start: u32, end: u32) -> u32 {
+        let origin = if mac.mode().scale == Scaling::None { start } else { 0 };
+        mac.mode().chunk.map_or(end, |length| (k - (k - origin) % length).saturating_add(length).min(end))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::register::{Addend, Register};
 use super::wide::Wide;
+use super::words::WordMac;
 use systole_isa::design::{MacMode, Product, Scaling};
 use systole_isa::exact::Exact;
 use systole_isa::format::Decoded;
@@ -16,6 +17,8 @@ pub struct Mac {
     outer: Policy,
     /// Power of two that the bias registers give every product.
     scale: i32,
+    /// The same in machine words, for what they hold.
+    words: Option<WordMac>,
 }
 
 /// The exact product of a block's two scales: what its products are multiplied by.
@@ -54,7 +57,18 @@ impl Factor {
 impl Mac {
     /// A MAC whose operands are multiplied by 2^-bias_a and 2^-bias_b.
     pub fn new(mode: &MacMode, bias_a: i32, bias_b: i32) -> Self {
-        Self { policy: mode.policy(), outer: mode.outer_policy(), mode: mode.clone(), scale: -(bias_a + bias_b) }
+        let scale = -(bias_a + bias_b);
+        Self { policy: mode.policy(), outer: mode.outer_policy(), mode: mode.clone(), scale, words: WordMac::new(mode, scale) }
+    }
+
+    /// The MAC that knows the definition only.
+    pub fn by_definition(mode: &MacMode, bias_a: i32, bias_b: i32) -> Self {
+        Self { words: None, ..Self::new(mode, bias_a, bias_b) }
+    }
+
+    /// The MAC in machine words, where the mode has one.
+    pub(super) const fn words(&self) -> Option<&WordMac> {
+        self.words.as_ref()
     }
 
     /// The mode.

@@ -12,6 +12,7 @@ pub mod operation;
 mod register;
 mod unit;
 mod wide;
+mod words;
 
 pub use chain::{Chain, Output, dot, scaled_dot};
 pub use entropy::{Element, Entropy, Registers};
