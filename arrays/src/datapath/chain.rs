@@ -5,6 +5,7 @@ use super::mac::{Factor, Mac};
 use super::register::Register;
 use super::unit::{Block, count};
 use super::words::WordMac;
+use std::ops::Range;
 use systole_isa::design::{Product, Scaling, Unit};
 use systole_isa::device::Activity;
 use systole_isa::entropy::Stage;
@@ -26,6 +27,13 @@ impl Output {
     pub fn converts(&self, from: Format) -> bool {
         from != self.format || self.policy.overflow == Overflow::Saturate
     }
+}
+
+/// Products, and the sum they belong to: where it began, and where it ends.
+struct Extent {
+    k: Range<u32>,
+    start: u32,
+    end: u32,
 }
 
 /// The sums of one output element under way: an inner accumulator and, with chunks, an outer one.
@@ -107,12 +115,27 @@ impl Chain {
     pub fn run(
         &mut self,
         mac: &Mac,
-        k: std::ops::Range<u32>,
+        k: Range<u32>,
         start: u32,
         end: u32,
-        operands: impl Fn(u32) -> (u64, u64),
-        factor: impl Fn(u32) -> Factor,
+        operands: impl Fn(u32) -> (u64, u64) + Copy,
+        factor: impl Fn(u32) -> Factor + Copy,
         entropy: &dyn Entropy,
+        activity: &mut Activity,
+    ) {
+        let extent = Extent { k, start, end };
+        Self::run_lanes(std::array::from_mut(self), mac, extent, |_, i| operands(i), |_, i| factor(i), [entropy], activity);
+    }
+
+    /// [`Chain::run`] for chains of as many outputs, the outputs by their place among them.
+    #[inline(always)]
+    fn run_lanes<const L: usize>(
+        chains: &mut [Self; L],
+        mac: &Mac,
+        extent: Extent,
+        operands: impl Fn(usize, u32) -> (u64, u64) + Copy,
+        factor: impl Fn(usize, u32) -> Factor + Copy,
+        entropy: [&dyn Entropy; L],
         activity: &mut Activity,
     ) {
         // Factors inside a block, and other orders, are the units'.
@@ -120,16 +143,31 @@ impl Chain {
             && mac.mode().unit == Unit::Chain
             && mac.mode().scale != Scaling::Exponent
         {
-            return self.run_in_words(mac, words, k, start, end, operands, factor, entropy, activity);
+            return Self::run_in_words(chains, mac, words, extent, operands, factor, entropy, activity);
         }
+        for (lane, (chain, entropy)) in chains.iter_mut().zip(entropy).enumerate() {
+            chain.run_blocks(mac, &extent, |i| operands(lane, i), |i| factor(lane, i), entropy, activity);
+        }
+    }
+
+    fn run_blocks(
+        &mut self,
+        mac: &Mac,
+        extent: &Extent,
+        operands: impl Fn(u32) -> (u64, u64),
+        factor: impl Fn(u32) -> Factor,
+        entropy: &dyn Entropy,
+        activity: &mut Activity,
+    ) {
+        let Extent { k, start, end } = extent;
         let mut block = Vec::with_capacity(mac.mode().lanes.min(256) as usize);
         let mut first = k.start;
-        for i in k {
+        for i in k.clone() {
             block.push(operands(i));
-            let last = i + 1 == end;
-            if Self::ends_block(mac, i, start, last) {
+            let last = i + 1 == *end;
+            if Self::ends_block(mac, i, *start, last) {
                 let products = Block { operands: &block, first, factor: factor(i) };
-                self.step(mac, &products, Self::closes(mac, i, start, last), entropy, activity);
+                self.step(mac, &products, Self::closes(mac, i, *start, last), entropy, activity);
                 block.clear();
                 first = i + 1;
             }
@@ -137,52 +175,60 @@ impl Chain {
         debug_assert!(block.is_empty(), "products end with a block");
     }
 
-    /// [`Chain::run`] for products that enter one by one, in machine words where they hold them.
+    /// For products that enter one by one, in machine words where they hold them. Chains take
+    /// turns, because each of them waits for its own sums.
+    #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "operands, their place in the sum, and where the sum stands")]
-    fn run_in_words(
-        &mut self,
+    fn run_in_words<const L: usize>(
+        chains: &mut [Self; L],
         mac: &Mac,
         words: &WordMac,
-        k: std::ops::Range<u32>,
-        start: u32,
-        end: u32,
-        operands: impl Fn(u32) -> (u64, u64),
-        factor: impl Fn(u32) -> Factor,
-        entropy: &dyn Entropy,
+        extent: Extent,
+        operands: impl Fn(usize, u32) -> (u64, u64) + Copy,
+        factor: impl Fn(usize, u32) -> Factor + Copy,
+        entropy: [&dyn Entropy; L],
         activity: &mut Activity,
     ) {
+        let Extent { k, start, end } = extent;
         let mode = mac.mode();
         let bits = mode.rounding.random_bits();
         let product_bits = if mode.product == Product::Exact { 0 } else { bits };
         let draws = mode.random_bits() > 0;
+        let mut zeros = 0;
         let mut first = k.start;
         while first < k.end {
             let last = Self::next_close(mac, first, start, end).min(k.end);
-            let mut code = self.inner.code();
-            for i in first..last {
-                let (a, b) = operands(i);
-                let (x, y) = words.operands(a, b);
-                activity.zero_operand_macs += u64::from(x.zero || y.zero);
-                let random = if draws {
-                    entropy.begin(i);
-                    [(Stage::Product, product_bits), (Stage::Accumulate, bits)].map(|(stage, bits)| entropy.random(bits, stage, i))
-                } else {
-                    [0; 2]
-                };
-                code = words.step(code, x, y, random).unwrap_or_else(|| {
-                    let (product, flags) = mac.product(a, b, random[0]);
-                    count(flags, activity);
-                    let (code, flags) = mac.accumulate(code, product, random[1]);
-                    count(flags, activity);
-                    code
-                });
+            let mut codes = [0; L];
+            for (code, chain) in codes.iter_mut().zip(&*chains) {
+                *code = chain.inner.code();
             }
-            self.inner = Register::Narrow(code);
-            if Self::closes(mac, last - 1, start, last == end) {
-                self.close(mac, factor(last - 1), last - 1, entropy, activity);
+            for i in first..last {
+                for lane in 0..L {
+                    let (a, b) = operands(lane, i);
+                    let (x, y) = words.operands(a, b);
+                    zeros += u64::from(x.zero | y.zero);
+                    let random = if draws {
+                        entropy[lane].begin(i);
+                        [(Stage::Product, product_bits), (Stage::Accumulate, bits)]
+                            .map(|(stage, bits)| entropy[lane].random(bits, stage, i))
+                    } else {
+                        [0; 2]
+                    };
+                    codes[lane] = match words.step(codes[lane], x, y, random) {
+                        Some(code) => code,
+                        None => mac.multiply_accumulate(codes[lane], a, b, random, activity),
+                    };
+                }
+            }
+            for (lane, (code, chain)) in codes.into_iter().zip(&mut *chains).enumerate() {
+                chain.inner = Register::Narrow(code);
+                if Self::closes(mac, last - 1, start, last == end) {
+                    chain.close(mac, factor(lane, last - 1), last - 1, entropy[lane], activity);
+                }
             }
             first = last;
         }
+        activity.zero_operand_macs += zeros;
     }
 
     /// One past the product that closes the chunk of product `k`; `end` if none does.
@@ -193,6 +239,16 @@ impl Chain {
 }
 
 impl Mac {
+    /// One MAC by the definition, exceptions counted.
+    #[cold]
+    fn multiply_accumulate(&self, accumulator: u64, a: u64, b: u64, random: [u64; 2], activity: &mut Activity) -> u64 {
+        let (product, flags) = self.product(a, b, random[0]);
+        count(flags, activity);
+        let (code, flags) = self.accumulate(accumulator, product, random[1]);
+        count(flags, activity);
+        code
+    }
+
     /// The outermost accumulator's +0.
     pub fn zero(&self) -> Register {
         Register::zero(self.mode().outermost())
@@ -238,8 +294,8 @@ impl Mac {
 pub fn dot(
     mac: &Mac,
     k: u32,
-    a: impl Fn(u32) -> u64,
-    b: impl Fn(u32) -> u64,
+    a: impl Fn(u32) -> u64 + Copy,
+    b: impl Fn(u32) -> u64 + Copy,
     c: Option<u64>,
     fold: Option<u32>,
     output: &Output,
@@ -259,31 +315,57 @@ pub fn dot(
 pub fn scaled_dot(
     mac: &Mac,
     k: u32,
-    operands: impl Fn(u32) -> (u64, u64),
-    factor: impl Fn(u32) -> Factor,
+    operands: impl Fn(u32) -> (u64, u64) + Copy,
+    factor: impl Fn(u32) -> Factor + Copy,
     c: Option<u64>,
     fold: Option<u32>,
     output: &Output,
     entropy: &dyn Entropy,
     activity: &mut Activity,
 ) -> u64 {
-    let mut total = c.map_or_else(|| mac.zero(), |c| mac.load(c, output));
+    let [code] = scaled_dots(mac, k, |_, i| operands(i), |_, i| factor(i), c.map(|c| [c]), fold, output, [entropy], activity);
+    code
+}
+
+/// As many output elements at once, each as by [`scaled_dot`]; `operands` and `factor` take an
+/// output's place among them first.
+#[inline(always)]
+#[allow(clippy::too_many_arguments, reason = "an output element is all of these")]
+pub(crate) fn scaled_dots<const L: usize>(
+    mac: &Mac,
+    k: u32,
+    operands: impl Fn(usize, u32) -> (u64, u64) + Copy,
+    factor: impl Fn(usize, u32) -> Factor + Copy,
+    c: Option<[u64; L]>,
+    fold: Option<u32>,
+    output: &Output,
+    entropy: [&dyn Entropy; L],
+    activity: &mut Activity,
+) -> [u64; L] {
+    let mut totals: [Register; L] = c.map_or_else(|| std::array::from_fn(|_| mac.zero()), |c| c.map(|c| mac.load(c, output)));
     match fold {
         None => {
-            let mut chain = Chain::start(mac, total);
-            chain.run(mac, 0..k, 0, k, &operands, &factor, entropy, activity);
-            total = chain.into_outermost(mac);
+            let mut chains = totals.map(|total| Chain::start(mac, total));
+            Chain::run_lanes(&mut chains, mac, Extent { k: 0..k, start: 0, end: k }, operands, factor, entropy, activity);
+            totals = chains.map(|chain| chain.into_outermost(mac));
         }
         Some(fold) => {
             let mut begin = 0;
             while begin < k {
                 let end = k.min(begin.saturating_add(fold));
-                let mut chain = Chain::start(mac, mac.zero());
-                chain.run(mac, begin..end, begin, end, &operands, &factor, entropy, activity);
-                total = mac.add_fold(&total, chain.outermost(mac), end - 1, entropy, activity);
+                let mut chains: [Chain; L] = std::array::from_fn(|_| Chain::start(mac, mac.zero()));
+                let extent = Extent { k: begin..end, start: begin, end };
+                Chain::run_lanes(&mut chains, mac, extent, operands, factor, entropy, activity);
+                for ((total, chain), entropy) in totals.iter_mut().zip(&chains).zip(entropy) {
+                    *total = mac.add_fold(total, chain.outermost(mac), end - 1, entropy, activity);
+                }
                 begin = end;
             }
         }
     }
-    mac.finish(&total, output, entropy, activity)
+    let mut codes = [0; L];
+    for ((code, total), entropy) in codes.iter_mut().zip(&totals).zip(entropy) {
+        *code = mac.finish(total, output, entropy, activity);
+    }
+    codes
 }

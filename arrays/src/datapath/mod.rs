@@ -14,6 +14,7 @@ mod unit;
 mod wide;
 mod words;
 
+pub(crate) use chain::scaled_dots;
 pub use chain::{Chain, Output, dot, scaled_dot};
 pub use entropy::{Element, Entropy, Registers};
 pub use mac::{Factor, Mac};

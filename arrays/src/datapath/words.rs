@@ -70,40 +70,39 @@ impl Reader {
 /// A signed integer that holds aligned sums.
 trait Word: Copy {
     const BITS: i32;
+    type Size: Size;
     fn of(x: i64) -> Self;
-    fn shl(self, by: i32) -> Self;
+    fn shift_left(self, by: i32) -> Self;
     /// Toward zero, what falls off gathered in bit 0.
     fn shift_right_jam(self, by: i32) -> Self;
     fn add(self, other: Self) -> Self;
-    fn negative(self) -> bool;
-    fn size(self) -> Self::Unsigned;
-    type Unsigned: Size;
+    fn is_negative(self) -> bool;
+    fn size(self) -> Self::Size;
 }
 
 /// The size of a [`Word`].
-trait Size: Copy + PartialEq {
+trait Size: Copy + Ord {
     const ZERO: Self;
-    fn bits(self) -> i32;
-    /// `self << by`, cut to 64 bits.
-    fn shl(self, by: i32) -> u64;
-    fn shr(self, by: i32) -> u64;
-    /// The low `by` bits.
-    fn low(self, by: i32) -> u128;
-    /// Compares the low `by` bits, at least 1, with half of 2^by.
-    fn low_against_half(self, by: i32) -> std::cmp::Ordering;
+    /// The top bit alone.
+    const TOP: Self;
+    fn leading_zeros(self) -> i32;
+    fn shift_left(self, by: i32) -> Self;
+    /// `self >> by`, which has at most 64 bits.
+    fn shift_right(self, by: i32) -> u64;
+    fn wide(self) -> u128;
 }
 
 macro_rules! words {
     ($signed:ty, $unsigned:ty) => {
         impl Word for $signed {
             const BITS: i32 = <$signed>::BITS as i32;
-            type Unsigned = $unsigned;
+            type Size = $unsigned;
             #[inline(always)]
             fn of(x: i64) -> Self {
                 <$signed>::from(x)
             }
             #[inline(always)]
-            fn shl(self, by: i32) -> Self {
+            fn shift_left(self, by: i32) -> Self {
                 self << by
             }
             #[inline(always)]
@@ -121,7 +120,7 @@ macro_rules! words {
                 self + other
             }
             #[inline(always)]
-            fn negative(self) -> bool {
+            fn is_negative(self) -> bool {
                 self < 0
             }
             #[inline(always)]
@@ -131,25 +130,22 @@ macro_rules! words {
         }
         impl Size for $unsigned {
             const ZERO: Self = 0;
+            const TOP: Self = 1 << (<$unsigned>::BITS - 1);
             #[inline(always)]
-            fn bits(self) -> i32 {
-                (<$unsigned>::BITS - self.leading_zeros()) as i32
+            fn leading_zeros(self) -> i32 {
+                <$unsigned>::leading_zeros(self) as i32
             }
             #[inline(always)]
-            fn shl(self, by: i32) -> u64 {
-                (self << by) as u64
+            fn shift_left(self, by: i32) -> Self {
+                self << by
             }
             #[inline(always)]
-            fn shr(self, by: i32) -> u64 {
+            fn shift_right(self, by: i32) -> u64 {
                 (self >> by) as u64
             }
             #[inline(always)]
-            fn low(self, by: i32) -> u128 {
-                (self & ((1 << by) - 1)).into()
-            }
-            #[inline(always)]
-            fn low_against_half(self, by: i32) -> std::cmp::Ordering {
-                (self & ((1 << by) - 1)).cmp(&(1 << (by - 1)))
+            fn wide(self) -> u128 {
+                self.into()
             }
         }
     };
@@ -167,9 +163,13 @@ struct FloatRegister {
     max_finite: u64,
     min_exponent: i32,
     min_quantum: i32,
-    /// Places between the lowest field's exponent and that of the next: 0 for gradual underflow,
-    /// whose lowest field shares its quantum.
+    /// The lowest field with a hidden bit: 1 with subnormals, 0 without.
     lowest_field: u64,
+    /// What the codes of formats without subnormals lack: the hidden bit of field 0.
+    hidden: u64,
+    max_field: u64,
+    /// True if tiny results stay as they are.
+    keeps_tiny: bool,
     negative_zero: u64,
     /// Places to the left of an accumulator, and of an addend, in the word.
     rooms: [i32; 2],
@@ -194,6 +194,9 @@ impl FloatRegister {
             min_exponent: format.min_exponent(),
             min_quantum: format.min_quantum_exponent(),
             lowest_field: u64::from(format.subnormals == Subnormals::Gradual),
+            hidden: if format.subnormals == Subnormals::Gradual { 0 } else { 1 << format.mantissa_bits },
+            max_field: (1 << format.exponent_bits) - 1,
+            keeps_tiny: format.subnormals == Subnormals::Gradual && policy.subnormals == SubnormalPolicy::Gradual,
             negative_zero: if format.has_negative_zero() { format.sign_code() } else { 0 },
             rooms,
         })
@@ -239,14 +242,17 @@ impl FloatRegister {
             return self.round::<W>(y, addend.exponent, random);
         }
         let distance = sum.exponent - addend.exponent;
+        let left = [distance.max(0), (-distance).max(0)];
+        if left[0] <= self.rooms[0] && left[1] <= self.rooms[1] {
+            let total = x.shift_left(left[0]).add(y.shift_left(left[1]));
+            return self.round::<W>(total, sum.exponent.min(addend.exponent), random);
+        }
         let (total, exponent) = if distance >= 0 {
-            let left = distance.min(self.rooms[0]);
-            let low = if distance > left { y.shift_right_jam(distance - left) } else { y };
-            (x.shl(left).add(low), sum.exponent - left)
+            let room = self.rooms[0];
+            (x.shift_left(room).add(y.shift_right_jam(distance - room)), sum.exponent - room)
         } else {
-            let left = (-distance).min(self.rooms[1]);
-            let low = if -distance > left { x.shift_right_jam(-distance - left) } else { x };
-            (y.shl(left).add(low), addend.exponent - left)
+            let room = self.rooms[1];
+            (y.shift_left(room).add(x.shift_right_jam(-distance - room)), addend.exponent - room)
         };
         self.round::<W>(total, exponent, random)
     }
@@ -255,50 +261,40 @@ impl FloatRegister {
     #[inline(always)]
     fn round<W: Word>(&self, value: W, exponent: i32, random: u64) -> Option<u64> {
         let size = value.size();
-        if size == W::Unsigned::ZERO {
+        if size == W::Size::ZERO {
             return Some(self.zero(self.policy.rounding.cancels_to_negative_zero()));
         }
-        let negative = value.negative();
-        let top = exponent + size.bits() - 1;
-        let tiny = top < self.min_exponent;
-        if tiny && (self.lowest_field == 0 || self.policy.subnormals != SubnormalPolicy::Gradual) {
+        let negative = value.is_negative();
+        let zeros = size.leading_zeros();
+        let normalised = size.shift_left(zeros);
+        let top = exponent + W::BITS - 1 - zeros;
+        let below = (self.min_exponent - top).max(0);
+        let dropped = W::BITS - 1 - self.mantissa_bits as i32 + below;
+        let field = (top.max(self.min_exponent) - self.min_exponent) as u64;
+        if dropped >= W::BITS || field > self.max_field {
             return None;
         }
-        let quantum = top.max(self.min_exponent) - self.mantissa_bits as i32;
-        let binade = ((quantum - self.min_quantum) as u64).checked_shl(self.mantissa_bits)?;
-        let lowest = if self.lowest_field == 0 { 1 << self.mantissa_bits } else { 0 };
-        let shift = quantum - exponent;
-        let magnitude = if shift <= 0 {
-            binade + size.shl(-shift) - lowest
-        } else {
-            if tiny || shift >= W::BITS {
-                // Rounded and tiny, unless nothing is lost.
-                if shift >= W::BITS || size.low(shift) != 0 {
-                    return None;
-                }
+        let floor = (field << self.mantissa_bits) + normalised.shift_right(dropped);
+        let discarded = normalised.shift_left(W::BITS - dropped);
+        if below > 0 && (discarded != W::Size::ZERO || !self.keeps_tiny) {
+            return None;
+        }
+        // Between the lowest number of a format without subnormals and its zero.
+        if floor <= self.hidden {
+            return None;
+        }
+        let floor = floor - self.hidden;
+        let odd = floor & 1 == 1;
+        let away = match self.policy.rounding {
+            Rounding::Rne => (discarded > W::Size::TOP) | ((discarded == W::Size::TOP) & odd),
+            Rounding::Rtz => false,
+            rounding => {
+                discarded != W::Size::ZERO
+                    && rounds_away(rounding, negative, odd, discarded.wide() >> (W::BITS - dropped), dropped as u32, random)
             }
-            let floor = binade + size.shr(shift) - lowest;
-            if floor == 0 {
-                // Between a format's lowest number and its zero.
-                return None;
-            }
-            let away = match self.policy.rounding {
-                Rounding::Rne => {
-                    let against = size.low_against_half(shift);
-                    against.is_gt() || (against.is_eq() && floor & 1 == 1)
-                }
-                Rounding::Rtz => false,
-                rounding => {
-                    let discarded = size.low(shift);
-                    discarded != 0 && rounds_away(rounding, negative, floor & 1 == 1, discarded, shift as u32, random)
-                }
-            };
-            floor + u64::from(away)
         };
-        if magnitude == 0 || magnitude > self.max_finite {
-            return None;
-        }
-        Some(magnitude | if negative { 1 << self.magnitude_bits } else { 0 })
+        let magnitude = floor + u64::from(away);
+        (magnitude <= self.max_finite).then_some(magnitude | u64::from(negative) << self.magnitude_bits)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The definition itself, output by output: every design, no assumptions.
 
-use crate::datapath::{Mac, scaled_dot};
+use crate::datapath::{Element, Entropy, Mac, scaled_dot, scaled_dots};
 use crate::ordinal::Draws;
 use crate::problem::{Operands, Setup, Shape};
 use rayon::prelude::*;
@@ -37,14 +37,44 @@ pub(super) fn element(problem: &Problem<'_>, row: usize, column: usize, activity
     })
 }
 
+/// Outputs of one row computed together: they wait for their own sums only.
+const TOGETHER: usize = 4;
+
+/// As many outputs of a row, from `column` on.
+fn elements(problem: &Problem<'_>, row: usize, column: usize, activity: &mut Activity) -> [u64; TOGETHER] {
+    let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
+    let Operands { a, b, c, .. } = problem.operands;
+    let (r, first) = (row as u32, column as u32);
+    let Draws::Counter(site) = &problem.draws else {
+        return std::array::from_fn(|lane| element(problem, row, column + lane, activity));
+    };
+    let entropy: [Element; TOGETHER] = std::array::from_fn(|lane| Element { site: *site, row: r, column: first + lane as u32 });
+    scaled_dots(
+        &problem.mac,
+        problem.shape.k,
+        #[inline(always)]
+        |lane, i| (a.get(row * k + i as usize), b.get(i as usize * n + column + lane)),
+        |lane, i| problem.operands.factor(&problem.mac, problem.shape, r, first + lane as u32, i),
+        c.map(|c| std::array::from_fn(|lane| c.get(row * n + column + lane))),
+        problem.fold,
+        &problem.setup.output,
+        entropy.each_ref().map(|element| element as &dyn Entropy),
+        activity,
+    )
+}
+
 /// Every output, rows in parallel.
 pub(super) fn run(problem: &Problem<'_>) -> (Codes, Activity) {
     let n = problem.shape.n as usize;
+    let whole = n - n % TOGETHER;
     let rows: Vec<(Vec<u64>, Activity)> = (0..problem.shape.m as usize)
         .into_par_iter()
         .map(|row| {
             let mut activity = Activity::default();
-            ((0..n).map(|column| element(problem, row, column, &mut activity)).collect(), activity)
+            let mut codes = Vec::with_capacity(n);
+            (0..whole).step_by(TOGETHER).for_each(|column| codes.extend(elements(problem, row, column, &mut activity)));
+            (whole..n).for_each(|column| codes.push(element(problem, row, column, &mut activity)));
+            (codes, activity)
         })
         .collect();
     let mut activity = Activity::default();
