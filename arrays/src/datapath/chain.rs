@@ -1,6 +1,6 @@
 //! The order of sums: how one output's products meet, as every dataflow walks it.
 
-use super::entropy::Entropy;
+use super::entropy::{Element, Entropy};
 use super::mac::{Factor, Mac};
 use super::register::Register;
 use super::unit::{Block, count};
@@ -8,7 +8,7 @@ use super::words::WordMac;
 use std::ops::Range;
 use systole_isa::design::{Product, Scaling, Unit};
 use systole_isa::device::Activity;
-use systole_isa::entropy::Stage;
+use systole_isa::entropy::{Site, Stage};
 use systole_isa::format::{Decoded, Format};
 use systole_isa::round::{Flags, Overflow, Policy, SubnormalPolicy};
 
@@ -148,6 +148,24 @@ impl Chain {
         for (lane, (chain, entropy)) in chains.iter_mut().zip(entropy).enumerate() {
             chain.run_blocks(mac, &extent, |i| operands(lane, i), |i| factor(lane, i), entropy, activity);
         }
+    }
+
+    /// [`Chain::run`] for one product of a chain without random bits or factors, in machine
+    /// words; false, and nothing done, where that is not what the mode asks for.
+    #[inline]
+    pub fn run_one(&mut self, mac: &Mac, place: (u32, u32, u32), operands: (u64, u64), activity: &mut Activity) -> bool {
+        let Some(words) = mac.simple_words() else { return false };
+        let ((k, start, end), (a, b)) = (place, operands);
+        let (x, y) = words.operands(a, b);
+        activity.zero_operand_macs += u64::from(x.zero | y.zero);
+        let code = self.inner.code();
+        let code = words.step(code, x, y, [0; 2]).unwrap_or_else(|| mac.multiply_accumulate(code, a, b, [0; 2], activity));
+        self.inner = Register::Narrow(code);
+        if mac.mode().chunk.is_some() && Self::closes(mac, k, start, k + 1 == end) {
+            let none = Element { site: Site::default(), row: 0, column: 0 };
+            self.close(mac, Factor::ONE, k, &none, activity);
+        }
+        true
     }
 
     fn run_blocks(

@@ -3,7 +3,7 @@
 use super::register::{Addend, Register};
 use super::wide::Wide;
 use super::words::WordMac;
-use systole_isa::design::{MacMode, Product, Scaling};
+use systole_isa::design::{MacMode, Product, Scaling, Unit};
 use systole_isa::exact::Exact;
 use systole_isa::format::Decoded;
 use systole_isa::round::{Flags, Policy, decode_with, encode_decoded};
@@ -19,6 +19,8 @@ pub struct Mac {
     scale: i32,
     /// The same in machine words, for what they hold.
     words: Option<WordMac>,
+    /// True for a chain without random bits or factors.
+    simple: bool,
 }
 
 /// The exact product of a block's two scales: what its products are multiplied by.
@@ -58,7 +60,14 @@ impl Mac {
     /// A MAC whose operands are multiplied by 2^-bias_a and 2^-bias_b.
     pub fn new(mode: &MacMode, bias_a: i32, bias_b: i32) -> Self {
         let scale = -(bias_a + bias_b);
-        Self { policy: mode.policy(), outer: mode.outer_policy(), mode: mode.clone(), scale, words: WordMac::new(mode, scale) }
+        Self {
+            policy: mode.policy(),
+            outer: mode.outer_policy(),
+            mode: mode.clone(),
+            scale,
+            words: WordMac::new(mode, scale),
+            simple: mode.unit == Unit::Chain && mode.scale == Scaling::None && mode.random_bits() == 0,
+        }
     }
 
     /// The MAC that knows the definition only.
@@ -66,7 +75,14 @@ impl Mac {
         Self { words: None, ..Self::new(mode, bias_a, bias_b) }
     }
 
+    /// The like, of a mode that adds products one by one without random bits or factors.
+    #[inline(always)]
+    pub(super) const fn simple_words(&self) -> Option<&WordMac> {
+        if self.simple { self.words() } else { None }
+    }
+
     /// The MAC in machine words, where the mode has one.
+    #[inline(always)]
     pub(super) const fn words(&self) -> Option<&WordMac> {
         self.words.as_ref()
     }

@@ -16,7 +16,7 @@ use crate::dataflow::Plan;
 use crate::datapath::{Chain, Element, Entropy, Mac, Register, Registers};
 use crate::ordinal::{adder_register, pe_register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
-use lanes::Lanes;
+use lanes::{Lanes, Many, One};
 use std::cell::Cell;
 use std::ops::Range;
 use systole_isa::codes::Codes;
@@ -90,8 +90,10 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
         bench.events.folds += folds.len() as u64;
         bench.registers = ShiftRegisters::new(setup, folds[0].array);
         spans.push(match array.dataflow {
-            Dataflow::Os => os::run(&mut bench, folds),
-            Dataflow::Ws | Dataflow::Is => stationary::run(&mut bench, folds),
+            Dataflow::Os if setup.mode.lanes == 1 => os::run::<One>(&mut bench, folds),
+            Dataflow::Os => os::run::<Many>(&mut bench, folds),
+            Dataflow::Ws | Dataflow::Is if setup.mode.lanes == 1 => stationary::run::<One>(&mut bench, folds),
+            Dataflow::Ws | Dataflow::Is => stationary::run::<Many>(&mut bench, folds),
         });
     }
     let compute_cycles = match array.convention {
@@ -192,39 +194,44 @@ impl<'a> Bench<'a> {
     }
 
     /// Elements of A as one PE's lanes take them in a cycle; `fold` is where the fold began.
-    fn read_a(&mut self, row: u32, k: Range<u32>, fold: u32) -> Lanes {
+    fn read_a<L: Lanes>(&mut self, row: u32, k: Range<u32>, fold: u32) -> L {
         let mode = &self.setup.mode;
         self.events.scratchpad_read_bytes += u64::from(k.end - k.start) * u64::from(mode.a.storage_bytes());
         if self.operands.scales.a.is_some() {
             self.events.scratchpad_read_bytes += blocks_entered(mode, k.clone(), fold) * u64::from(mode.scale_format.storage_bytes());
         }
-        Lanes::new(k.map(|k| self.operands.a.get(row as usize * self.shape.k as usize + k as usize)))
+        L::new(k.map(|k| self.operands.a.get(row as usize * self.shape.k as usize + k as usize)))
     }
 
-    fn read_b(&mut self, k: Range<u32>, column: u32, fold: u32) -> Lanes {
+    fn read_b<L: Lanes>(&mut self, k: Range<u32>, column: u32, fold: u32) -> L {
         let mode = &self.setup.mode;
         self.events.scratchpad_read_bytes += u64::from(k.end - k.start) * u64::from(mode.b.storage_bytes());
         if self.operands.scales.b.is_some() {
             self.events.scratchpad_read_bytes += blocks_entered(mode, k.clone(), fold) * u64::from(mode.scale_format.storage_bytes());
         }
-        Lanes::new(k.map(|k| self.operands.b.get(k as usize * self.shape.n as usize + column as usize)))
+        L::new(k.map(|k| self.operands.b.get(k as usize * self.shape.n as usize + column as usize)))
     }
 
     /// One PE's products of one cycle, first at `k`, added to a chain whose sums began at
     /// `start` and end before `end`.
     #[allow(clippy::too_many_arguments, reason = "a PE, operands, their place in the sum, and where the sum stands")]
-    fn multiply_accumulate(
+    fn multiply_accumulate<L: Lanes>(
         &mut self,
         pe: usize,
         chain: &mut Chain,
-        a: &Lanes,
-        b: &Lanes,
+        a: &L,
+        b: &L,
         k: u32,
         (start, end): (u32, u32),
         row: u32,
         column: u32,
     ) {
         let products = a.len() as u32;
+        if products == 1 && chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity) {
+            self.events.macs += 1;
+            self.events.outer_additions += u64::from(self.setup.mode.chunk.is_some() && Chain::closes(&self.mac, k, start, k + 1 == end));
+            return;
+        }
         let element = self.element(row, column);
         let registers = self.registers.as_ref().map(|r| r.of(pe, element));
         let entropy: &dyn Entropy = registers.as_ref().map_or(&element, |r| r);

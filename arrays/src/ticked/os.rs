@@ -12,8 +12,8 @@ use crate::datapath::{Chain, Register};
 use systole_isa::design::Drain;
 
 #[derive(Clone, Default)]
-struct Left {
-    codes: Lanes,
+struct Left<L> {
+    codes: L,
     k: u32,
     row: u32,
     data: bool,
@@ -22,8 +22,8 @@ struct Left {
 }
 
 #[derive(Clone, Default)]
-struct Top {
-    codes: Lanes,
+struct Top<L> {
+    codes: L,
     column: u32,
     data: bool,
 }
@@ -38,13 +38,13 @@ struct Initial {
     shifts: bool,
 }
 
-impl Token for Left {
+impl<L: Lanes> Token for Left<L> {
     fn elements(&self) -> u64 {
         if self.data { self.codes.len() as u64 } else { 0 }
     }
 }
 
-impl Token for Top {
+impl<L: Lanes> Token for Top<L> {
     fn elements(&self) -> u64 {
         if self.data { self.codes.len() as u64 } else { 0 }
     }
@@ -173,14 +173,14 @@ impl Sequencer {
     }
 }
 
-struct Array {
+struct Array<L> {
     rows: usize,
     cols: usize,
-    left: Skew<Left>,
-    top: Skew<Top>,
+    left: Skew<Left<L>>,
+    top: Skew<Top<L>>,
     initial: Skew<Initial>,
-    a: Vec<Left>,
-    b: Vec<Top>,
+    a: Vec<Left<L>>,
+    b: Vec<Top<L>>,
     accumulators: Vec<Accumulator>,
     drain: Vec<Cell>,
     /// Per row: shifts out still to come.
@@ -191,10 +191,10 @@ struct Array {
 }
 
 /// Walks one array's folds; returns when each ran.
-pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
+pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
     let (rows, cols) = (bench.setup.array.rows as usize, bench.setup.array.cols as usize);
     let has_c = bench.operands.c.is_some();
-    let mut array = Array {
+    let mut array: Array<L> = Array {
         rows,
         cols,
         left: Skew::new(rows),
@@ -248,7 +248,7 @@ pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
     spans
 }
 
-impl Array {
+impl<L: Lanes> Array<L> {
     /// Rows that drain move results right and into the output register, rows that receive C
     /// move it in behind them.
     fn shift_drains(&mut self, bench: &mut Bench<'_>) {

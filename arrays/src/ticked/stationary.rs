@@ -15,8 +15,8 @@ use systole_isa::design::{Dataflow, Drain, PartialSums, Preload};
 
 /// A streaming operand: element `t` of its row's stream.
 #[derive(Clone, Default)]
-struct Stream {
-    codes: Lanes,
+struct Stream<L> {
+    codes: L,
     t: u32,
     fold: u32,
     present: bool,
@@ -25,8 +25,8 @@ struct Stream {
 
 /// A preloaded operand for PE row `row`; it moves down until it is there.
 #[derive(Clone, Default)]
-struct Tile {
-    codes: Lanes,
+struct Tile<L> {
+    codes: L,
     /// Of the first lane.
     k: u32,
     row: u32,
@@ -35,7 +35,7 @@ struct Tile {
     data: bool,
 }
 
-impl Tile {
+impl<L> Tile<L> {
     const fn moves_on_from(&self, row: usize) -> bool {
         self.present && self.row as usize != row
     }
@@ -51,13 +51,13 @@ struct Partial {
     data: bool,
 }
 
-impl Token for Stream {
+impl<L: Lanes> Token for Stream<L> {
     fn elements(&self) -> u64 {
         if self.data { self.codes.len() as u64 } else { 0 }
     }
 }
 
-impl Token for Tile {
+impl<L: Lanes> Token for Tile<L> {
     fn elements(&self) -> u64 {
         if self.data { self.codes.len() as u64 } else { 0 }
     }
@@ -188,22 +188,22 @@ impl Layout<'_> {
     }
 }
 
-struct Array<'a> {
+struct Array<'a, L> {
     layout: Layout<'a>,
     rows: usize,
     cols: usize,
     /// Length of every stream.
     length: u32,
     double: bool,
-    left: Skew<Stream>,
-    tiles: Skew<Tile>,
+    left: Skew<Stream<L>>,
+    tiles: Skew<Tile<L>>,
     top: Skew<Partial>,
     /// C on its way to the accumulator memory, its outermost code in `inner`.
     bottom: Skew<Partial>,
-    streaming: Vec<Stream>,
+    streaming: Vec<Stream<L>>,
     /// The register tiles enter; the only one without double buffering.
-    shadow: Vec<Tile>,
-    active: Vec<Tile>,
+    shadow: Vec<Tile<L>>,
+    active: Vec<Tile<L>>,
     partial: Vec<Partial>,
     /// Bank c holds column c; row t.
     memory: Vec<Word>,
@@ -212,13 +212,13 @@ struct Array<'a> {
 }
 
 /// Walks one array's folds; returns when each ran.
-pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
+pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
     let spec = bench.setup.array;
     let (rows, cols) = (spec.rows as usize, spec.cols as usize);
     let input_stationary = spec.dataflow == Dataflow::Is;
     let length = if input_stationary { bench.shape.n } else { bench.shape.m };
     let layout = Layout { folds, input_stationary, separate: spec.partial_sums == PartialSums::Outside };
-    let mut array = Array {
+    let mut array: Array<'_, L> = Array {
         layout,
         rows,
         cols,
@@ -271,7 +271,7 @@ pub(super) fn run(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
     spans
 }
 
-impl Array<'_> {
+impl<L: Lanes> Array<'_, L> {
     /// A word that an earlier cycle of the fold before has written.
     fn read_memory(&self, bench: &mut Bench<'_>, token: &Partial, column: usize) -> Chain {
         let word = &self.memory[token.t as usize * self.cols + column];
@@ -410,7 +410,7 @@ impl Array<'_> {
             let k = lanes_of_row(bench, &folds[f], r as u32);
             let data = !k.is_empty();
             let codes = match (data, is) {
-                (false, _) => Lanes::default(),
+                (false, _) => L::default(),
                 (true, false) => bench.read_a(t, k, folds[f].k.start),
                 (true, true) => bench.read_b(k, t, folds[f].k.start),
             };
