@@ -165,7 +165,7 @@ impl Problem {
     /// What [`dot`] gives for every element.
     pub fn by_definition(&self) -> Values {
         let Shape { m, n, k } = self.shape;
-        let mac = Mac::new(&self.setup.mode, self.setup.bias_a, self.setup.bias_b);
+        let mac = Mac::by_definition(&self.setup.mode, self.setup.bias_a, self.setup.bias_b);
         let fold = dataflow::separate_fold_length(&self.setup.array, &self.setup.mode);
         let index = |row: u32, cols: u32, col: u32| row as usize * cols as usize + col as usize;
         let mut activity = Activity::default();

@@ -17,12 +17,13 @@
 use super::drain::Drain;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::{Carrier32, Fma32};
-use super::kernels::{Carrier64, Kernel};
+use super::kernels::{Carrier64, ExactBlocks, Kernel};
 use super::operands::{Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages};
 use super::reach::Reach;
 use super::rounder::{Rounder, power_of_two};
 use super::scalar::{self, Problem};
+use super::scales::BlockScales;
 #[cfg(target_arch = "x86_64")]
 use super::simd::Avx2;
 use super::simd::{Lanes64, Portable};
@@ -188,6 +189,9 @@ struct Prepared<'a> {
     finite: Knowledge,
     /// Bits of the widest exact product.
     product_bits: u32,
+    scales: Option<BlockScales>,
+    /// What they multiply a finished chunk by.
+    scale_reach: Reach,
 }
 
 /// Significant bits of the widest value: two's complement has one more, a power of two.
@@ -205,11 +209,14 @@ impl<'a> Prepared<'a> {
         let mode = problem.mac.mode();
         let policy = mode.policy();
         let (m, n, k) = (problem.shape.m as usize, problem.shape.n as usize, problem.shape.k as usize);
-        if mode.unit != Unit::Chain {
-            return Err("the PE is an n-term unit".to_owned());
-        }
-        if mode.scale != Scaling::None {
-            return Err("operands have block scales".to_owned());
+        let (block, apart) = match mode.unit {
+            Unit::Chain => (1, false),
+            Unit::Exact => (mode.lanes as usize, false),
+            Unit::ExactApart => (mode.lanes as usize, true),
+            _ => return Err("the PE is an n-term unit that rounds within a block".to_owned()),
+        };
+        if mode.scale == Scaling::ChunkRounded {
+            return Err("scaled sums are rounded on their own".to_owned());
         }
         if mode.nan != NanCode::Canonical {
             return Err("NaNs are not canonical".to_owned());
@@ -240,31 +247,66 @@ impl<'a> Prepared<'a> {
         let range = |format: Format| format!("values of {format} with the shared biases are out of binary64's range");
         let a = Reader::new(mode.a, policy.subnormals, 0).ok_or_else(|| range(mode.a))?;
         let b = Reader::new(mode.b, policy.subnormals, scale).ok_or_else(|| range(mode.b))?;
-        let a_survey = Survey::rows(problem.operands.a, &a, k);
-        let b_survey = Survey::columns(problem.operands.b, &b, n);
+        let mut a_survey = Survey::rows(problem.operands.a, &a, k);
+        let mut b_survey = Survey::columns(problem.operands.b, &b, n);
+        let scales = (mode.scale != Scaling::None).then(|| BlockScales::new(mode, problem.shape, problem.operands));
+        let mut scale_reach = Reach { max: 1.0, lsb: 0, ..Reach::ZERO };
+        if let Some(scales) = &scales {
+            let [of_a, of_b] = scales.reach();
+            if mode.scale == Scaling::Exponent {
+                (a_survey, b_survey) = (a_survey.scaled(of_a), b_survey.scaled(of_b));
+            } else {
+                let scale_bits = mode.scale_format.precision();
+                let bits = significant_bits(mode.accumulator) + if scale_bits == 1 { 0 } else { 2 * scale_bits };
+                if bits > 53 {
+                    return Err(format!("scaled sums have up to {bits} significant bits, more than 53"));
+                }
+                scale_reach = of_a.product(of_b);
+            }
+        }
         let (c, c_reach) = match problem.operands.c {
             None => (None, Reach::ZERO),
             Some(codes) => {
-                let reader = Reader::new(mode.outermost(), SubnormalPolicy::Gradual, 0).ok_or_else(|| range(mode.outermost()))?;
+                let reader = Reader::new(problem.setup.addend_format(), SubnormalPolicy::Gradual, 0)
+                    .ok_or_else(|| range(problem.setup.addend_format()))?;
                 let reach = Survey::rows(codes, &reader, n).of(0..m);
-                (Some(codes.iter().map(|code| reader.value(code)).collect()), reach)
+                // Two's complement has no -0.
+                let floating = stages.outermost.floating;
+                let value = |code| if floating { reader.value(code) } else { reader.value(code) + 0.0 };
+                (Some(codes.iter().map(value).collect()), reach)
             }
         };
-        let order = Order { k, chunk: mode.chunk.map(|chunk| chunk as usize), fold: problem.fold.map(|fold| fold as usize) };
+        let order = Order {
+            k,
+            chunk: mode.chunk.map(|chunk| chunk as usize),
+            fold: problem.fold.map(|fold| fold as usize),
+            block,
+            apart,
+            aligned: scales.is_some(),
+        };
         let finite = |reach: Reach| Reach { special: false, ..reach };
         let (a_reach, b_reach) = (finite(a_survey.of(0..m)), finite(b_survey.of(0..n)));
         let products = a_reach.product(b_reach);
         if products.lsb < -900 || products.max > power_of_two(900) {
             return Err("products are out of binary64's range".to_owned());
         }
-        let finite = Knowledge::new(&stages, &order, a_reach, b_reach, finite(c_reach));
-        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, finite, product_bits })
+        let finite = Knowledge::new(&stages, &order, a_reach, b_reach, finite(c_reach), finite(scale_reach));
+        if products.lsb + scale_reach.lsb.min(0) < -900 || products.max * scale_reach.max.max(1.0) * k as f64 > power_of_two(900) {
+            return Err("scaled sums are out of binary64's range".to_owned());
+        }
+        if mode.outermost().is_wide() && !Drain::new(&problem.mac, problem.setup.output, problem.setup.site).rounds_lanes() {
+            return Err(format!("results leave {} for {}", mode.outermost(), problem.setup.output.format));
+        }
+        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, finite, product_bits, scales, scale_reach })
     }
 
     /// Tries the kernels for AVX2.
     #[cfg(target_arch = "x86_64")]
     fn avx2(&self, simd: Avx2, declined: &mut Vec<String>) -> Result<Done, String> {
         let floating = self.stages.accumulator.floating;
+        if self.problem.mac.mode().unit != Unit::Chain {
+            return self.exact_blocks(simd, "blocks/avx2");
+        }
         match self.fma32(simd) {
             Ok(kernel) => return Ok(self.run(simd, kernel, if floating { "fma32/avx2" } else { "integer/avx2" })),
             Err(reason) if floating => declined.push(format!("fma32: {reason}")),
@@ -281,6 +323,9 @@ impl<'a> Prepared<'a> {
 
     /// Tries the kernels in plain Rust.
     fn portable(&self, declined: &mut Vec<String>) -> Result<Done, String> {
+        if self.problem.mac.mode().unit != Unit::Chain {
+            return self.exact_blocks(Portable, "blocks/portable");
+        }
         declined.push("fma32, carrier32: not without a fused multiply-add in hardware".to_owned());
         self.carrier64(Portable, if self.stages.accumulator.floating { "carrier64/portable" } else { "integer/portable" })
     }
@@ -352,6 +397,26 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    fn exact_blocks<S: Lanes64>(&self, simd: S, name: &'static str) -> Result<Done, String> {
+        let mode = self.problem.mac.mode();
+        if mode.product != Product::Exact {
+            return Err("blocks: products are rounded".to_owned());
+        }
+        if mode.rounding.cancels_to_negative_zero() {
+            return Err("blocks: under rdn a sum that cancels is -0".to_owned());
+        }
+        if self.order.apart && mode.rounding.random_bits() > 0 {
+            return Err("blocks: a block's sum is rounded stochastically on its own".to_owned());
+        }
+        let randomness = self.randomness();
+        let accumulator = &self.stages.accumulator;
+        let kernel = ExactBlocks { simd, accumulator, length: self.order.block, apart: self.order.apart, randomness: &randomness };
+        match kernel.way(&self.finite) {
+            Some(_) => Ok(self.run_with(simd, kernel, name, &randomness)),
+            None => Err("blocks: a block may need more than 53 bits, or sums exceed the accumulator".to_owned()),
+        }
+    }
+
     fn randomness(&self) -> Randomness {
         let bits = self.problem.mac.mode().rounding.random_bits();
         Randomness::new(self.problem.setup.site, bits, self.order.k, self.stages.product.is_some())
@@ -366,6 +431,13 @@ impl<'a> Prepared<'a> {
         let problem = self.problem;
         let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
         let drain = Drain::new(&problem.mac, problem.setup.output, problem.setup.site);
+        let (m, mode) = (problem.shape.m as usize, problem.mac.mode());
+        let mut a = Panels::<K::Number>::rows(problem.operands.a, &self.a, k, K::ROWS);
+        let mut b = Panels::<K::Number>::columns(problem.operands.b, &self.b, n, K::COLUMNS);
+        if let Some(scales) = self.scales.as_ref().filter(|_| mode.scale == Scaling::Exponent) {
+            a.scale(m, K::ROWS, |row, k| scales.a(row, k));
+            b.scale(n, K::COLUMNS, |column, k| scales.b(k, column));
+        }
         let tiles = Tiles {
             simd,
             kernel,
@@ -374,12 +446,14 @@ impl<'a> Prepared<'a> {
             order: self.order,
             randomness,
             drain: &drain,
-            a: Panels::<K::Number>::rows(problem.operands.a, &self.a, k, K::ROWS),
-            b: Panels::<K::Number>::columns(problem.operands.b, &self.b, n, K::COLUMNS),
+            a,
+            b,
             a_survey: &self.a_survey,
             b_survey: &self.b_survey,
             c: self.c.as_deref(),
             c_reach: self.c_reach,
+            scales: self.scales.as_ref().filter(|_| mode.scale == Scaling::Chunk),
+            scale_reach: self.scale_reach,
         };
         let (d, mut activity, by_definition) = tiles.run();
         let (rows, columns) = (u64::from(problem.shape.m), u64::from(problem.shape.n));

@@ -158,6 +158,11 @@ impl<'a> Drain<'a> {
         Self { mac, output, site, addition: site.addition(Stage::Output, 0), outermost: Packer::new(from), exit }
     }
 
+    /// True if sums are rounded in lanes, so that none needs a code of the accumulator.
+    pub const fn rounds_lanes(&self) -> bool {
+        matches!(self.exit, Exit::Rounded { .. })
+    }
+
     /// True if the drain takes random bits.
     pub fn draws(&self) -> bool {
         matches!(self.exit, Exit::Rounded { .. }) && self.output.policy.rounding.random_bits() > 0

@@ -6,7 +6,8 @@
 //! | `fma32` | fp32, range proved | exact | rne |
 //! | `carrier32` | floats of 2 to 11 significant bits | exact, no wider than the accumulator | rne |
 //! | `carrier64` | floats of 2 to 50 significant bits | exact or rounded | all |
-//! | `integer` | two's complement of up to 50 bits, wrapping or saturating | exact or rounded | all |
+//! | `integer` | two's complement of up to 50 bits, wrapping or saturating; wider ones and quires where sums prove to be exact in 53 bits | exact or rounded | all |
+//! | `blocks` | the like, of units that sum a block exactly | exact | all but rdn |
 //! | `scalar` | any | any | all |
 //!
 //! [`gemm`] in `dispatch.rs` says how one is chosen. Outputs are independent, so threads share
@@ -20,6 +21,7 @@ mod order;
 mod reach;
 mod rounder;
 mod scalar;
+mod scales;
 mod simd;
 #[cfg(test)]
 mod tests;

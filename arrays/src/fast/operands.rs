@@ -224,6 +224,13 @@ impl Survey {
         self.lines[lines].iter().fold(Reach::ZERO, |all, &line| all.union(line))
     }
 
+    /// The same with lines multiplied by scales within `scale`.
+    #[must_use]
+    pub fn scaled(mut self, scale: Reach) -> Self {
+        self.lines.iter_mut().for_each(|line| *line = Reach { negative_zero: line.negative_zero, ..line.product(scale) });
+        self
+    }
+
     /// Surveys an M x K matrix whose lines are its rows.
     pub fn rows(codes: &Codes, reader: &Reader, k: usize) -> Self {
         match (codes, &reader.table) {
@@ -405,6 +412,17 @@ impl<T: Carrier> Panels<T> {
             });
         });
         panels
+    }
+
+    /// Multiplies the numbers of `count` lines, `lines` a panel, by `scale` of line and k.
+    pub fn scale(&mut self, count: usize, lines: usize, scale: impl Fn(usize, usize) -> f64 + Sync) {
+        self.numbers.par_chunks_mut(self.stride).enumerate().for_each(|(index, panel)| {
+            for (k, numbers) in panel.chunks_exact_mut(lines).enumerate() {
+                for (line, number) in (index * lines..count).zip(numbers) {
+                    *number = T::from_f64(number.to_f64() * scale(line, k));
+                }
+            }
+        });
     }
 
     /// Panel `index`.

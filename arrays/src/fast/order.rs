@@ -13,6 +13,12 @@ pub(super) struct Order {
     pub chunk: Option<usize>,
     /// Products per fold that the accumulator memory adds.
     pub fold: Option<usize>,
+    /// Products that meet the accumulator together.
+    pub block: usize,
+    /// True if the sum of those is rounded on its own.
+    pub apart: bool,
+    /// True if chunks close at multiples of their length, whatever the fold.
+    pub aligned: bool,
 }
 
 impl Order {
@@ -45,6 +51,10 @@ pub(super) struct Knowledge {
     pub start: Reach,
     /// What they add.
     pub addend: Reach,
+    /// Sums of the products of a block, before any rounding.
+    pub block: Reach,
+    /// The rounding of those, where they are rounded on their own.
+    pub apart: Option<Sums>,
     pub inner: Sums,
     /// Chunks into the outer accumulator, with what they add.
     pub outer: Option<(Reach, Sums)>,
@@ -54,20 +64,28 @@ pub(super) struct Knowledge {
 
 impl Knowledge {
     /// From the reaches of operands and of C.
-    pub fn new(stages: &Stages, order: &Order, a: Reach, b: Reach, c: Reach) -> Self {
+    ///
+    /// `scale` bounds what block scales multiply a finished chunk by.
+    pub fn new(stages: &Stages, order: &Order, a: Reach, b: Reach, c: Reach, scale: Reach) -> Self {
         let exact = a.product(b);
-        let addend = stages.product.as_ref().map_or(exact, |product| Sums::of(product, Reach::ZERO, exact, 1).reach);
+        let rounded = stages.product.as_ref().map_or(exact, |product| Sums::of(product, Reach::ZERO, exact, 1).reach);
+        let block = Reach { max: rounded.max * order.block as f64, ..rounded };
+        let apart = order.apart.then(|| Sums::of(&stages.accumulator, Reach::ZERO, block, 1));
+        let addend = apart.map_or(block, |sums| sums.reach);
         let start = if order.one_level() { c } else { Reach::ZERO };
-        let inner = Sums::of(&stages.accumulator, start, addend, order.inner_length());
+        let inner = Sums::of(&stages.accumulator, start, addend, order.inner_length().div_ceil(order.block));
         let outer = order.chunk.map(|chunk| {
             let start = if order.fold.is_none() { c } else { Reach::ZERO };
-            (inner.reach, Sums::of(&stages.outermost, start, inner.reach, order.fold_length().div_ceil(chunk)))
+            // Chunks that close whatever the fold may be one more.
+            let chunks = order.fold_length().div_ceil(chunk) + usize::from(order.aligned);
+            let closed = if order.aligned { inner.reach.product(scale) } else { inner.reach };
+            (closed, Sums::of(&stages.outermost, start, closed, chunks))
         });
         let memory = order.fold.map(|fold| {
             let addend = outer.map_or(inner.reach, |(_, sums)| sums.reach);
             (addend, Sums::of(&stages.outermost, c, addend, order.k.div_ceil(fold)))
         });
-        Self { start, addend, inner, outer, memory }
+        Self { start, addend, block, apart, inner, outer, memory }
     }
 }
 
@@ -86,7 +104,9 @@ impl Way {
     /// How [`Rounder::round`] can treat these sums; `None` where it cannot.
     pub fn of(rounder: &Rounder, addend: Reach, sums: &Sums) -> Option<Self> {
         let addends_fit = rounder.floating || addend.max <= super::rounder::power_of_two(rounder.min_quantum) * (1u64 << 50) as f64;
-        if !rounder.floating && sums.proved() {
+        if rounder.proved_only {
+            sums.proved().then_some(Self::Exact)
+        } else if !rounder.floating && sums.proved() {
             Some(Self::Exact)
         } else if rounder.floating && sums.proved() {
             Some(Self::Proved)

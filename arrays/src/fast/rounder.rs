@@ -12,7 +12,7 @@
 
 use super::simd::Lanes64;
 use systole_isa::exact::Exact;
-use systole_isa::format::{Decoded, Format, Specials, Subnormals};
+use systole_isa::format::{Decoded, FixedFormat, Format, Specials, Subnormals};
 use systole_isa::round::{Policy, Rounding, SubnormalPolicy, Tininess, encode, encode_decoded};
 
 /// Exponents whose binades and quanta binary64 holds with room for every step taken here.
@@ -60,18 +60,54 @@ pub(super) struct Rounder {
     /// The smallest normal value, or 0 where nothing is ever tiny.
     normal: f64,
     pub tininess: Tininess,
+    /// True if lanes are not rounded: only sums that prove to need no rounding are known.
+    pub proved_only: bool,
 }
 
 impl Rounder {
+    /// Two's complement of which lanes hold only what needs no rounding: bounds on the safe side.
+    fn of_exact_sums(format: Format, fixed: FixedFormat, policy: Policy) -> Result<Self, String> {
+        let quantum = (-fixed.fraction_bits).max(-EXPONENT_LIMIT);
+        let top = (fixed.width as i32 - 1 - fixed.fraction_bits).min(EXPONENT_LIMIT);
+        if quantum > EXPONENT_LIMIT || top <= quantum {
+            return Err(format!("the range of {format} is beyond binary64's"));
+        }
+        let q = power_of_two(quantum);
+        let max = if top - quantum > 52 { power_of_two(top) * (1.0 - f64::EPSILON) } else { power_of_two(top) - q };
+        Ok(Self {
+            format,
+            rounding: policy.rounding,
+            precision: fixed.width - 1,
+            min_quantum: quantum,
+            max,
+            max_lsb: quantum,
+            min_size: max,
+            gradual: true,
+            floating: false,
+            holds_nan: false,
+            keeps_negative_zero: false,
+            low: q,
+            high: q,
+            unit: 1.0,
+            overflowed: [max, -max],
+            modulus: None,
+            infinite: [max, -max],
+            normal: 0.0,
+            tininess: policy.tininess,
+            proved_only: true,
+        })
+    }
+
     /// A rounder, or why this format and policy have none.
     pub fn new(format: Format, policy: Policy) -> Result<Self, String> {
         match format {
-            Format::Posit(_) | Format::Quire(_) => Err(format!("{format} is rounded by the definition only")),
+            Format::Posit(_) => Err(format!("{format} is rounded by the definition only")),
+            // Sums of rounded lanes stay below 2^51 quanta: the width's 2^49 and an addend of as much.
+            Format::Fixed(fixed) | Format::Quire(fixed) if fixed.width > 50 || matches!(format, Format::Quire(_)) => {
+                Self::of_exact_sums(format, fixed, policy)
+            }
+            Format::Quire(_) => unreachable!("quires are above"),
             Format::Fixed(fixed) => {
-                // Sums stay below 2^51 quanta: the width's 2^49 and an addend of as much.
-                if fixed.width > 50 {
-                    return Err(format!("{format} is wider than 50 bits"));
-                }
                 let quantum = -fixed.fraction_bits;
                 if quantum.abs() > EXPONENT_LIMIT {
                     return Err(format!("the quantum of {format} is out of binary64's range"));
@@ -103,6 +139,7 @@ impl Rounder {
                     infinite: [max, -min_size],
                     normal: 0.0,
                     tininess: policy.tininess,
+                    proved_only: false,
                 })
             }
             Format::Float(float) => {
@@ -157,6 +194,7 @@ impl Rounder {
                     infinite: [infinite(false), infinite(true)],
                     normal: power_of_two(low),
                     tininess: policy.tininess,
+                    proved_only: false,
                 })
             }
         }

@@ -1,13 +1,13 @@
 use super::{KernelChoice, gemm};
 use crate::datapath::Output;
-use crate::problem::{Operands, Setup, Shape, Values};
+use crate::problem::{Operands, Setup, Shape, Values, scale_extents};
 use crate::testing::{self, Pattern, Problem};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product};
+use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product, Scaling, Unit};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
@@ -160,7 +160,7 @@ fn inside() -> impl Strategy<Value = MacMode> {
 }
 
 /// Shapes with ragged edges in every kernel's tiles, sums long enough to stagnate and overflow.
-fn large_problem() -> impl Strategy<Value = Problem> {
+fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value = Problem> {
     let side = prop_oneof![1 => 1..10u32, 2 => 10..70u32];
     let dataflow = select(&[Dataflow::Os, Dataflow::Ws, Dataflow::Is][..]);
     let partial_sums = select(&[PartialSums::Feedback, PartialSums::Outside][..]);
@@ -175,7 +175,7 @@ fn large_problem() -> impl Strategy<Value = Problem> {
     let bias = || prop_oneof![2 => Just(0), 2 => -12..41i32];
     let output = select(&[None, None, Some("e4m3fn"), Some("e5m2"), Some("fp16"), Some("bf16"), Some("fp32")][..]);
     (
-        inside(),
+        modes,
         (side.clone(), side, prop_oneof![2 => 1..40u32, 1 => 40..300u32], 1..40u32),
         (dataflow, partial_sums, output, select(&ROUNDINGS[..]), any::<bool>()),
         (pattern(), pattern(), pattern()),
@@ -184,12 +184,22 @@ fn large_problem() -> impl Strategy<Value = Problem> {
         .prop_map(
             |(mode, (m, n, k, rows), (dataflow, partial_sums, output, rounding, saturate), patterns, (bias_a, bias_b, has_c, seed))| {
                 let overflow = if saturate { Overflow::Saturate } else { Overflow::Ieee };
-                let output = Output { format: output.map_or(mode.outermost(), format), policy: Policy::new(rounding).overflow(overflow) };
+                let itself = if mode.outermost().is_wide() { Format::FP32 } else { mode.outermost() };
+                let output = Output { format: output.map_or(itself, format), policy: Policy::new(rounding).overflow(overflow) };
+                let extents = scale_extents(&mode, Shape { m, n, k });
+                // Moderate scales, and now and then any at all.
+                let pattern = if seed >> 5 & 7 == 0 { Pattern::Uniform } else { Pattern::Moderate };
+                let scales = [0, 1].map(|i| {
+                    let wanted = mode.scale != Scaling::None && seed >> (8 + 2 * i) & 3 != 0;
+                    let count = extents[i].0 as usize * extents[i].1 as usize;
+                    wanted.then(|| testing::codes(mode.scale_format, count, pattern, seed ^ (3 + i as u64) << 32))
+                });
+                let addend = if mode.outermost().is_wide() { output.format } else { mode.outermost() };
                 Problem {
-                    scales: [None, None],
+                    scales,
                     a: testing::codes(mode.a, (m * k) as usize, patterns.0, seed),
                     b: testing::codes(mode.b, (k * n) as usize, patterns.1, seed ^ 1 << 32),
-                    c: has_c.then(|| testing::codes(mode.outermost(), (m * n) as usize, patterns.2, seed ^ 2 << 32)),
+                    c: has_c.then(|| testing::codes(addend, (m * n) as usize, patterns.2, seed ^ 2 << 32)),
                     setup: Setup {
                         array: ArraySpec { rows, dataflow, partial_sums, ..ARRAY },
                         bias_a,
@@ -204,12 +214,61 @@ fn large_problem() -> impl Strategy<Value = Problem> {
         )
 }
 
+/// Modes of exact blocks, block scales and wide accumulators inside the kernels' domains.
+fn blocks_inside() -> impl Strategy<Value = MacMode> {
+    let operands = || select(&["e4m3fn", "e5m2", "int8", "e2m1f", "e4m3fnuz", "posit8_0", "e3m4"][..]);
+    let accumulators = select(
+        &["fp32", "fp32", "e6m9", "fp16", "bf16", "int32", "fx13.2", "fx33.16", "fx64.24", "fx96.40", "fx300.150", "quire8_0", "dlfloat16"]
+            [..],
+    );
+    let outer = select(&[None, Some("fp32"), Some("fp32"), Some("e6m9"), Some("fx96.40")][..]);
+    let scale = select(&[Scaling::None, Scaling::None, Scaling::Exponent, Scaling::Chunk, Scaling::Chunk][..]);
+    (
+        (operands(), operands(), accumulators, outer),
+        (select(&[Unit::Chain, Unit::Exact, Unit::Exact, Unit::ExactApart][..]), 1..30u32),
+        (scale, select(&["e8m0", "e8m0", "e4m3fn", "bf16", "fp32"][..]), (1..5u32, 1..20u32)),
+        (prop_oneof![2 => Just(Rounding::Rne), 1 => select(&ROUNDINGS[..])], select(&[Overflow::Ieee, Overflow::Saturate][..])),
+        prop_oneof![1 => Just(None), 2 => (1..50u32).prop_map(Some)],
+    )
+        .prop_map(|((a, b, accumulator, outer), (unit, lanes), (scale, scale_format, sides), (rounding, overflow), chunk)| {
+            let chunk = if scale == Scaling::None { chunk } else { chunk.or(Some(32)) };
+            let lanes = if unit == Unit::Chain { 1 } else { lanes };
+            MacMode {
+                unit,
+                lanes,
+                rounding,
+                overflow,
+                scale,
+                scale_format: if scale == Scaling::Exponent { Format::E8M0 } else { format(scale_format) },
+                scale_rows: sides.0,
+                scale_cols: sides.1,
+                chunk: chunk.map(|chunk| chunk.div_ceil(lanes) * lanes),
+                outer: outer.map(format),
+                ..mode(a, b, accumulator)
+            }
+        })
+}
+
+#[test]
+fn large_problems_of_exact_blocks_scales_and_wide_sums() {
+    let mut runner = TestRunner::new(Config { cases: 600, failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
+    let ran = std::cell::RefCell::new(Ran::default());
+    runner
+        .run(&large_problem(blocks_inside()), |problem| {
+            ran.borrow_mut().check_large(&problem);
+            Ok(())
+        })
+        .unwrap();
+    println!("MACs by kernel: {:?}", ran.borrow().0);
+    ran.borrow().assert_ran(&["blocks/avx2", "blocks/portable", "fma32/avx2", "carrier32/avx2", "integer/avx2"]);
+}
+
 #[test]
 fn large_problems_inside_the_domains() {
     let mut runner = TestRunner::new(Config { cases: 450, failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
     let ran = std::cell::RefCell::new(Ran::default());
     runner
-        .run(&large_problem(), |problem| {
+        .run(&large_problem(inside()), |problem| {
             ran.borrow_mut().check_large(&problem);
             Ok(())
         })

@@ -7,6 +7,7 @@ use super::order::{Knowledge, Order, Randomness, Stages, Way};
 use super::reach::Reach;
 use super::rounder::{Counts, Rounder, Tally};
 use super::scalar::{self, Problem};
+use super::scales::BlockScales;
 use super::simd::{Lanes64, Work};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -36,6 +37,9 @@ pub(super) struct Tiles<'a, S, K: Kernel> {
     /// Values of C, row-major, and their reach.
     pub c: Option<&'a [f64]>,
     pub c_reach: Reach,
+    /// What finished chunks are multiplied by.
+    pub scales: Option<&'a BlockScales>,
+    pub scale_reach: Reach,
 }
 
 /// How each level of sums of one tile is rounded.
@@ -92,7 +96,7 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
     }
 
     fn ways(&self, a: Reach, b: Reach) -> Option<Ways> {
-        let knowledge = Knowledge::new(self.stages, &self.order, a, b, self.c_reach);
+        let knowledge = Knowledge::new(self.stages, &self.order, a, b, self.c_reach, self.scale_reach);
         let level = |known: Option<(Reach, _)>| match known {
             None => Some(None),
             Some((addend, sums)) => Way::of(&self.stages.outermost, addend, &sums).map(Some),
@@ -170,13 +174,13 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
         }
         let tile = Tile { a: self.a.panel(row / K::ROWS), b: self.b.panel(column / K::COLUMNS), positions };
         match self.order.fold {
-            None => self.chain(&tile, 0..self.order.k, ways, inner, memory),
+            None => self.chain(&tile, outputs, 0..self.order.k, ways, inner, memory),
             Some(fold) => {
                 let mut counts = Counts::default();
                 for begin in (0..self.order.k).step_by(fold) {
                     let end = self.order.k.min(begin + fold);
                     outer.fill(0.0);
-                    counts += self.chain(&tile, begin..end, ways, inner, outer);
+                    counts += self.chain(&tile, outputs, begin..end, ways, inner, outer);
                     counts += self.add(ways.memory, memory, outer, positions, Stage::Memory, end - 1);
                 }
                 counts
@@ -185,7 +189,16 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
     }
 
     /// One chain over `k` onto `sums`, which stand for the outermost accumulator.
-    fn chain(&self, tile: &Tile<'_, K::Number>, k: Range<usize>, ways: Ways, inner: &mut [K::Number], sums: &mut [f64]) -> Counts {
+    #[allow(clippy::too_many_arguments, reason = "a tile, its place, and where its sums stand")]
+    fn chain(
+        &self,
+        tile: &Tile<'_, K::Number>,
+        outputs: &Outputs,
+        k: Range<usize>,
+        ways: Ways,
+        inner: &mut [K::Number],
+        sums: &mut [f64],
+    ) -> Counts {
         let Some(chunk) = self.order.chunk else {
             for (inner, &sum) in inner.iter_mut().zip(&*sums) {
                 *inner = K::Number::from_f64(sum);
@@ -197,13 +210,37 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
             return counts;
         };
         let mut counts = Counts::default();
-        for begin in k.clone().step_by(chunk) {
-            let end = k.end.min(begin + chunk);
+        let mut begin = k.start;
+        while begin < k.end {
+            let open = if self.order.aligned { begin - begin % chunk } else { begin };
+            let end = k.end.min(open + chunk);
             inner.fill(K::Number::default());
             counts += self.kernel.span(ways.inner, tile, begin..end, inner);
-            counts += self.add(ways.outer, sums, inner, tile.positions, Stage::Outer, end - 1);
+            match self.scales {
+                None => counts += self.add(ways.outer, sums, inner, tile.positions, Stage::Outer, end - 1),
+                Some(scales) => {
+                    let scaled = self.scaled(scales, outputs, begin, inner);
+                    counts += self.add(ways.outer, sums, &scaled[..inner.len()], tile.positions, Stage::Outer, end - 1);
+                }
+            }
+            begin = end;
         }
         counts
+    }
+
+    /// Finished sums times the scales of the block of product `k`.
+    fn scaled(&self, scales: &BlockScales, outputs: &Outputs, k: usize, inner: &[K::Number]) -> [f64; 128] {
+        let mut scaled = [0.0; 128];
+        let mut of_columns = [1.0; 64];
+        outputs.columns.clone().zip(&mut of_columns).for_each(|(column, scale)| *scale = scales.b(k, column));
+        let rows = inner.chunks_exact(K::COLUMNS).zip(scaled.chunks_exact_mut(K::COLUMNS));
+        for (row, (inner, scaled)) in outputs.rows.clone().zip(rows) {
+            let of_row = scales.a(row, k);
+            for ((scaled, inner), of_column) in scaled.iter_mut().zip(inner).zip(&of_columns) {
+                *scaled = inner.to_f64() * (of_row * of_column);
+            }
+        }
+        scaled
     }
 
     /// Adds finished sums to the outermost accumulator.

@@ -2,10 +2,12 @@
 
 mod carrier32;
 mod carrier64;
+mod exact_blocks;
 mod fma32;
 
 pub(super) use carrier32::Carrier32;
 pub(super) use carrier64::Carrier64;
+pub(super) use exact_blocks::ExactBlocks;
 pub(super) use fma32::Fma32;
 
 use super::operands::Carrier;

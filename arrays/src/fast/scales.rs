@@ -1,0 +1,69 @@
+//! Block scales as host numbers.
+
+use super::operands::exact_f64;
+use super::reach::{NO_LSB, Reach};
+use crate::problem::{Operands, Shape, scale_extents};
+use systole_isa::codes::Codes;
+use systole_isa::design::MacMode;
+use systole_isa::round::decode_with;
+
+/// The scales of both operands, row-major as they came.
+pub(super) struct BlockScales {
+    /// One per block of A; empty where A has none.
+    a: Vec<f64>,
+    b: Vec<f64>,
+    /// Products per block, and blocks along k.
+    pub length: usize,
+    blocks: usize,
+    rows_per_scale: usize,
+    columns_per_scale: usize,
+    columns: usize,
+}
+
+impl BlockScales {
+    /// Those of a mode that has them.
+    pub fn new(mode: &MacMode, shape: Shape, operands: &Operands<'_>) -> Self {
+        let [(_, blocks), (_, columns)] = scale_extents(mode, shape);
+        let read = |code| exact_f64(decode_with(mode.scale_format, code, mode.subnormals)).unwrap_or(f64::NAN);
+        let values = |codes: Option<&Codes>| codes.map_or_else(Vec::new, |codes| codes.iter().map(read).collect());
+        Self {
+            a: values(operands.scales.a),
+            b: values(operands.scales.b),
+            length: mode.chunk.map_or(usize::MAX, |length| length as usize),
+            blocks: blocks as usize,
+            rows_per_scale: mode.scale_rows as usize,
+            columns_per_scale: mode.scale_cols as usize,
+            columns: columns as usize,
+        }
+    }
+
+    /// What the block of product `k` in a row of A is multiplied by.
+    pub fn a(&self, row: usize, k: usize) -> f64 {
+        if self.a.is_empty() { 1.0 } else { self.a[row / self.rows_per_scale * self.blocks + k / self.length] }
+    }
+
+    /// The like for a column of B.
+    pub fn b(&self, k: usize, column: usize) -> f64 {
+        if self.b.is_empty() { 1.0 } else { self.b[k / self.length * self.columns + column / self.columns_per_scale] }
+    }
+
+    /// What the scales of A, or of B, can reach.
+    pub fn reach(&self) -> [Reach; 2] {
+        [&self.a, &self.b].map(|scales| {
+            let one = Reach { max: 1.0, lsb: 0, ..Reach::ZERO };
+            scales.iter().map(|&scale| of_one(scale)).reduce(Reach::union).unwrap_or(one)
+        })
+    }
+}
+
+fn of_one(scale: f64) -> Reach {
+    let lsb = if scale == 0.0 || !scale.is_finite() {
+        NO_LSB
+    } else {
+        let bits = scale.abs().to_bits();
+        let significand = bits & ((1 << 52) - 1) | 1 << 52;
+        (bits >> 52) as i32 - 1075 + significand.trailing_zeros() as i32
+    };
+    let finite = scale.is_finite();
+    Reach { max: if finite { scale.abs() } else { 0.0 }, lsb, special: !finite, negative_zero: scale.is_sign_negative() }
+}
