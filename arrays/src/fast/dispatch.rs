@@ -15,9 +15,9 @@
 //! accumulator, are computed by the definition.
 
 use super::drain::Drain;
+use super::kernels::{Aligned, Carried, Carrier64, ExactBlocks, In64, Kernel};
 #[cfg(target_arch = "x86_64")]
-use super::kernels::{Carrier32, Fma32};
-use super::kernels::{Carrier64, ExactBlocks, Kernel};
+use super::kernels::{Carrier32, Fma32, In32};
 use super::operands::{Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages};
 use super::reach::Reach;
@@ -35,10 +35,10 @@ use crate::problem::{Operands, Setup, Shape, Values};
 use std::fmt;
 use std::str::FromStr;
 use systole_isa::codes::Codes;
-use systole_isa::design::{EntropySource, Product, Scaling, Unit};
+use systole_isa::design::{Aligned as AlignedUnit, EntropySource, Product, Scaling, Unit};
 use systole_isa::device::Activity;
-use systole_isa::format::Format;
-use systole_isa::round::{NanCode, SubnormalPolicy};
+use systole_isa::format::{FloatFormat, Format};
+use systole_isa::round::SubnormalPolicy;
 
 /// Which kernels may be used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -213,13 +213,11 @@ impl<'a> Prepared<'a> {
             Unit::Chain => (1, false),
             Unit::Exact => (mode.lanes as usize, false),
             Unit::ExactApart => (mode.lanes as usize, true),
-            _ => return Err("the PE is an n-term unit that rounds within a block".to_owned()),
+            Unit::Aligned(_) => (mode.lanes as usize, false),
+            Unit::Descending | Unit::Interleaved { .. } => return Err("the PE is an n-term unit that rounds within a block".to_owned()),
         };
         if mode.scale == Scaling::ChunkRounded {
             return Err("scaled sums are rounded on their own".to_owned());
-        }
-        if mode.nan != NanCode::Canonical {
-            return Err("NaNs are not canonical".to_owned());
         }
         if mode.entropy != EntropySource::Counter && mode.random_bits() > 0 {
             return Err("random bits come from shift registers".to_owned());
@@ -304,8 +302,16 @@ impl<'a> Prepared<'a> {
     #[cfg(target_arch = "x86_64")]
     fn avx2(&self, simd: Avx2, declined: &mut Vec<String>) -> Result<Done, String> {
         let floating = self.stages.accumulator.floating;
-        if self.problem.mac.mode().unit != Unit::Chain {
-            return self.exact_blocks(simd, "blocks/avx2");
+        match self.problem.mac.mode().unit {
+            Unit::Chain => {}
+            Unit::Aligned(unit) => {
+                let narrow = self.operands_fit_binary32().and_then(|()| self.aligned::<In32<Avx2>>(simd, unit, "aligned32/avx2"));
+                return narrow.or_else(|reason| {
+                    declined.push(format!("aligned32: {reason}"));
+                    self.aligned::<In64<Avx2>>(simd, unit, "aligned64/avx2").map_err(|reason| format!("aligned64: {reason}"))
+                });
+            }
+            _ => return self.exact_blocks(simd, "blocks/avx2"),
         }
         match self.fma32(simd) {
             Ok(kernel) => return Ok(self.run(simd, kernel, if floating { "fma32/avx2" } else { "integer/avx2" })),
@@ -323,8 +329,14 @@ impl<'a> Prepared<'a> {
 
     /// Tries the kernels in plain Rust.
     fn portable(&self, declined: &mut Vec<String>) -> Result<Done, String> {
-        if self.problem.mac.mode().unit != Unit::Chain {
-            return self.exact_blocks(Portable, "blocks/portable");
+        match self.problem.mac.mode().unit {
+            Unit::Chain => {}
+            Unit::Aligned(unit) => {
+                return self
+                    .aligned::<In64<Portable>>(Portable, unit, "aligned64/portable")
+                    .map_err(|reason| format!("aligned64: {reason}"));
+            }
+            _ => return self.exact_blocks(Portable, "blocks/portable"),
         }
         declined.push("fma32, carrier32: not without a fused multiply-add in hardware".to_owned());
         self.carrier64(Portable, if self.stages.accumulator.floating { "carrier64/portable" } else { "integer/portable" })
@@ -397,6 +409,21 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    fn aligned<C: Carried>(&self, simd: C::Simd, unit: AlignedUnit, name: &'static str) -> Result<Done, String> {
+        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
+        if self.problem.mac.mode().scale == Scaling::Exponent {
+            return Err("block scales join the exponents".to_owned());
+        }
+        let largest = self.a_survey.of(0..m).max.max(self.b_survey.of(0..n).max);
+        let largest = if largest == 0.0 { 0 } else { (largest.to_bits() >> 52) as i32 - 1023 };
+        let bias = -(self.problem.setup.bias_a + self.problem.setup.bias_b);
+        let kernel = Aligned::<C>::new(simd, &self.stages.accumulator, unit, self.order.block, largest.max(0) + bias.max(0))?;
+        match kernel.way(&self.finite) {
+            Some(_) => Ok(self.run_with(simd, kernel, name, &self.randomness())),
+            None => Err("sums may overflow, or be tiny, or lie too far apart".to_owned()),
+        }
+    }
+
     fn exact_blocks<S: Lanes64>(&self, simd: S, name: &'static str) -> Result<Done, String> {
         let mode = self.problem.mac.mode();
         if mode.product != Product::Exact {
@@ -437,6 +464,11 @@ impl<'a> Prepared<'a> {
         if let Some(scales) = self.scales.as_ref().filter(|_| mode.scale == Scaling::Exponent) {
             a.scale(m, K::ROWS, |row, k| scales.a(row, k));
             b.scale(n, K::COLUMNS, |column, k| scales.b(k, column));
+        }
+        if K::POWERS {
+            let smallest = |format: Format| format.as_float().map_or(0, FloatFormat::min_exponent);
+            a = a.with_powers(K::ROWS, smallest(mode.a));
+            b = b.with_powers(K::COLUMNS, smallest(mode.b) - (problem.setup.bias_a + problem.setup.bias_b));
         }
         let tiles = Tiles {
             simd,

@@ -7,6 +7,7 @@ use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::{Block, Site, Stage};
 use systole_isa::format::{Format, Subnormals};
+use systole_isa::round::Policy;
 
 /// From carried values to codes of the same value.
 struct Packer {
@@ -23,7 +24,8 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(format: Format) -> Self {
+    /// `nan`: the policy whose NaN is written.
+    fn new(format: Format, nan: Policy) -> Self {
         match format {
             Format::Float(f) => {
                 let field = match f.subnormals {
@@ -37,11 +39,11 @@ impl Packer {
                     rebias: f64::from_bits((((field + 1023) as i64) << f.mantissa_bits) as u64),
                     subnormal: power_of_two(52 + f.min_quantum_exponent()),
                     normal: power_of_two(f.min_exponent()),
-                    nan: f64::from_bits(f.canonical_nan().unwrap_or(0)),
+                    nan: f64::from_bits(nan.nan(format).unwrap_or(0)),
                     infinity: f64::from_bits(f.infinity_magnitude().unwrap_or(0)),
                 }
             }
-            // Codes of fixed point are made one by one; posits and quires never come here.
+            // Codes of fixed point are made one by one; posits never come here.
             Format::Fixed(_) | Format::Posit(_) | Format::Quire(_) => {
                 Self { format, mantissa_bits: 0, magnitude_bits: 0, rebias: 0.0, subnormal: 0.0, normal: 0.0, nan: 0.0, infinity: 0.0 }
             }
@@ -50,7 +52,7 @@ impl Packer {
 
     #[inline(always)]
     fn pack<S: Lanes64>(&self, s: S, value: S::V) -> [u64; 4] {
-        if let Format::Fixed(fixed) = self.format {
+        if let Format::Fixed(fixed) | Format::Quire(fixed) = self.format {
             let mut lanes = [0.0; 4];
             s.store(value, &mut lanes);
             let quanta = power_of_two(fixed.fraction_bits);
@@ -150,12 +152,12 @@ impl<'a> Drain<'a> {
         } else {
             match Rounder::new(output.format, output.policy) {
                 Ok(rounder) if rounder.floating && rounder.gradual && rounder.holds_nan => {
-                    Exit::Rounded { packer: Packer::new(output.format), rounder: Box::new(rounder) }
+                    Exit::Rounded { packer: Packer::new(output.format, mac.policy()), rounder: Box::new(rounder) }
                 }
                 _ => Exit::OneByOne,
             }
         };
-        Self { mac, output, site, addition: site.addition(Stage::Output, 0), outermost: Packer::new(from), exit }
+        Self { mac, output, site, addition: site.addition(Stage::Output, 0), outermost: Packer::new(from, mac.policy()), exit }
     }
 
     /// True if sums are rounded in lanes, so that none needs a code of the accumulator.

@@ -8,6 +8,7 @@
 //! | `carrier64` | floats of 2 to 50 significant bits | exact or rounded | all |
 //! | `integer` | two's complement of up to 50 bits, wrapping or saturating; wider ones and quires where sums prove to be exact in 53 bits | exact or rounded | all |
 //! | `blocks` | the like, of units that sum a block exactly | exact | all but rdn |
+//! | `aligned32`, `aligned64` | floats, of units that align a block to its largest exponent with the accumulator one term more | exact | rtz, all but stochastic |
 //! | `scalar` | any | any | all |
 //!
 //! [`gemm`] in `dispatch.rs` says how one is chosen. Outputs are independent, so threads share

@@ -414,6 +414,24 @@ impl<T: Carrier> Panels<T> {
         panels
     }
 
+    /// Behind the numbers of each k, the powers of two of their exponents: 0 for zeros, and
+    /// 2^`smallest` for those below it.
+    #[must_use]
+    pub fn with_powers(self, lines: usize, smallest: i32) -> Self {
+        let smallest = super::rounder::power_of_two(smallest);
+        let power = |number: &T| {
+            let size = number.to_f64().abs();
+            let binade = f64::from_bits(size.to_bits() & f64::INFINITY.to_bits());
+            T::from_f64(if size == 0.0 { 0.0 } else { binade.max(smallest) })
+        };
+        let mut numbers = Vec::with_capacity(2 * self.numbers.len());
+        for line in self.numbers.chunks_exact(lines) {
+            numbers.extend_from_slice(line);
+            numbers.extend(line.iter().map(power));
+        }
+        Self { stride: 2 * self.stride, numbers }
+    }
+
     /// Multiplies the numbers of `count` lines, `lines` a panel, by `scale` of line and k.
     pub fn scale(&mut self, count: usize, lines: usize, scale: impl Fn(usize, usize) -> f64 + Sync) {
         self.numbers.par_chunks_mut(self.stride).enumerate().for_each(|(index, panel)| {

@@ -7,10 +7,12 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product, Scaling, Unit};
+use systole_isa::design::{
+    Addend, Aligned, ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product, Scaling, Truncation, Unit,
+};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
-use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
+use systole_isa::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, encode_f64};
 
 const ARRAY: ArraySpec = ArraySpec {
     rows: 16,
@@ -247,6 +249,62 @@ fn blocks_inside() -> impl Strategy<Value = MacMode> {
                 ..mode(a, b, accumulator)
             }
         })
+}
+
+/// Modes of units that align their terms, inside the kernels' domains and about their edges.
+fn aligned_inside() -> impl Strategy<Value = MacMode> {
+    let operands = || select(&["e4m3fn", "e4m3fn", "e5m2", "e4m3fnuz", "bf16", "fp16", "e3m4", "e2m1f"][..]);
+    let accumulators = select(&["e8m13", "fp32", "fp32", "fp16", "bf16", "e6m9", "e8m22"][..]);
+    let truncation = select(&[Truncation::TowardZero, Truncation::TowardZero, Truncation::Floor][..]);
+    let rounding = prop_oneof![3 => Just(Rounding::Rtz), 1 => Just(Rounding::Rne), 1 => select(&ROUNDINGS[..])];
+    let overflow = select(&[Overflow::Infinity, Overflow::Ieee, Overflow::Saturate][..]);
+    let chunk = prop_oneof![2 => Just(None), 1 => (1..5u32).prop_map(Some)];
+    (
+        (operands(), operands(), accumulators),
+        (prop_oneof![2 => 1..31u32, 2 => Just(13), 1 => Just(25)], truncation, select(&[Some(-126), Some(-126), None, Some(-20)][..])),
+        (1..36u32, rounding, overflow, any::<bool>()),
+        (chunk, select(&[None, Some("fp32")][..]), any::<bool>(), proptest::option::weighted(0.3, 0..40i32)),
+    )
+        .prop_map(
+            |((a, b, accumulator), (fraction_bits, term_truncation, zero_exponent), (lanes, rounding, overflow, all_ones), rest)| {
+                let (chunk, outer, scaled, infinite_from) = rest;
+                let unit = Unit::Aligned(Aligned {
+                    fraction_bits,
+                    term_truncation,
+                    addend: Addend::Together,
+                    groups: 1,
+                    sum_truncation: Truncation::TowardZero,
+                    zero_exponent,
+                    infinite_from,
+                    negative_zero: infinite_from.is_some(),
+                });
+                MacMode {
+                    unit,
+                    lanes,
+                    rounding,
+                    overflow,
+                    nan: if all_ones { NanCode::AllOnes } else { NanCode::Canonical },
+                    chunk: chunk.map(|blocks| blocks * lanes),
+                    outer: outer.map(format),
+                    scale: if chunk.is_some() && scaled { Scaling::Chunk } else { Scaling::None },
+                    ..mode(a, b, accumulator)
+                }
+            },
+        )
+}
+
+#[test]
+fn large_problems_of_aligned_units() {
+    let mut runner = TestRunner::new(Config { cases: 600, failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
+    let ran = std::cell::RefCell::new(Ran::default());
+    runner
+        .run(&large_problem(aligned_inside()), |problem| {
+            ran.borrow_mut().check_large(&problem);
+            Ok(())
+        })
+        .unwrap();
+    println!("MACs by kernel: {:?}", ran.borrow().0);
+    ran.borrow().assert_ran(&["aligned32/avx2", "aligned64/avx2", "aligned64/portable"]);
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! The inner loops: each adds products over a span of k to the innermost sums of one tile.
 
+mod aligned;
 mod carrier32;
 mod carrier64;
 mod exact_blocks;
 mod fma32;
 
+#[cfg(target_arch = "x86_64")]
+pub(super) use aligned::In32;
+pub(super) use aligned::{Aligned, Carried, In64};
 pub(super) use carrier32::Carrier32;
 pub(super) use carrier64::Carrier64;
 pub(super) use exact_blocks::ExactBlocks;
@@ -32,6 +36,8 @@ pub(super) trait Kernel: Sync {
     type Number: Carrier;
     const ROWS: usize;
     const COLUMNS: usize;
+    /// True if panels hold, per k, the numbers of the lines and then their powers of two.
+    const POWERS: bool = false;
 
     /// How the kernel treats sums of which this is known; `None` outside its domain.
     fn way(&self, knowledge: &Knowledge) -> Option<Way>;

@@ -46,6 +46,10 @@ pub(super) trait Lanes64: Copy + Send + Sync {
     fn at_most(self, a: Self::V, b: Self::V) -> Self::V;
     /// Mask of `a != b`, false for NaN.
     fn differ(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The integer toward zero of lanes below 2^62.
+    fn truncate(self, a: Self::V) -> Self::V;
+    /// The integer toward minus infinity of lanes below 2^62.
+    fn floor(self, a: Self::V) -> Self::V;
     /// Per lane `yes` where the top bit of `mask` is set, else `no`.
     fn select(self, mask: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// True if the top bit of any lane is set.
@@ -78,6 +82,13 @@ pub(super) trait Lanes32: Lanes64 {
     fn fused32(self, a: Self::W, b: Self::W, c: Self::W) -> Self::W;
     /// `c - a b`, rounded once.
     fn fused_negated32(self, a: Self::W, b: Self::W, c: Self::W) -> Self::W;
+    fn mul32(self, a: Self::W, b: Self::W) -> Self::W;
+    /// The integer toward zero.
+    fn truncate32(self, a: Self::W) -> Self::W;
+    /// The integer toward minus infinity.
+    fn floor32(self, a: Self::W) -> Self::W;
+    /// Difference of the lanes' bits as integers.
+    fn sub_bits32(self, a: Self::W, b: Self::W) -> Self::W;
     fn sub32(self, a: Self::W, b: Self::W) -> Self::W;
     fn add32(self, a: Self::W, b: Self::W) -> Self::W;
     /// The lesser; `b` where `a` is NaN.

@@ -94,6 +94,17 @@ impl Lanes64 for Portable {
         compare(a, b, |a, b| a < b || a > b)
     }
     #[inline(always)]
+    fn truncate(self, a: V) -> V {
+        a.map(|x| ((f64::from_bits(x) as i64) as f64).to_bits())
+    }
+    #[inline(always)]
+    fn floor(self, a: V) -> V {
+        a.map(|x| {
+            let (x, cut) = (f64::from_bits(x), (f64::from_bits(x) as i64) as f64);
+            (if cut > x { cut - 1.0 } else { cut }).to_bits()
+        })
+    }
+    #[inline(always)]
     fn select(self, mask: V, yes: V, no: V) -> V {
         let wide = mask.map(|m| ((m as i64) >> 63) as u64);
         [0, 1, 2, 3].map(|i| yes[i] & wide[i] | no[i] & !wide[i])
