@@ -259,7 +259,7 @@ impl Chain {
 impl Mac {
     /// One MAC by the definition, exceptions counted.
     #[cold]
-    fn multiply_accumulate(&self, accumulator: u64, a: u64, b: u64, random: [u64; 2], activity: &mut Activity) -> u64 {
+    pub(super) fn multiply_accumulate(&self, accumulator: u64, a: u64, b: u64, random: [u64; 2], activity: &mut Activity) -> u64 {
         let (product, flags) = self.product(a, b, random[0]);
         count(flags, activity);
         let (code, flags) = self.accumulate(accumulator, product, random[1]);

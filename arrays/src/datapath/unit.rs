@@ -103,6 +103,16 @@ impl Mac {
         random: Random<'_>,
         activity: &mut Activity,
     ) -> Register {
+        if let (Some(words), Register::Narrow(code)) = (self.words(), accumulator)
+            && factor == Factor::ONE
+        {
+            let sum = terms.fold(*code, |code, (k, a, b)| {
+                let (x, y) = words.operands(a, b);
+                let bits = [random(Stage::Product, k), random(Stage::Accumulate, k)];
+                words.step(code, x, y, bits).unwrap_or_else(|| self.multiply_accumulate(code, a, b, bits, activity))
+            });
+            return Register::Narrow(sum);
+        }
         let mut sum = accumulator.clone();
         for (k, a, b) in terms {
             let (product, flags) = self.scaled_product(a, b, factor, random(Stage::Product, k));

@@ -417,7 +417,9 @@ impl<'a> Prepared<'a> {
         let largest = self.a_survey.of(0..m).max.max(self.b_survey.of(0..n).max);
         let largest = if largest == 0.0 { 0 } else { (largest.to_bits() >> 52) as i32 - 1023 };
         let bias = -(self.problem.setup.bias_a + self.problem.setup.bias_b);
-        let kernel = Aligned::<C>::new(simd, &self.stages.accumulator, unit, self.order.block, largest.max(0) + bias.max(0))?;
+        let mode = self.problem.mac.mode();
+        let slack = (mode.a.precision() + mode.b.precision()) as i32;
+        let kernel = Aligned::<C>::new(simd, &self.stages.accumulator, unit, self.order.block, largest.max(0) + bias.max(0), slack)?;
         match kernel.way(&self.finite) {
             Some(_) => Ok(self.run_with(simd, kernel, name, &self.randomness())),
             None => Err("sums may overflow, or be tiny, or lie too far apart".to_owned()),

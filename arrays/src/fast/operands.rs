@@ -418,7 +418,8 @@ impl<T: Carrier> Panels<T> {
     /// 2^`smallest` for those below it.
     #[must_use]
     pub fn with_powers(self, lines: usize, smallest: i32) -> Self {
-        let smallest = super::rounder::power_of_two(smallest);
+        // Beyond these there are zeros only.
+        let smallest = super::rounder::power_of_two(smallest.clamp(-1022, 1023));
         let power = |number: &T| {
             let size = number.to_f64().abs();
             let binade = f64::from_bits(size.to_bits() & f64::INFINITY.to_bits());

@@ -77,7 +77,7 @@ impl Rounder {
         Ok(Self {
             format,
             rounding: policy.rounding,
-            precision: fixed.width - 1,
+            precision: (fixed.width - 1).min(EXPONENT_LIMIT as u32),
             min_quantum: quantum,
             max,
             max_lsb: quantum,

@@ -220,8 +220,23 @@ fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value =
 fn blocks_inside() -> impl Strategy<Value = MacMode> {
     let operands = || select(&["e4m3fn", "e5m2", "int8", "e2m1f", "e4m3fnuz", "posit8_0", "e3m4"][..]);
     let accumulators = select(
-        &["fp32", "fp32", "e6m9", "fp16", "bf16", "int32", "fx13.2", "fx33.16", "fx64.24", "fx96.40", "fx300.150", "quire8_0", "dlfloat16"]
-            [..],
+        &[
+            "fp32",
+            "fp32",
+            "e6m9",
+            "fp16",
+            "bf16",
+            "int32",
+            "fx13.2",
+            "fx33.16",
+            "fx64.24",
+            "fx96.40",
+            "fx300.150",
+            "fx1200.560",
+            "fx4096.2000",
+            "quire8_0",
+            "dlfloat16",
+        ][..],
     );
     let outer = select(&[None, Some("fp32"), Some("fp32"), Some("e6m9"), Some("fx96.40")][..]);
     let scale = select(&[Scaling::None, Scaling::None, Scaling::Exponent, Scaling::Chunk, Scaling::Chunk][..]);

@@ -168,8 +168,13 @@ fn read(path: &Path, format: Format, round: impl Fn(f64) -> Result<u64, String>)
     if &magic != b"\x93NUMPY" {
         return Err(unfit("does not begin as a .npy file does; save it with numpy.save".to_owned()));
     }
-    if promises_too_much(&mut reader) {
-        return Err(unfit("is cut short: its header promises more elements than a file can hold".to_owned()));
+    if let Some(header) = header_text(&mut reader) {
+        if promises_too_much(&header) {
+            return Err(unfit("is cut short: its header promises more elements than a file can hold".to_owned()));
+        }
+        if nests_too_deep(&header) {
+            return Err(unfit("has no valid .npy header: its brackets are nested too deep; save the file with numpy.save".to_owned()));
+        }
     }
     let file = NpyFile::new(BufReader::new(File::open(path).map_err(io)?)).map_err(|e| unfit(format!("has no valid .npy header: {e}")))?;
     let &[rows, cols] = file.shape() else {
@@ -229,24 +234,33 @@ fn read(path: &Path, format: Format, round: impl Fn(f64) -> Result<u64, String>)
     Ok(Matrix { rows: rows32, cols: cols32, codes })
 }
 
-/// True if the numbers in a .npy header, read from behind its magic, multiply beyond 2^48: the
-/// reader of headers multiplies extents and element size, in any order, without looking.
-fn promises_too_much(reader: &mut impl Read) -> bool {
+/// The text of a .npy header, read from behind its magic; `None` where it is cut short.
+fn header_text(reader: &mut impl Read) -> Option<String> {
     let mut version = [0; 2];
     let mut length = [0; 4];
-    let sized = reader.read_exact(&mut version).is_ok() && {
-        let bytes = if version[0] == 1 { 2 } else { 4 };
-        reader.read_exact(&mut length[..bytes]).is_ok()
-    };
-    if !sized {
-        return false;
-    }
+    reader.read_exact(&mut version).ok()?;
+    let bytes = if version[0] == 1 { 2 } else { 4 };
+    reader.read_exact(&mut length[..bytes]).ok()?;
     let mut header = Vec::new();
-    if reader.take(u32::from_le_bytes(length).into()).read_to_end(&mut header).is_err() {
-        return false;
-    }
-    let text = String::from_utf8_lossy(&header);
-    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    reader.take(u32::from_le_bytes(length).into()).read_to_end(&mut header).ok()?;
+    Some(String::from_utf8_lossy(&header).into_owned())
+}
+
+/// True if brackets nest deeper than in any header of a matrix: the reader of headers tries
+/// each level anew for every kind of value that it could be.
+fn nests_too_deep(header: &str) -> bool {
+    const DEEPEST: i32 = 6;
+    let depths = header.chars().scan(0, |depth, c| {
+        *depth += i32::from("([{".contains(c)) - i32::from(")]}".contains(c));
+        Some(*depth)
+    });
+    depths.max().unwrap_or(0) > DEEPEST
+}
+
+/// True if the numbers in a .npy header multiply beyond 2^48: the reader of headers multiplies
+/// extents and element size, in any order, without looking.
+fn promises_too_much(header: &str) -> bool {
+    let words = header.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let mut product = 1u64;
     for number in words.filter(|word| word.starts_with(|c: char| c.is_ascii_digit())) {
         // Other notations than a plain decimal are not written by anyone; zeros hide nothing.

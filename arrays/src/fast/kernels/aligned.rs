@@ -199,14 +199,19 @@ pub(in super::super) struct Aligned<'a, C: Carried> {
     length: usize,
     /// Exponent of a product of a zero by the largest operand, if zeros have one.
     zero_exponent: i32,
+    slack: i32,
 }
 
 const ROWS: usize = 2;
 const VECTORS: usize = 2;
 
 impl<'a, C: Carried> Aligned<'a, C> {
-    /// The kernel of a unit; `largest` bounds the exponents of operands, with the shared biases.
-    pub fn new(simd: C::Simd, accumulator: &'a Rounder, unit: Unit, length: usize, largest: i32) -> Result<Self, String> {
+    /// The kernel of a unit; `largest` bounds the exponents of operands, with the shared biases,
+    /// and `slack` is by how much those of subnormal factors exceed that of their product.
+    pub fn new(simd: C::Simd, accumulator: &'a Rounder, unit: Unit, length: usize, largest: i32, slack: i32) -> Result<Self, String> {
+        if largest + slack >= C::EXPONENTS.end {
+            return Err("operands reach beyond the carrier's exponents".to_owned());
+        }
         if unit.addend != Addend::Together || unit.groups != 1 {
             return Err("the accumulator is not one term more of one group".to_owned());
         }
@@ -219,7 +224,7 @@ impl<'a, C: Carried> Aligned<'a, C> {
             return Err(format!("blocks add up to {bits} bits, more than {}", C::BITS));
         }
         let zero_exponent = unit.zero_exponent.map_or(i32::MIN / 2, |exponent| exponent.saturating_add(largest.max(0)));
-        Ok(Self { simd, accumulator, unit, length, zero_exponent })
+        Ok(Self { simd, accumulator, unit, length, zero_exponent, slack })
     }
 }
 
@@ -239,9 +244,9 @@ impl<C: Carried> Kernel for Aligned<'_, C> {
         let bits = self.unit.fraction_bits as i32;
         let in_range = lowest >= LOWEST && self.zero_exponent < lowest
             // Terms times 2^f / P, and P 2^-f.
-            && lowest.min(0) - highest >= C::EXPONENTS.start
+            && lowest.min(0) - highest - self.slack >= C::EXPONENTS.start
             && bits - LOWEST < C::EXPONENTS.end + 6
-            && highest < C::EXPONENTS.end - 2;
+            && highest + self.slack < C::EXPONENTS.end - 2;
         let infinite = self.unit.infinite_from.is_none_or(|from| highest < from);
         (in_range && infinite && inner.bounded && inner.never_tiny && inner.plain).then_some(Way::Proved)
     }
