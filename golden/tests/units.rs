@@ -60,8 +60,8 @@ fn every_unit_of_the_built_in_designs() {
     for built_in in design::DESIGNS {
         // Chunks and block scales stand around a unit, not inside it.
         let plain = MacMode::fused(Format::FP32, Format::FP32, Format::FP32);
-        let MacMode { scale, scale_format, scale_rows, scale_cols, chunk, outer, .. } = plain;
-        let mode = MacMode { scale, scale_format, scale_rows, scale_cols, chunk, outer, ..design(built_in.name) };
+        let MacMode { scale, scale_format, scale_rows, scale_cols, chunk, outer, outer_rounding, .. } = plain;
+        let mode = MacMode { scale, scale_format, scale_rows, scale_cols, chunk, outer, outer_rounding, ..design(built_in.name) };
         let covered_by_another = covered.iter().any(|name| design(name) == mode);
         assert!(mode.unit == Unit::Chain || covered_by_another, "no vectors for {}", built_in.name);
     }

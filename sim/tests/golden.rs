@@ -137,19 +137,19 @@ fn corners_and_whole_spaces_agree() {
 #[test]
 fn dot_products_of_chains_and_units_agree() {
     let directory = tempfile::tempdir().expect("temporary directory");
-    // Arguments, and kernels besides the definition.
-    for (arguments, has_kernel) in [
-        ("--design fp8-16x16 --k 9", true),
-        ("--design fp8-16x16 --k 9 --set mac.chunk=4 --set mac.accumulator=fp16 --set mac.rounding=rup", true),
-        ("--design fp8-16x16 --k 5 --set mac.product=e5m6 --set mac.bias_a=3", true),
-        ("--design fp8-16x16 --k 7 --set mac.accumulator=fx46.18 --set mac.overflow=saturate", true),
-        ("--design h100-fp8", false),
-        ("--design h100-fp8 --k 70", false),
-        ("--design ada-fp8 --k 11", false),
-        ("--design mi300-fp8", false),
-        ("--design amx-bf16", false),
-        ("--design avx512-bf16 --k 6", false),
-        ("--design v100-fp16", false),
+    // Arguments, and whether there are kernels; aligned units' take what is neither special nor tiny.
+    for (arguments, kernels) in [
+        ("--design fp8-16x16 --k 9", Some(true)),
+        ("--design fp8-16x16 --k 9 --set mac.chunk=4 --set mac.accumulator=fp16 --set mac.rounding=rup", Some(true)),
+        ("--design fp8-16x16 --k 5 --set mac.product=e5m6 --set mac.bias_a=3", Some(true)),
+        ("--design fp8-16x16 --k 7 --set mac.accumulator=fx46.18 --set mac.overflow=saturate", Some(true)),
+        ("--design h100-fp8", None),
+        ("--design h100-fp8 --k 70", None),
+        ("--design ada-fp8 --k 11", None),
+        ("--design mi300-fp8", Some(false)),
+        ("--design amx-bf16", Some(false)),
+        ("--design avx512-bf16 --k 6", Some(false)),
+        ("--design v100-fp16", None),
     ] {
         for level in ["1", "2"] {
             let arguments = format!("--op dot {arguments} --level {level} --count 300 --flags");
@@ -158,7 +158,8 @@ fn dot_products_of_chains_and_units_agree() {
             for count in [&report["checked"], &judges["oracle"], &judges["datapath"]] {
                 assert_eq!(*count, 300, "{arguments}: {report:#}");
             }
-            assert_eq!(judges["fast"].as_object().is_some_and(|fast| !fast.is_empty()), has_kernel, "{arguments}: {judges}");
+            let judged = judges["fast"].as_object().is_some_and(|fast| !fast.is_empty());
+            assert!(kernels.is_none_or(|kernels| kernels == judged), "{arguments}: {judges}");
         }
     }
 }
