@@ -74,14 +74,21 @@ impl Rounder {
         }
         let q = power_of_two(quantum);
         let max = if top - quantum > 52 { power_of_two(top) * (1.0 - f64::EPSILON) } else { power_of_two(top) - q };
-        Ok(Self {
+        let precision = (fixed.width - 1).min(EXPONENT_LIMIT as u32);
+        Ok(Self { proved_only: true, ..Self::twos_complement(format, policy, precision, quantum, [max, max]) })
+    }
+
+    /// Two's complement with its quantum and the sizes of its largest and lowest values.
+    fn twos_complement(format: Format, policy: Policy, precision: u32, quantum: i32, [max, min_size]: [f64; 2]) -> Self {
+        let q = power_of_two(quantum);
+        Self {
             format,
             rounding: policy.rounding,
-            precision: (fixed.width - 1).min(EXPONENT_LIMIT as u32),
+            precision,
             min_quantum: quantum,
             max,
             max_lsb: quantum,
-            min_size: max,
+            min_size,
             gradual: true,
             floating: false,
             holds_nan: false,
@@ -89,13 +96,13 @@ impl Rounder {
             low: q,
             high: q,
             unit: 1.0,
-            overflowed: [max, -max],
+            overflowed: [max, -min_size],
             modulus: None,
-            infinite: [max, -max],
+            infinite: [max, -min_size],
             normal: 0.0,
             tininess: policy.tininess,
-            proved_only: true,
-        })
+            proved_only: false,
+        }
     }
 
     /// A rounder, or why this format and policy have none.
@@ -119,28 +126,8 @@ impl Rounder {
                 }
                 let q = power_of_two(quantum);
                 let (max, min_size) = (fixed.max_integer() as f64 * q, -(fixed.min_integer() as f64) * q);
-                Ok(Self {
-                    format,
-                    rounding: policy.rounding,
-                    precision: fixed.width - 1,
-                    min_quantum: quantum,
-                    max,
-                    max_lsb: quantum,
-                    min_size,
-                    gradual: true,
-                    floating: false,
-                    holds_nan: false,
-                    keeps_negative_zero: false,
-                    low: q,
-                    high: q,
-                    unit: 1.0,
-                    overflowed: [max, -min_size],
-                    modulus: (!policy.overflow.saturates()).then_some(2.0 * min_size),
-                    infinite: [max, -min_size],
-                    normal: 0.0,
-                    tininess: policy.tininess,
-                    proved_only: false,
-                })
+                let modulus = (!policy.overflow.saturates()).then_some(2.0 * min_size);
+                Ok(Self { modulus, ..Self::twos_complement(format, policy, fixed.width - 1, quantum, [max, min_size]) })
             }
             Format::Float(float) => {
                 if !float.signed || float.specials == Specials::E8m0 {
