@@ -211,7 +211,14 @@ impl Rounder {
             (Tininess::After, Rounding::Rup) => [all_ones.next_up(), self.normal],
             (Tininess::After, Rounding::Sr(_)) => [all_ones; 2],
         };
+        let last_bit = 1u64 << self.dropped_bits();
+        let bits = |bits: u64| s.splat(f64::from_bits(bits));
         Constants {
+            kept: bits(!(last_bit - 1)),
+            dropped: bits(last_bit - 1),
+            last_bit: bits(last_bit),
+            half_bit: bits(last_bit >> 1),
+            integers: s.splat(power_of_two(52)),
             sign: s.splat(-0.0),
             ones: s.splat(f64::from_bits(u64::MAX)),
             bit: s.splat(f64::from_bits(1)),
@@ -250,6 +257,10 @@ impl Rounder {
     ) -> S::V {
         let sign = s.and(sum, k.sign);
         let size = s.xor(sum, sign);
+        if PROVED && !NEAREST {
+            let result = s.or(self.cut(s, k, size, sign, random), sign);
+            return if self.keeps_negative_zero { result } else { s.add(result, k.zero) };
+        }
         let mut binade = s.and(size, k.exponent);
         if !PROVED {
             binade = s.min(s.max(binade, k.low), k.high);
@@ -268,6 +279,32 @@ impl Rounder {
             }
         }
         if self.keeps_negative_zero { result } else { s.add(result, k.zero) }
+    }
+
+    /// Magnitudes in the modes other than nearest-even, where nothing tiny is inexact: all
+    /// numbers keep p bits, so carries and cuts act on binary64's own bits.
+    #[inline(always)]
+    fn cut<S: Lanes64>(&self, s: S, k: &Constants<S::V>, size: S::V, sign: S::V, random: S::V) -> S::V {
+        let raised = match self.rounding {
+            // Nearest-even has a loop of its own.
+            Rounding::Rtz | Rounding::Rne => size,
+            Rounding::Rmm => s.add_bits(size, k.half_bit),
+            Rounding::Rdn => s.add_bits(size, s.select(sign, k.dropped, k.zero)),
+            Rounding::Rup => s.add_bits(size, s.select(sign, k.zero, k.dropped)),
+            // What is dropped carries into the last bit if it is anything.
+            Rounding::Rod => s.or(size, s.and(s.add_bits(s.and(size, k.dropped), k.dropped), k.last_bit)),
+            Rounding::Sr(bits) => {
+                // R under the last bit kept: the sum carries where floor(nu 2^N) + R does.
+                let integer = s.sub_bits(s.add(random, k.integers), k.integers);
+                s.add_bits(size, s.shift_left(integer, self.dropped_bits() - bits))
+            }
+        };
+        s.and(raised, k.kept)
+    }
+
+    /// Bits of a binary64 below the last one kept.
+    const fn dropped_bits(&self) -> u32 {
+        53 - if self.precision > 52 { 52 } else { self.precision }
     }
 
     /// Magnitudes in the modes other than nearest-even.
@@ -369,6 +406,11 @@ impl Rounder {
 /// A rounder's constants in lanes.
 #[derive(Clone, Copy)]
 pub(super) struct Constants<V> {
+    kept: V,
+    dropped: V,
+    last_bit: V,
+    half_bit: V,
+    integers: V,
     sign: V,
     ones: V,
     bit: V,

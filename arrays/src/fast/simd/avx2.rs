@@ -3,12 +3,13 @@
 use super::{Lanes32, Lanes64, Work};
 use std::arch::x86_64::{
     __m128i, __m256, __m256d, __m256i, _CMP_LE_OQ, _CMP_LT_OQ, _CMP_NEQ_OQ, _MM_FROUND_NO_EXC, _MM_FROUND_TO_NEG_INF, _MM_FROUND_TO_ZERO,
-    _mm_aesenc_si128, _mm_loadu_si128, _mm_set_epi64x, _mm_srl_epi32, _mm_xor_si128, _mm256_add_pd, _mm256_add_ps, _mm256_and_pd,
-    _mm256_and_ps, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256, _mm256_castps_si256, _mm256_castsi256_pd, _mm256_castsi256_ps,
-    _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cvtepu32_epi64, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_ps, _mm256_loadu_pd,
-    _mm256_loadu_ps, _mm256_max_pd, _mm256_max_ps, _mm256_min_pd, _mm256_min_ps, _mm256_movemask_pd, _mm256_movemask_ps, _mm256_mul_pd,
-    _mm256_mul_ps, _mm256_or_pd, _mm256_or_ps, _mm256_round_pd, _mm256_round_ps, _mm256_set1_pd, _mm256_set1_ps, _mm256_sll_epi64,
-    _mm256_srl_epi64, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_epi64, _mm256_sub_pd, _mm256_sub_ps, _mm256_xor_pd,
+    _mm_aesenc_si128, _mm_loadu_si128, _mm_set_epi64x, _mm_srl_epi32, _mm_xor_si128, _mm256_add_epi64, _mm256_add_pd, _mm256_add_ps,
+    _mm256_and_pd, _mm256_and_ps, _mm256_blendv_pd, _mm256_blendv_ps, _mm256_castpd_si256, _mm256_castps_si256, _mm256_castsi256_pd,
+    _mm256_castsi256_ps, _mm256_cmp_pd, _mm256_cmp_ps, _mm256_cvtepu32_epi64, _mm256_fmadd_pd, _mm256_fmadd_ps, _mm256_fnmadd_ps,
+    _mm256_loadu_pd, _mm256_loadu_ps, _mm256_max_pd, _mm256_max_ps, _mm256_min_pd, _mm256_min_ps, _mm256_movemask_pd, _mm256_movemask_ps,
+    _mm256_mul_pd, _mm256_mul_ps, _mm256_or_pd, _mm256_or_ps, _mm256_round_pd, _mm256_round_ps, _mm256_set1_pd, _mm256_set1_ps,
+    _mm256_sll_epi64, _mm256_srl_epi64, _mm256_storeu_pd, _mm256_storeu_ps, _mm256_sub_epi32, _mm256_sub_epi64, _mm256_sub_pd,
+    _mm256_sub_ps, _mm256_xor_pd,
 };
 use systole_isa::entropy::Block;
 
@@ -80,6 +81,7 @@ impl Lanes64 for Avx2 {
         truncate(a) in __m256d = _mm256_round_pd::<{ _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC }>(a);
         floor(a) in __m256d = _mm256_round_pd::<{ _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC }>(a);
         select(mask, yes, no) in __m256d = _mm256_blendv_pd(no, yes, mask);
+        add_bits(a, b) in __m256d = _mm256_castsi256_pd(_mm256_add_epi64(_mm256_castpd_si256(a), _mm256_castpd_si256(b)));
         sub_bits(a, b) in __m256d = _mm256_castsi256_pd(_mm256_sub_epi64(_mm256_castpd_si256(a), _mm256_castpd_si256(b)));
     }
     #[inline(always)]

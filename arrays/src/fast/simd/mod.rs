@@ -54,6 +54,8 @@ pub(super) trait Lanes64: Copy + Send + Sync {
     fn select(self, mask: Self::V, yes: Self::V, no: Self::V) -> Self::V;
     /// True if the top bit of any lane is set.
     fn any(self, mask: Self::V) -> bool;
+    /// Sum of the lanes' bits as integers.
+    fn add_bits(self, a: Self::V, b: Self::V) -> Self::V;
     /// Difference of the lanes' bits as integers.
     fn sub_bits(self, a: Self::V, b: Self::V) -> Self::V;
     /// The lanes' bits shifted toward the top.

@@ -114,6 +114,10 @@ impl Lanes64 for Portable {
         (mask[0] | mask[1] | mask[2] | mask[3]) >> 63 == 1
     }
     #[inline(always)]
+    fn add_bits(self, a: V, b: V) -> V {
+        zip(a, b, u64::wrapping_add)
+    }
+    #[inline(always)]
     fn sub_bits(self, a: V, b: V) -> V {
         zip(a, b, u64::wrapping_sub)
     }
