@@ -4,7 +4,7 @@ use super::entropy::{Element, Entropy};
 use super::mac::{Factor, Mac};
 use super::register::Register;
 use super::unit::{Block, count};
-use super::words::WordMac;
+use super::words::{Number, WordMac};
 use std::ops::Range;
 use systole_isa::design::{Product, Scaling, Unit};
 use systole_isa::device::Activity;
@@ -100,8 +100,13 @@ impl Chain {
     /// or its fold (outside) began, `last` is the end of either. Blocks with scales end at
     /// multiples of their length whatever the fold.
     pub fn closes(mac: &Mac, k: u32, start: u32, last: bool) -> bool {
-        let origin = if mac.mode().scale == Scaling::None { start } else { 0 };
+        let origin = Self::chunk_origin(mac, start);
         mac.mode().chunk.is_some_and(|length| last || (k - origin + 1).is_multiple_of(length))
+    }
+
+    /// Where the lengths of chunks are counted from.
+    fn chunk_origin(mac: &Mac, start: u32) -> u32 {
+        if mac.mode().scale == Scaling::None { start } else { 0 }
     }
 
     /// True if the block of product `k` ends with it: lanes full, chunk closed, or the end.
@@ -151,21 +156,21 @@ impl Chain {
     }
 
     /// [`Chain::run`] for one product of a chain without random bits or factors, in machine
-    /// words; false, and nothing done, where that is not what the mode asks for.
+    /// words: whether it closed a chunk; `None`, and nothing done, where that is not what the
+    /// mode asks for.
     #[inline]
-    pub fn run_one(&mut self, mac: &Mac, place: (u32, u32, u32), operands: (u64, u64), activity: &mut Activity) -> bool {
-        let Some(words) = mac.simple_words() else { return false };
-        let ((k, start, end), (a, b)) = (place, operands);
+    pub fn run_one(&mut self, mac: &Mac, place: (u32, u32, u32), (a, b): (u64, u64), activity: &mut Activity) -> Option<bool> {
+        let words = mac.simple_words()?;
+        let (k, start, end) = place;
         let (x, y) = words.operands(a, b);
         activity.zero_operand_macs += u64::from(x.zero | y.zero);
-        let code = self.inner.code();
-        let code = words.step(code, x, y, [0; 2]).unwrap_or_else(|| mac.multiply_accumulate(code, a, b, [0; 2], activity));
-        self.inner = Register::Narrow(code);
-        if mac.mode().chunk.is_some() && Self::closes(mac, k, start, k + 1 == end) {
+        self.inner = Register::Narrow(mac.step_in_words(words, self.inner.code(), (a, b), (x, y), [0; 2], activity));
+        let closes = Self::closes(mac, k, start, k + 1 == end);
+        if closes {
             let none = Element { site: Site::default(), row: 0, column: 0 };
             self.close(mac, Factor::ONE, k, &none, activity);
         }
-        true
+        Some(closes)
     }
 
     fn run_blocks(
@@ -232,10 +237,7 @@ impl Chain {
                     } else {
                         [0; 2]
                     };
-                    codes[lane] = match words.step(codes[lane], x, y, random) {
-                        Some(code) => code,
-                        None => mac.multiply_accumulate(codes[lane], a, b, random, activity),
-                    };
+                    codes[lane] = mac.step_in_words(words, codes[lane], (a, b), (x, y), random, activity);
                 }
             }
             for (lane, (code, chain)) in codes.into_iter().zip(&mut *chains).enumerate() {
@@ -251,7 +253,7 @@ impl Chain {
 
     /// One past the product that closes the chunk of product `k`; `end` if none does.
     fn next_close(mac: &Mac, k: u32, start: u32, end: u32) -> u32 {
-        let origin = if mac.mode().scale == Scaling::None { start } else { 0 };
+        let origin = Self::chunk_origin(mac, start);
         mac.mode().chunk.map_or(end, |length| (k - (k - origin) % length).saturating_add(length).min(end))
     }
 }
@@ -259,12 +261,30 @@ impl Chain {
 impl Mac {
     /// One MAC by the definition, exceptions counted.
     #[cold]
-    pub(super) fn multiply_accumulate(&self, accumulator: u64, a: u64, b: u64, random: [u64; 2], activity: &mut Activity) -> u64 {
+    fn multiply_accumulate(&self, accumulator: u64, a: u64, b: u64, random: [u64; 2], activity: &mut Activity) -> u64 {
         let (product, flags) = self.product(a, b, random[0]);
         count(flags, activity);
         let (code, flags) = self.accumulate(accumulator, product, random[1]);
         count(flags, activity);
         code
+    }
+
+    /// One MAC of operands with these codes and numbers: in words, or by the definition where
+    /// they do not know.
+    #[inline(always)]
+    pub(super) fn step_in_words(
+        &self,
+        words: &WordMac,
+        accumulator: u64,
+        (a, b): (u64, u64),
+        (x, y): (Number, Number),
+        random: [u64; 2],
+        activity: &mut Activity,
+    ) -> u64 {
+        match words.step(accumulator, x, y, random) {
+            Some(code) => code,
+            None => self.multiply_accumulate(accumulator, a, b, random, activity),
+        }
     }
 
     /// The outermost accumulator's +0.

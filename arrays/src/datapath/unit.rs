@@ -107,9 +107,8 @@ impl Mac {
             && factor == Factor::ONE
         {
             let sum = terms.fold(*code, |code, (k, a, b)| {
-                let (x, y) = words.operands(a, b);
                 let bits = [random(Stage::Product, k), random(Stage::Accumulate, k)];
-                words.step(code, x, y, bits).unwrap_or_else(|| self.multiply_accumulate(code, a, b, bits, activity))
+                self.step_in_words(words, code, (a, b), words.operands(a, b), bits, activity)
             });
             return Register::Narrow(sum);
         }

@@ -227,9 +227,11 @@ impl<'a> Bench<'a> {
         column: u32,
     ) {
         let products = a.len() as u32;
-        if products == 1 && chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity) {
+        if products == 1
+            && let Some(closed) = chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity)
+        {
             self.events.macs += 1;
-            self.events.outer_additions += u64::from(self.setup.mode.chunk.is_some() && Chain::closes(&self.mac, k, start, k + 1 == end));
+            self.events.outer_additions += u64::from(closed);
             return;
         }
         let element = self.element(row, column);
