@@ -100,26 +100,29 @@ const SUBSTITUTION: [u8; 256] = {
     table
 };
 
+/// What SubBytes and MixColumns make of a byte in row 0 of a column; byte r is rotated by r rows.
+const COLUMNS: [u32; 256] = {
+    let mut columns = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let s = SUBSTITUTION[byte];
+        columns[byte] = u32::from_le_bytes([times_two(s), s, s, times_two(s) ^ s]);
+        byte += 1;
+    }
+    columns
+};
+
 /// One AES encryption round.
 pub const fn aes_round(state: Block, round_key: Block) -> Block {
     let mut out = [0; 4];
     let mut column = 0;
     while column < 4 {
         // ShiftRows: byte r of this column comes from column + r.
-        let s = [
-            SUBSTITUTION[state[column].to_le_bytes()[0] as usize],
-            SUBSTITUTION[state[(column + 1) % 4].to_le_bytes()[1] as usize],
-            SUBSTITUTION[state[(column + 2) % 4].to_le_bytes()[2] as usize],
-            SUBSTITUTION[state[(column + 3) % 4].to_le_bytes()[3] as usize],
-        ];
-        let all = s[0] ^ s[1] ^ s[2] ^ s[3];
-        let mixed = [
-            s[0] ^ all ^ times_two(s[0] ^ s[1]),
-            s[1] ^ all ^ times_two(s[1] ^ s[2]),
-            s[2] ^ all ^ times_two(s[2] ^ s[3]),
-            s[3] ^ all ^ times_two(s[3] ^ s[0]),
-        ];
-        out[column] = u32::from_le_bytes(mixed) ^ round_key[column];
+        out[column] = COLUMNS[state[column].to_le_bytes()[0] as usize]
+            ^ COLUMNS[state[(column + 1) % 4].to_le_bytes()[1] as usize].rotate_left(8)
+            ^ COLUMNS[state[(column + 2) % 4].to_le_bytes()[2] as usize].rotate_left(16)
+            ^ COLUMNS[state[(column + 3) % 4].to_le_bytes()[3] as usize].rotate_left(24)
+            ^ round_key[column];
         column += 1;
     }
     out

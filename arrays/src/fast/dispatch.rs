@@ -1,8 +1,8 @@
 //! Which kernel computes a product.
 //!
-//! The host decides the instructions: AVX2 with FMA and AES-NI where `auto` or `avx2` find
-//! them, else plain Rust. `fma32` and `carrier32` need a fused multiply-add in hardware (in
-//! software it is slower than the other kernels), so the portable set lacks them.
+//! The host decides the instructions: `auto` takes the first of AVX-512 with FP16 arithmetic,
+//! AVX-512, AVX2 and plain Rust that the CPU has. All run the same kernels, on wider or narrower
+//! lanes; FP16 arithmetic adds one of its own.
 //!
 //! Then the mode decides, fastest first. A kernel declines a mode outside its domain: the
 //! accumulator's format, the rounding, the width of products. It also declines operands whose
@@ -15,18 +15,16 @@
 //! accumulator, are computed by the definition.
 
 use super::drain::Drain;
-use super::kernels::{Aligned, Carried, Carrier64, ExactBlocks, In64, Kernel};
-#[cfg(target_arch = "x86_64")]
-use super::kernels::{Carrier32, Fma32, In32};
-use super::operands::{Panels, Reader, Survey};
+use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel};
+use super::operands::{Carrier, Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages};
 use super::reach::Reach;
 use super::rounder::{Rounder, power_of_two};
 use super::scalar::{self, Problem};
 use super::scales::BlockScales;
 #[cfg(target_arch = "x86_64")]
-use super::simd::Avx2;
-use super::simd::{Lanes64, Portable};
+use super::simd::{Avx2, Avx512, Avx512Fp16};
+use super::simd::{Lanes, Machine, Number, Portable};
 use super::tiles::Tiles;
 use crate::dataflow::separate_fold_length;
 use crate::datapath::Mac;
@@ -46,6 +44,10 @@ pub enum KernelChoice {
     /// The fastest this machine has.
     #[default]
     Auto,
+    /// AVX-512 (F, BW, DQ, VL) with VAES and AVX512-FP16.
+    Avx512Fp16,
+    /// AVX-512 (F, BW, DQ, VL) with VAES.
+    Avx512,
     /// AVX2 with FMA and AES-NI.
     Avx2,
     /// Plain Rust.
@@ -58,21 +60,52 @@ pub enum KernelChoice {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KernelChoiceError {
     /// No such kernels.
-    #[error("`{0}` names no kernels; use auto, avx2, portable or scalar")]
+    #[error("`{0}` names no kernels; use auto, avx512fp16, avx512, avx2, portable or scalar")]
     Unknown(String),
     /// The machine lacks the instructions.
-    #[error("`avx2` kernels need a CPU with AVX2, FMA and AES-NI, which this one lacks; use auto or portable")]
-    Absent,
+    #[error("`{choice}` kernels need a CPU with {needs}, which this one lacks; use auto, or one of: {}", available())]
+    Absent {
+        /// What was asked for.
+        choice: KernelChoice,
+        /// What it takes.
+        needs: &'static str,
+    },
+}
+
+fn available() -> String {
+    let names: Vec<_> = KernelChoice::available().iter().map(ToString::to_string).collect();
+    names.join(", ")
 }
 
 impl KernelChoice {
+    /// Every set with its name, fastest first.
+    const ALL: [(Self, &'static str); 6] = [
+        (Self::Auto, "auto"),
+        (Self::Avx512Fp16, "avx512fp16"),
+        (Self::Avx512, "avx512"),
+        (Self::Avx2, "avx2"),
+        (Self::Portable, "portable"),
+        (Self::Scalar, "scalar"),
+    ];
+
     /// The sets of kernels this machine can run, fastest first, the definition not among them.
     pub fn available() -> Vec<Self> {
-        let mut sets = vec![Self::Portable];
-        if has_avx2() {
-            sets.insert(0, Self::Avx2);
-        }
-        sets
+        let sets = [Self::Avx512Fp16, Self::Avx512, Self::Avx2, Self::Portable];
+        sets.into_iter().filter(|set| set.lacks().is_none()).collect()
+    }
+
+    /// The instructions it needs and this machine lacks.
+    fn lacks(self) -> Option<&'static str> {
+        #[cfg(target_arch = "x86_64")]
+        let (here, needs) = match self {
+            Self::Avx512Fp16 => (Avx512Fp16::detect().is_some(), "AVX512F, BW, DQ, VL, FP16 and VAES"),
+            Self::Avx512 => (Avx512::detect().is_some(), "AVX512F, BW, DQ, VL and VAES"),
+            Self::Avx2 => (Avx2::detect().is_some(), "AVX2, FMA and AES-NI"),
+            Self::Auto | Self::Portable | Self::Scalar => (true, ""),
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        let (here, needs) = (matches!(self, Self::Auto | Self::Portable | Self::Scalar), "x86-64 vector extensions");
+        (!here).then_some(needs)
     }
 }
 
@@ -80,33 +113,17 @@ impl FromStr for KernelChoice {
     type Err = KernelChoiceError;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        match name {
-            "auto" => Ok(Self::Auto),
-            "avx2" if has_avx2() => Ok(Self::Avx2),
-            "avx2" => Err(KernelChoiceError::Absent),
-            "portable" => Ok(Self::Portable),
-            "scalar" => Ok(Self::Scalar),
-            _ => Err(KernelChoiceError::Unknown(name.to_owned())),
-        }
+        let found = Self::ALL.into_iter().find(|&(_, its)| its == name);
+        let (choice, _) = found.ok_or_else(|| KernelChoiceError::Unknown(name.to_owned()))?;
+        choice.lacks().map_or(Ok(choice), |needs| Err(KernelChoiceError::Absent { choice, needs }))
     }
 }
 
 impl fmt::Display for KernelChoice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Avx2 => "avx2",
-            Self::Portable => "portable",
-            Self::Scalar => "scalar",
-        })
+        let name = Self::ALL.into_iter().find(|(choice, _)| choice == self).map_or("", |(_, name)| name);
+        f.write_str(name)
     }
-}
-
-fn has_avx2() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    return Avx2::detect().is_some();
-    #[cfg(not(target_arch = "x86_64"))]
-    false
 }
 
 /// The kernel that ran.
@@ -140,17 +157,7 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: Kernel
     let mut declined = Vec::new();
     let done = match choice {
         KernelChoice::Scalar => Err("asked for".to_owned()),
-        #[cfg(target_arch = "x86_64")]
-        KernelChoice::Auto | KernelChoice::Avx2 => match Avx2::detect() {
-            Some(simd) => Prepared::new(&problem).and_then(|prepared| prepared.avx2(simd, &mut declined)),
-            None => {
-                declined.push("this CPU lacks AVX2, FMA or AES-NI".to_owned());
-                Prepared::new(&problem).and_then(|prepared| prepared.portable(&mut declined))
-            }
-        },
-        #[cfg(not(target_arch = "x86_64"))]
-        KernelChoice::Avx2 => Err("this machine has no AVX2".to_owned()),
-        _ => Prepared::new(&problem).and_then(|prepared| prepared.portable(&mut declined)),
+        _ => Prepared::new(&problem).and_then(|prepared| prepared.on_host(choice, &mut declined)),
     };
     let (d, activity, name, by_definition) = match done {
         Ok(Done { name, d, activity, by_definition }) => (d, activity, name, by_definition),
@@ -164,6 +171,39 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: Kernel
         declined.push(format!("{by_definition} tiles by the definition: specials, or a range outside the kernel's"));
     }
     (Values { d, activity }, KernelUse { name, reason: declined.join("; "), tiles_by_definition: by_definition })
+}
+
+/// The kernels, and how reports call them on each machine.
+macro_rules! names {
+    ($($kernel:ident: $name:literal,)*) => {
+        #[derive(Clone, Copy)]
+        enum Name {
+            $($kernel,)*
+        }
+
+        impl Name {
+            fn on<S: Machine>(self) -> &'static str {
+                match (self, S::NAME) {
+                    $(
+                        (Self::$kernel, "avx512") => concat!($name, "/avx512"),
+                        (Self::$kernel, "avx2") => concat!($name, "/avx2"),
+                        (Self::$kernel, _) => concat!($name, "/portable"),
+                    )*
+                }
+            }
+        }
+    };
+}
+
+names! {
+    Fma32: "fma32",
+    Fma64: "fma64",
+    Carrier32: "carrier32",
+    Carrier64: "carrier64",
+    Integer: "integer",
+    Blocks: "blocks",
+    Aligned32: "aligned32",
+    Aligned64: "aligned64",
 }
 
 /// What a kernel answered.
@@ -267,9 +307,10 @@ impl<'a> Prepared<'a> {
             Some(codes) => {
                 let reader = Reader::new(problem.setup.addend_format(), SubnormalPolicy::Gradual, 0)
                     .ok_or_else(|| range(problem.setup.addend_format()))?;
-                let reach = Survey::rows(codes, &reader, n).of(0..m);
+                let mut reach = Survey::rows(codes, &reader, n).of(0..m);
                 // Two's complement has no -0.
                 let floating = stages.outermost.floating;
+                reach.negative_zero &= floating;
                 let value = |code| if floating { reader.value(code) } else { reader.value(code) + 0.0 };
                 (Some(codes.iter().map(value).collect()), reach)
             }
@@ -298,57 +339,74 @@ impl<'a> Prepared<'a> {
         Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, finite, product_bits, scales, scale_reach })
     }
 
-    /// Tries the kernels for AVX2.
-    #[cfg(target_arch = "x86_64")]
-    fn avx2(&self, simd: Avx2, declined: &mut Vec<String>) -> Result<Done, String> {
-        let floating = self.stages.accumulator.floating;
+    /// Tries the kernels of the best machine within `choice`.
+    fn on_host(&self, choice: KernelChoice, declined: &mut Vec<String>) -> Result<Done, String> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let within = |set| choice == KernelChoice::Auto || choice == set;
+            if let Some(machine) = Avx512Fp16::detect().filter(|_| within(KernelChoice::Avx512Fp16)) {
+                return self.on(machine.avx512(), declined);
+            }
+            if let Some(machine) = Avx512::detect().filter(|_| within(KernelChoice::Avx512)) {
+                return self.on(machine, declined);
+            }
+            if let Some(machine) = Avx2::detect().filter(|_| within(KernelChoice::Avx2)) {
+                return self.on(machine, declined);
+            }
+        }
+        if choice == KernelChoice::Auto {
+            declined.push("this CPU has neither AVX-512 nor AVX2 with what else kernels take".to_owned());
+        }
+        self.on(Portable, declined)
+    }
+
+    /// Tries the kernels on one machine's lanes, fastest first.
+    fn on<S: Machine>(&self, machine: S, declined: &mut Vec<String>) -> Result<Done, String> {
         match self.problem.mac.mode().unit {
-            Unit::Chain => {}
+            Unit::Chain => self.chain(machine, declined),
             Unit::Aligned(unit) => {
-                let narrow = self.operands_fit_binary32().and_then(|()| self.aligned::<In32<Avx2>>(simd, unit, "aligned32/avx2"));
-                return narrow.or_else(|reason| {
+                let narrow = self.operands_fit_binary32().and_then(|()| self.aligned(machine, machine.f32(), unit, Name::Aligned32));
+                narrow.or_else(|reason| {
                     declined.push(format!("aligned32: {reason}"));
-                    self.aligned::<In64<Avx2>>(simd, unit, "aligned64/avx2").map_err(|reason| format!("aligned64: {reason}"))
-                });
+                    self.aligned(machine, machine.f64(), unit, Name::Aligned64).map_err(|reason| format!("aligned64: {reason}"))
+                })
             }
-            _ => return self.exact_blocks(simd, "blocks/avx2"),
+            _ => self.exact_blocks(machine),
         }
-        match self.fma32(simd) {
-            Ok(kernel) => return Ok(self.run(simd, kernel, if floating { "fma32/avx2" } else { "integer/avx2" })),
-            Err(reason) if floating => declined.push(format!("fma32: {reason}")),
-            Err(reason) => declined.push(format!("integer on binary32: {reason}")),
-        }
-        if floating {
-            match self.carrier32(simd) {
-                Ok(kernel) => return Ok(self.run(simd, kernel, "carrier32/avx2")),
-                Err(reason) => declined.push(format!("carrier32: {reason}")),
-            }
-        }
-        self.carrier64(simd, if floating { "carrier64/avx2" } else { "integer/avx2" })
     }
 
-    /// Tries the kernels in plain Rust.
-    fn portable(&self, declined: &mut Vec<String>) -> Result<Done, String> {
-        match self.problem.mac.mode().unit {
-            Unit::Chain => {}
-            Unit::Aligned(unit) => {
-                return self
-                    .aligned::<In64<Portable>>(Portable, unit, "aligned64/portable")
-                    .map_err(|reason| format!("aligned64: {reason}"));
+    fn chain<S: Machine>(&self, machine: S, declined: &mut Vec<String>) -> Result<Done, String> {
+        let floating = self.stages.accumulator.floating;
+        let randomness = self.randomness();
+        let [fused32, fused64] = if floating { [Name::Fma32, Name::Fma64] } else { [Name::Integer; 2] };
+        match self.operands_fit_binary32() {
+            Ok(()) => {
+                match self.fused(machine.f32()) {
+                    Ok(kernel) => return Ok(self.run(machine, &kernel, fused32, &randomness)),
+                    Err(reason) => declined.push(format!("fma32: {reason}")),
+                }
+                match self.carrier32(machine.f32(), &randomness) {
+                    Ok(kernel) => return Ok(self.run(machine, &kernel, Name::Carrier32, &randomness)),
+                    Err(reason) => declined.push(format!("carrier32: {reason}")),
+                }
             }
-            _ => return self.exact_blocks(Portable, "blocks/portable"),
+            Err(reason) => declined.push(format!("fma32, carrier32: {reason}")),
         }
-        declined.push("fma32, carrier32: not without a fused multiply-add in hardware".to_owned());
-        self.carrier64(Portable, if self.stages.accumulator.floating { "carrier64/portable" } else { "integer/portable" })
+        if let Ok(kernel) = self.fused(machine.f64()) {
+            return Ok(self.run(machine, &kernel, fused64, &randomness));
+        }
+        let (product, accumulator) = (self.stages.product.as_ref(), &self.stages.accumulator);
+        Chain::new(machine.f64(), product, accumulator, &randomness, self.product_bits, &self.finite)
+            .filter(|kernel| kernel.way(&self.finite).is_some())
+            .map(|kernel| self.run(machine, &kernel, if floating { Name::Carrier64 } else { Name::Integer }, &randomness))
+            .ok_or_else(|| {
+                "carrier64: these operands may underflow in a format without subnormals, or exceed fixed point's range".to_owned()
+            })
     }
 
-    /// Whether operands are exact in binary32 and products are exact.
-    #[cfg(target_arch = "x86_64")]
+    /// Whether operands are exact in binary32.
     fn operands_fit_binary32(&self) -> Result<(), String> {
         let mode = self.problem.mac.mode();
-        if self.stages.product.is_some() {
-            return Err("products are rounded".to_owned());
-        }
         let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
         let fits = |format, reach: Reach| significant_bits(format) <= 24 && reach.lsb >= -126 && reach.max < power_of_two(127);
         if fits(mode.a, self.a_survey.of(0..m)) && fits(mode.b, self.b_survey.of(0..n)) {
@@ -358,59 +416,48 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn fma32(&self, simd: Avx2) -> Result<Fma32<Avx2>, String> {
-        let mode = self.problem.mac.mode();
-        let floating = self.stages.accumulator.floating;
-        if floating && mode.accumulator != Format::FP32 {
-            return Err(format!("the accumulator is {}, not fp32", mode.accumulator));
+    /// Sums that multiply-adds compute as they are.
+    fn fused<L: Lanes<Number: Carrier>>(&self, lanes: L) -> Result<Fused<L>, String> {
+        let accumulator = &self.stages.accumulator;
+        if self.stages.product.is_some() {
+            return Err("products are rounded".to_owned());
         }
-        if floating && !self.stages.accumulator.is_nearest_even() {
-            return Err(format!("rounding is {}, not rne", mode.rounding));
+        let native = L::Number::BITS == 32 && accumulator.format == Format::FP32 && accumulator.is_nearest_even();
+        let kernel = Fused { lanes, native, floating: accumulator.floating };
+        if kernel.way(&self.finite).is_some() {
+            return Ok(kernel);
         }
-        self.operands_fit_binary32()?;
-        let kernel = Fma32 { simd, binary32: floating };
-        match kernel.way(&self.finite) {
-            Some(_) => Ok(kernel),
-            None if floating => Err("these operands may overflow or underflow".to_owned()),
-            None => Err("sums may need more than 24 bits or exceed the accumulator".to_owned()),
-        }
+        Err(if native {
+            "these operands may overflow or underflow".to_owned()
+        } else if !accumulator.floating {
+            "sums may need more than 24 bits or exceed the accumulator".to_owned()
+        } else if accumulator.format == Format::FP32 {
+            format!("rounding is {}, not rne", accumulator.rounding)
+        } else {
+            format!("the accumulator is {}, not fp32", accumulator.format)
+        })
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn carrier32(&self, simd: Avx2) -> Result<Carrier32<Avx2>, String> {
-        let mode = self.problem.mac.mode();
-        let accumulator = &self.stages.accumulator;
-        if !accumulator.is_nearest_even() {
-            return Err(format!("rounding is {}, not rne", mode.rounding));
-        }
-        let kernel = Carrier32::new(simd, accumulator)
-            .ok_or_else(|| format!("{} has {} significant bits, not 2 to 11", mode.accumulator, accumulator.precision))?;
-        self.operands_fit_binary32()?;
-        if self.product_bits > accumulator.precision {
-            return Err(format!(
-                "products have {} significant bits, more than the accumulator's {}",
-                self.product_bits, accumulator.precision
-            ));
-        }
+    fn carrier32<'k, L: Lanes<Number = f32>>(&'k self, lanes: L, randomness: &'k Randomness) -> Result<Chain<'k, L>, String> {
+        let (product, accumulator) = (self.stages.product.as_ref(), &self.stages.accumulator);
+        let Some(kernel) = Chain::new(lanes, product, accumulator, randomness, self.product_bits, &self.finite) else {
+            return Err(format!("{} {} does not fit binary32 with room to round", accumulator.format, accumulator.rounding));
+        };
         if self.finite.addend.lsb < -149 || self.finite.addend.max >= power_of_two(126) {
             return Err("products are not in binary32's range".to_owned());
         }
-        kernel.way(&self.finite).map(|_| kernel).ok_or_else(|| "these operands may overflow or underflow".to_owned())
-    }
-
-    fn carrier64<S: Lanes64>(&self, simd: S, name: &'static str) -> Result<Done, String> {
-        let randomness = self.randomness();
-        let kernel =
-            Carrier64 { simd, product: self.stages.product.as_ref(), accumulator: &self.stages.accumulator, randomness: &randomness };
-        match kernel.way(&self.finite) {
-            Some(_) => Ok(self.run_with(simd, kernel, name, &randomness)),
-            None => Err("carrier64: these operands may underflow in a format without subnormals, or exceed fixed point's range".to_owned()),
-        }
-    }
-
-    fn aligned<C: Carried>(&self, simd: C::Simd, unit: AlignedUnit, name: &'static str) -> Result<Done, String> {
         let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
+        if !kernel.watches() && (self.a_survey.of(0..m).special || self.b_survey.of(0..n).special || self.c_reach.special) {
+            return Err("there are infinities or NaNs".to_owned());
+        }
+        kernel.way(&self.finite).is_some().then_some(kernel).ok_or_else(|| "these operands may overflow or underflow".to_owned())
+    }
+
+    fn aligned<S: Machine, L: Lanes<Number: Carrier>>(&self, machine: S, lanes: L, unit: AlignedUnit, name: Name) -> Result<Done, String> {
+        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
+        if self.stages.product.is_some() {
+            return Err("products are rounded".to_owned());
+        }
         if self.problem.mac.mode().scale == Scaling::Exponent {
             return Err("block scales join the exponents".to_owned());
         }
@@ -419,14 +466,14 @@ impl<'a> Prepared<'a> {
         let bias = -(self.problem.setup.bias_a + self.problem.setup.bias_b);
         let mode = self.problem.mac.mode();
         let slack = (mode.a.precision() + mode.b.precision()) as i32;
-        let kernel = Aligned::<C>::new(simd, &self.stages.accumulator, unit, self.order.block, largest.max(0) + bias.max(0), slack)?;
+        let kernel = Aligned::new(lanes, &self.stages.accumulator, unit, self.order.block, largest.max(0) + bias.max(0), slack)?;
         match kernel.way(&self.finite) {
-            Some(_) => Ok(self.run_with(simd, kernel, name, &self.randomness())),
+            Some(_) => Ok(self.run(machine, &kernel, name, &self.randomness())),
             None => Err("sums may overflow, or be tiny, or lie too far apart".to_owned()),
         }
     }
 
-    fn exact_blocks<S: Lanes64>(&self, simd: S, name: &'static str) -> Result<Done, String> {
+    fn exact_blocks<S: Machine>(&self, machine: S) -> Result<Done, String> {
         let mode = self.problem.mac.mode();
         if mode.product != Product::Exact {
             return Err("blocks: products are rounded".to_owned());
@@ -439,9 +486,10 @@ impl<'a> Prepared<'a> {
         }
         let randomness = self.randomness();
         let accumulator = &self.stages.accumulator;
-        let kernel = ExactBlocks { simd, accumulator, length: self.order.block, apart: self.order.apart, randomness: &randomness };
+        let (length, apart) = (self.order.block, self.order.apart);
+        let kernel = ExactBlocks { lanes: machine.f64(), accumulator, length, apart, randomness: &randomness };
         match kernel.way(&self.finite) {
-            Some(_) => Ok(self.run_with(simd, kernel, name, &randomness)),
+            Some(_) => Ok(self.run(machine, &kernel, Name::Blocks, &randomness)),
             None => Err("blocks: a block may need more than 53 bits, or sums exceed the accumulator".to_owned()),
         }
     }
@@ -451,12 +499,7 @@ impl<'a> Prepared<'a> {
         Randomness::new(self.problem.setup.site, bits, self.order.k, self.stages.product.is_some())
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn run<S: Lanes64, K: Kernel>(&self, simd: S, kernel: K, name: &'static str) -> Done {
-        self.run_with(simd, kernel, name, &self.randomness())
-    }
-
-    fn run_with<S: Lanes64, K: Kernel>(&self, simd: S, kernel: K, name: &'static str, randomness: &Randomness) -> Done {
+    fn run<S: Machine, K: Kernel>(&self, machine: S, kernel: &K, name: Name, randomness: &Randomness) -> Done {
         let problem = self.problem;
         let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
         let drain = Drain::new(&problem.mac, problem.setup.output, problem.setup.site);
@@ -473,7 +516,7 @@ impl<'a> Prepared<'a> {
             b = b.with_powers(K::COLUMNS, smallest(mode.b) - (problem.setup.bias_a + problem.setup.bias_b));
         }
         let tiles = Tiles {
-            simd,
+            lanes: machine.f64(),
             kernel,
             problem,
             stages: &self.stages,
@@ -495,6 +538,6 @@ impl<'a> Prepared<'a> {
             .map(|(&a, &b)| (u64::from(a), u64::from(b)))
             .map(|(a, b)| a * columns + b * rows - a * b)
             .sum();
-        Done { name, d, activity, by_definition }
+        Done { name: name.on::<S>(), d, activity, by_definition }
     }
 }

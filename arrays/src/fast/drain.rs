@@ -1,7 +1,7 @@
 //! Finished sums on their way out: conversion to the output format and codes.
 
 use super::rounder::{Counts, Rounder, Tally, power_of_two};
-use super::simd::{Lanes64, Work};
+use super::simd::{Lanes, Work};
 use crate::datapath::{Element, Mac, Output, Register};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -51,12 +51,12 @@ impl Packer {
     }
 
     #[inline(always)]
-    fn pack<S: Lanes64>(&self, s: S, value: S::V) -> [u64; 4] {
+    fn pack<L: Lanes<Number = f64>>(&self, s: L, value: L::V, codes: &mut [u64]) {
         if let Format::Fixed(fixed) | Format::Quire(fixed) = self.format {
-            let mut lanes = [0.0; 4];
-            s.store(value, &mut lanes);
             let quanta = power_of_two(fixed.fraction_bits);
-            return lanes.map(|x| fixed.code((x * quanta) as i64));
+            let integers = s.bits(value).map(|x| (f64::from_bits(x) * quanta) as i64);
+            codes.iter_mut().zip(integers).for_each(|(code, integer)| *code = fixed.code(integer));
+            return;
         }
         let sign_bit = s.splat(-0.0);
         let infinity = s.splat(f64::INFINITY);
@@ -68,7 +68,8 @@ impl Packer {
         let finite = s.select(s.less(size, s.splat(self.normal)), low, normal);
         let number = s.select(s.less(size, infinity), finite, s.splat(self.infinity));
         let signed = s.or(number, s.shift_right(sign, 63 - self.magnitude_bits));
-        s.bits(s.select(s.at_most(size, infinity), signed, s.splat(self.nan)))
+        let packed = s.select(s.at_most(size, infinity), signed, s.splat(self.nan));
+        codes.iter_mut().zip(s.bits(packed)).for_each(|(code, bits)| *code = bits);
     }
 }
 
@@ -172,9 +173,9 @@ impl<'a> Drain<'a> {
 
     /// Writes the codes of the first `width` of a row of sums to `to`, from `at` on.
     #[allow(clippy::too_many_arguments, reason = "a row, where it stands and where it goes")]
-    pub fn row<S: Lanes64>(
+    pub fn row<L: Lanes<Number = f64>>(
         &self,
-        s: S,
+        s: L,
         sums: &[f64],
         width: usize,
         place: Place<'_>,
@@ -210,17 +211,16 @@ struct Convert<'a> {
     codes: &'a mut [u64],
 }
 
-impl<S: Lanes64> Work<S> for Convert<'_> {
+impl<L: Lanes<Number = f64>> Work<L> for Convert<'_> {
     type Out = Counts;
 
     #[inline(always)]
-    fn run(self, s: S) -> Counts {
-        let (sums, _) = self.sums.as_chunks::<4>();
-        let (codes, _) = self.codes.as_chunks_mut::<4>();
+    fn run(self, s: L) -> Counts {
+        let lanes = self.sums.chunks_exact(L::LANES).zip(self.codes.chunks_exact_mut(L::LANES));
         match &self.drain.exit {
             Exit::Unconverted | Exit::OneByOne => {
-                for (sum, codes) in sums.iter().zip(codes) {
-                    *codes = self.drain.outermost.pack(s, s.load(sum));
+                for (sums, codes) in lanes {
+                    self.drain.outermost.pack(s, s.load(sums), codes);
                 }
                 Counts::default()
             }
@@ -228,15 +228,18 @@ impl<S: Lanes64> Work<S> for Convert<'_> {
                 let constants = rounder.constants(s);
                 let bits = rounder.rounding.random_bits();
                 let mut tally = Tally::new(s);
-                for (i, (sum, codes)) in sums.iter().zip(codes).enumerate() {
-                    let draw = if bits == 0 { constants.zero } else { s.random(&self.positions[i], &self.drain.addition, bits) };
-                    let sum = s.load(sum);
-                    let rounded = if rounder.is_nearest_even() {
-                        rounder.round::<S, true, false>(s, &constants, sum, draw, &mut tally)
-                    } else {
-                        rounder.round::<S, false, false>(s, &constants, sum, draw, &mut tally)
+                for (i, (sums, codes)) in lanes.enumerate() {
+                    let draw = match bits {
+                        0 => constants.zero,
+                        _ => s.draw(&self.positions[i * L::LANES / 4..], &self.drain.addition, bits),
                     };
-                    *codes = packer.pack(s, rounded);
+                    let sums = s.load(sums);
+                    let rounded = if rounder.is_nearest_even() {
+                        rounder.checked_sum::<L, true>(s, &constants, sums, draw, &mut tally)
+                    } else {
+                        rounder.checked_sum::<L, false>(s, &constants, sums, draw, &mut tally)
+                    };
+                    packer.pack(s, rounded, codes);
                 }
                 tally.counts(s)
             }

@@ -2,6 +2,7 @@
 //! laid out in the order the kernels read them.
 
 use super::reach::{NO_LSB, Reach};
+use super::simd::Number;
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::format::{Decoded, Format};
@@ -312,13 +313,9 @@ fn rows_per_part(width: usize) -> usize {
 }
 
 /// A number kernels compute with.
-pub(super) trait Carrier: Copy + Default + Send + Sync + 'static {
+pub(super) trait Carrier: Number {
     /// Buffers of earlier products on this thread: fresh pages cost more than small products.
     fn spare() -> &'static std::thread::LocalKey<Spare<Self>>;
-    /// The number of this value; exact inside the kernel's domain.
-    fn from_f64(value: f64) -> Self;
-    /// The value of this number.
-    fn to_f64(self) -> f64;
 }
 
 /// Buffers kept for the next product.
@@ -336,27 +333,11 @@ impl Carrier for f32 {
     fn spare() -> &'static std::thread::LocalKey<Spare<Self>> {
         &SPARE_32
     }
-    #[inline(always)]
-    fn from_f64(value: f64) -> Self {
-        value as Self
-    }
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        f64::from(self)
-    }
 }
 
 impl Carrier for f64 {
     fn spare() -> &'static std::thread::LocalKey<Spare<Self>> {
         &SPARE_64
-    }
-    #[inline(always)]
-    fn from_f64(value: f64) -> Self {
-        value
-    }
-    #[inline(always)]
-    fn to_f64(self) -> f64 {
-        self
     }
 }
 

@@ -109,7 +109,7 @@ impl Way {
         } else if !rounder.floating && sums.proved() {
             Some(Self::Exact)
         } else if rounder.floating && sums.proved() {
-            Some(Self::Proved)
+            Some(if sums.unrounding { Self::Exact } else { Self::Proved })
         } else if (sums.plain || rounder.holds_nan) && (rounder.gradual || sums.never_tiny) && addends_fit {
             Some(Self::Checked)
         } else {

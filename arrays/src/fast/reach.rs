@@ -59,8 +59,12 @@ pub(super) struct Sums {
     pub bounded: bool,
     /// No sum is tiny and inexact.
     pub never_tiny: bool,
-    /// Sums before rounding are exact in binary64.
-    pub exact: bool,
+    /// Bound on the finite sums before they are rounded.
+    pub unrounded: Reach,
+    /// No finite sum is ever rounded, and what cancels is +0.
+    pub unrounding: bool,
+    /// A sum may be -0, because what it starts from may be.
+    pub negative_zero: bool,
     /// Nothing is special.
     pub plain: bool,
 }
@@ -80,9 +84,11 @@ impl Sums {
                 Rounding::Rtz => total,
                 // A nearest value errs by no more than the addend, since staying put errs by that.
                 Rounding::Rne | Rounding::Rmm => start.max + 2.0 * n * addend.max,
-                // Below 2^(E+1) a float errs by less than 2^(E+1-p), and 2^(p-2) such errors add
-                // up to 2^(E-1); with 2^E the next power of two above the total, sums stay below 2^(E+1).
-                _ if lsb >= rounder.min_quantum && n <= power_of_two(rounder.precision as i32 - 2) => 4.0 * total,
+                // A float errs by less than u = 2^(1-p) of a sum, and (1 + u)^n <= e^(n u).
+                _ if rounder.floating && lsb >= rounder.min_quantum => {
+                    let doublings = (std::f64::consts::LOG2_E * n * power_of_two(1 - rounder.precision as i32)).ceil();
+                    total * power_of_two(doublings.min(900.0) as i32)
+                }
                 _ => f64::INFINITY,
             }
         };
@@ -98,11 +104,25 @@ impl Sums {
             special: !plain || (!bounded && rounder.overflowed.iter().any(|x| !x.is_finite())),
             negative_zero: true,
         };
-        Self { reach, bounded, never_tiny, exact: Reach { max: bound, lsb, ..Reach::ZERO }.spans(53), plain }
+        let unrounded = Reach { max: bound.min(rounder.max.max(rounder.min_size) + addend.max), lsb, ..Reach::ZERO };
+        Self {
+            reach,
+            bounded,
+            never_tiny,
+            unrounded,
+            unrounding: !rounds && bounded && !rounder.rounding.cancels_to_negative_zero(),
+            negative_zero: start.negative_zero,
+            plain,
+        }
     }
 
-    /// Nothing can happen that the cheap rounding leaves out.
+    /// Nothing can happen that the cheap rounding leaves out, if sums are exact or rounded to odd.
+    pub fn plain_range(&self) -> bool {
+        self.bounded && self.never_tiny && self.plain && !self.negative_zero
+    }
+
+    /// Nothing can happen that the cheap rounding of binary64 sums leaves out.
     pub fn proved(&self) -> bool {
-        self.bounded && self.never_tiny && self.exact && self.plain
+        self.plain_range() && self.unrounded.spans(53)
     }
 }

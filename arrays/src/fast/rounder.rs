@@ -1,16 +1,17 @@
-//! Rounding of binary64 lanes to a narrower format, equal to [`systole_isa::round::encode`].
+//! Rounding of lanes of P significant bits (53 or 24) to a narrower format, equal to
+//! [`systole_isa::round::encode`].
 //!
 //! A value x in the binade e = 2^floor(log2 x) is rounded to a multiple of the quantum
-//! q = e 2^-m by adding and subtracting 1.5 q 2^52, whose own unit is q: nearest, ties to even.
-//! Every other mode starts from that: the multiple of q at or below x, and the discarded part,
-//! are exact in binary64, and so are the comparisons that decide whether to step away from zero.
-//! Raising e to the smallest normal gives subnormals; holding it fixed gives fixed point.
+//! q = e 2^-m by adding and subtracting 1.5 q 2^(P-1), whose own unit is q: nearest, ties to
+//! even. Every other mode starts from that: the multiple of q at or below x, and the discarded
+//! part, are exact in lanes, and so are the comparisons that decide whether to step away from
+//! zero. Raising e to the smallest normal gives subnormals; holding it fixed gives fixed point.
 //!
-//! Sums are exact, or rounded to odd at 53 bits (Boldo and Melquiond, "Emulation of FMA and
-//! correctly rounded sums", 2008): no number of 52 bits or fewer lies between a sum and its
+//! Sums are exact, or rounded to odd at P bits (Boldo and Melquiond, "Emulation of FMA and
+//! correctly rounded sums", 2008): no number of P - 1 bits or fewer lies between a sum and its
 //! stand-in, so a second rounding to p bits (p + N for `sr<N>`) sees what the exact sum shows.
 
-use super::simd::Lanes64;
+use super::simd::{Lanes, Number};
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, FixedFormat, Format, Specials, Subnormals};
 use systole_isa::round::{Policy, Rounding, SubnormalPolicy, Tininess, encode, encode_decoded};
@@ -187,7 +188,7 @@ impl Rounder {
         }
     }
 
-    /// True for nearest-even, which has a loop of its own.
+    /// True for nearest-even.
     pub fn is_nearest_even(&self) -> bool {
         self.rounding == Rounding::Rne
     }
@@ -198,207 +199,278 @@ impl Rounder {
         if self.gradual { self.min_quantum } else { self.min_quantum + self.precision as i32 }
     }
 
+    /// Exponent of the highest binade that nearest-even can round in lanes: 1.5 q 2^(P-1) must
+    /// stay finite.
+    pub fn highest_binade<N: Number>(&self) -> i32 {
+        let top = (self.high.to_bits() >> 52) as i32 - 1023;
+        top.min(N::EXPONENT_BIAS as i32 - 1 - N::SIGNIFICAND as i32 + self.precision as i32 - 1)
+    }
+
+    /// True if floats of these lanes hold every constant, and sums of P bits, rounded to odd or
+    /// exact, show all that this rounding looks at.
+    pub fn fits<N: Number>(&self) -> bool {
+        if N::BITS == 64 {
+            return true;
+        }
+        let kept = match self.rounding {
+            Rounding::Sr(bits) => self.precision + bits,
+            Rounding::Rtz => self.precision,
+            _ => self.precision + 2,
+        };
+        let exponent = |power: f64| (power.to_bits() >> 52) as i32 - 1023;
+        self.floating && kept <= N::SIGNIFICAND && exponent(self.low) >= -126 && exponent(self.high) <= 127
+    }
+
     /// The constants of the loops, in lanes.
     #[inline(always)]
-    pub fn constants<S: Lanes64>(&self, s: S) -> Constants<S::V> {
-        let magic = 1.5 * power_of_two(52) * self.unit;
+    pub fn constants<L: Lanes>(&self, s: L) -> Constants<L::V> {
+        let integers = power_of_two(L::Number::SIGNIFICAND as i32 - 1);
+        let magic = 1.5 * integers * self.unit;
         let all_ones = self.normal * (1.0 - 0.5 * self.unit);
         let half_step = self.normal * (1.0 - 0.25 * self.unit);
+        let from = L::Number::from_f64;
+        let above = from(all_ones).next_up();
         let tiny = match (self.tininess, self.rounding) {
-            (Tininess::Before, _) | (_, Rounding::Rtz | Rounding::Rod) => [self.normal; 2],
-            (Tininess::After, Rounding::Rne | Rounding::Rmm) => [half_step; 2],
-            (Tininess::After, Rounding::Rdn) => [self.normal, all_ones.next_up()],
-            (Tininess::After, Rounding::Rup) => [all_ones.next_up(), self.normal],
-            (Tininess::After, Rounding::Sr(_)) => [all_ones; 2],
+            (Tininess::Before, _) | (_, Rounding::Rtz | Rounding::Rod) => [from(self.normal); 2],
+            (Tininess::After, Rounding::Rne | Rounding::Rmm) => [from(half_step); 2],
+            (Tininess::After, Rounding::Rdn) => [from(self.normal), above],
+            (Tininess::After, Rounding::Rup) => [above, from(self.normal)],
+            (Tininess::After, Rounding::Sr(_)) => [from(all_ones); 2],
         };
-        let last_bit = 1u64 << self.dropped_bits();
-        let bits = |bits: u64| s.splat(f64::from_bits(bits));
+        let last_bit = 1u64 << self.dropped_bits::<L::Number>();
+        let bits = |bits: u64| s.splat(L::Number::from_bits(bits));
+        let number = |value: f64| s.splat(from(value));
+        let random_bits = self.rounding.random_bits();
         Constants {
             kept: bits(!(last_bit - 1)),
             dropped: bits(last_bit - 1),
             last_bit: bits(last_bit),
             half_bit: bits(last_bit >> 1),
-            integers: s.splat(power_of_two(52)),
-            sign: s.splat(-0.0),
-            ones: s.splat(f64::from_bits(u64::MAX)),
-            bit: s.splat(f64::from_bits(1)),
-            exponent: s.splat(f64::INFINITY),
-            zero: s.splat(0.0),
-            low: s.splat(self.low),
-            high: s.splat(self.high),
-            magic: s.splat(magic),
-            minus_magic: s.splat(-magic),
-            unit: s.splat(self.unit),
-            half_unit: s.splat(0.5 * self.unit),
-            draws: s.splat(power_of_two(self.rounding.random_bits() as i32)),
-            draw: s.splat(power_of_two(-(self.rounding.random_bits() as i32))),
-            max: s.splat(self.max),
-            min_size: s.splat(self.min_size),
-            normal: s.splat(self.normal),
-            tiny: [s.splat(tiny[0]), s.splat(tiny[1])],
-            carry_unit: s.splat(0.5 * self.normal * self.unit),
-            overflowed: [s.splat(self.overflowed[0]), s.splat(self.overflowed[1])],
-            infinite: [s.splat(self.infinite[0]), s.splat(self.infinite[1])],
+            integers: number(integers),
+            sign: number(-0.0),
+            exponent: number(f64::INFINITY),
+            zero: number(0.0),
+            low: number(self.low),
+            high: number(power_of_two(self.highest_binade::<L::Number>())),
+            magic: number(magic),
+            unit: number(self.unit),
+            half_unit: number(0.5 * self.unit),
+            draws: number(power_of_two(random_bits as i32)),
+            draw: number(power_of_two(-(random_bits as i32))),
+            max: number(self.max),
+            min_size: number(self.min_size),
+            normal: number(self.normal),
+            tiny: tiny.map(|size| s.splat(size)),
+            carry_unit: number(0.5 * self.normal * self.unit),
+            overflowed: [number(self.overflowed[0]), number(self.overflowed[1])],
+            infinite: [number(self.infinite[0]), number(self.infinite[1])],
         }
     }
 
-    /// Rounds exact sums, or sums rounded to odd.
+    /// Rounds sums, exact or rounded to odd, of which none is special, overflows, or is tiny and
+    /// inexact, to a float.
     ///
-    /// `NEAREST`: the mode is nearest-even. `PROVED`: no lane is special, overflows, or is tiny
-    /// and inexact, and the format is a float. `random` feeds stochastic rounding.
+    /// `MODE`: the rounding as [`Mode`] numbers it, or [`Mode::ANY`]. `random` feeds stochastic
+    /// rounding. A -0 may come out of nearest-even as +0.
     #[inline(always)]
-    pub fn round<S: Lanes64, const NEAREST: bool, const PROVED: bool>(
+    pub fn proved<L: Lanes, const MODE: u8>(&self, s: L, k: &Constants<L::V>, sum: L::V, random: L::V) -> L::V {
+        if MODE == Mode::RNE {
+            let binade = s.and(sum, k.exponent);
+            return s.negated_mul_add(binade, k.magic, s.mul_add(binade, k.magic, sum));
+        }
+        let mode = if MODE == Mode::ANY { Mode::of(self.rounding) } else { MODE };
+        // Magnitudes keep p bits, so carries and cuts act on the float's own bits.
+        let raised = match mode {
+            Mode::RTZ => sum,
+            Mode::RMM => s.add_bits(sum, k.half_bit),
+            Mode::RDN => s.add_bits(sum, s.select_negative(sum, k.dropped, k.zero)),
+            Mode::RUP => s.add_bits(sum, s.select_negative(sum, k.zero, k.dropped)),
+            // What is dropped carries into the last bit if it is anything.
+            Mode::ROD => s.or(sum, s.and(s.add_bits(s.and(sum, k.dropped), k.dropped), k.last_bit)),
+            // R under the last bit kept: the sum carries where floor(nu 2^N) + R does.
+            Mode::SR => s.add_bits(sum, s.shift_left(random, self.dropped_bits::<L::Number>() - self.rounding.random_bits())),
+            _ => {
+                let even = s.and(s.shift_right(sum, self.dropped_bits::<L::Number>()), s.splat(L::Number::from_bits(1)));
+                s.add_bits(s.add_bits(sum, s.sub_bits(k.half_bit, s.splat(L::Number::from_bits(1)))), even)
+            }
+        };
+        let result = s.and(raised, k.kept);
+        if self.keeps_negative_zero { result } else { s.add(result, k.zero) }
+    }
+
+    /// Rounds any sums, counting flags.
+    ///
+    /// `NEAREST`: the mode is nearest-even. `inexact` is asked about results where some sum is
+    /// below the smallest normal value: which differ from their exact sums.
+    #[inline(always)]
+    pub fn checked<L: Lanes, const NEAREST: bool>(
         &self,
-        s: S,
-        k: &Constants<S::V>,
-        sum: S::V,
-        random: S::V,
-        tally: &mut Tally<S::V>,
-    ) -> S::V {
+        s: L,
+        k: &Constants<L::V>,
+        sum: L::V,
+        random: L::V,
+        inexact: impl Fn(L::V) -> L::M,
+        tally: &mut Tally<L::V>,
+    ) -> L::V {
         let sign = s.and(sum, k.sign);
         let size = s.xor(sum, sign);
-        if PROVED && !NEAREST {
-            let result = s.or(self.cut(s, k, size, sign, random), sign);
-            return if self.keeps_negative_zero { result } else { s.add(result, k.zero) };
-        }
-        let mut binade = s.and(size, k.exponent);
-        if !PROVED {
-            binade = s.min(s.max(binade, k.low), k.high);
-        }
-        let nearest = s.mul_add(binade, k.minus_magic, s.mul_add(binade, k.magic, size));
+        let binade = s.min(s.max(s.and(size, k.exponent), k.low), k.high);
+        let nearest = s.negated_mul_add(binade, k.magic, s.mul_add(binade, k.magic, size));
         let magnitude = if NEAREST { nearest } else { self.directed(s, k, binade, size, nearest, sign, random) };
         let mut result = s.or(magnitude, sign);
-        if !PROVED {
-            if s.any(s.less(size, k.normal)) {
-                let limit = self.tiny_limit(s, k, sum, random);
-                tally.underflows = s.sub_bits(tally.underflows, s.and(s.less(size, limit), s.differ(result, sum)));
-            }
-            // NaN fails this comparison too.
-            if s.any(s.xor(s.at_most(magnitude, k.max), k.ones)) {
-                result = self.beyond(s, k, sum, size, magnitude, result, tally);
-            }
+        if s.any(s.less(size, k.normal)) {
+            let limit = self.tiny_limit(s, k, sum, random);
+            tally.underflows = s.tally(tally.underflows, s.both(s.less(size, limit), inexact(result)));
+        }
+        // NaN fails this comparison too.
+        if s.any(s.not(s.at_most(magnitude, k.max))) {
+            result = self.beyond(s, k, sum, size, magnitude, result, tally);
         }
         if self.keeps_negative_zero { result } else { s.add(result, k.zero) }
     }
 
-    /// Magnitudes in the modes other than nearest-even, where nothing tiny is inexact: all
-    /// numbers keep p bits, so carries and cuts act on binary64's own bits.
+    /// [`Rounder::checked`] of sums that are exact or rounded to odd.
     #[inline(always)]
-    fn cut<S: Lanes64>(&self, s: S, k: &Constants<S::V>, size: S::V, sign: S::V, random: S::V) -> S::V {
-        let raised = match self.rounding {
-            // Nearest-even has a loop of its own.
-            Rounding::Rtz | Rounding::Rne => size,
-            Rounding::Rmm => s.add_bits(size, k.half_bit),
-            Rounding::Rdn => s.add_bits(size, s.select(sign, k.dropped, k.zero)),
-            Rounding::Rup => s.add_bits(size, s.select(sign, k.zero, k.dropped)),
-            // What is dropped carries into the last bit if it is anything.
-            Rounding::Rod => s.or(size, s.and(s.add_bits(s.and(size, k.dropped), k.dropped), k.last_bit)),
-            Rounding::Sr(bits) => {
-                // R under the last bit kept: the sum carries where floor(nu 2^N) + R does.
-                let integer = s.sub_bits(s.add(random, k.integers), k.integers);
-                s.add_bits(size, s.shift_left(integer, self.dropped_bits() - bits))
-            }
-        };
-        s.and(raised, k.kept)
+    pub fn checked_sum<L: Lanes, const NEAREST: bool>(
+        &self,
+        s: L,
+        k: &Constants<L::V>,
+        sum: L::V,
+        random: L::V,
+        tally: &mut Tally<L::V>,
+    ) -> L::V {
+        self.checked::<L, NEAREST>(s, k, sum, random, |result| s.differ(result, sum), tally)
     }
 
-    /// Bits of a binary64 below the last one kept.
-    const fn dropped_bits(&self) -> u32 {
-        53 - if self.precision > 52 { 52 } else { self.precision }
+    /// Bits of a float in lanes below the last one kept.
+    const fn dropped_bits<N: Number>(&self) -> u32 {
+        N::SIGNIFICAND - if self.precision > N::SIGNIFICAND { N::SIGNIFICAND } else { self.precision }
     }
 
     /// Magnitudes in the modes other than nearest-even.
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "the parts of one rounding")]
-    fn directed<S: Lanes64>(&self, s: S, k: &Constants<S::V>, binade: S::V, size: S::V, nearest: S::V, sign: S::V, random: S::V) -> S::V {
+    fn directed<L: Lanes>(&self, s: L, k: &Constants<L::V>, binade: L::V, size: L::V, nearest: L::V, sign: L::V, random: L::V) -> L::V {
         let quantum = s.mul(binade, k.unit);
-        let lower = s.sub(nearest, s.and(s.less(size, nearest), quantum));
+        let lower = s.sub(nearest, s.keep(s.less(size, nearest), quantum));
         let discarded = s.sub(size, lower);
-        let inexact = s.less(k.zero, discarded);
-        let away = match self.rounding {
+        let step = match self.rounding {
             Rounding::Rtz => return lower,
             Rounding::Rne => return nearest,
-            Rounding::Rmm => s.and(inexact, s.at_most(s.mul(binade, k.half_unit), discarded)),
-            Rounding::Rdn => s.and(inexact, s.select(sign, k.ones, k.zero)),
-            Rounding::Rup => s.and(inexact, s.select(sign, k.zero, k.ones)),
+            Rounding::Rmm => s.keep(s.at_most(s.mul(binade, k.half_unit), discarded), quantum),
+            Rounding::Rdn => s.select_negative(sign, quantum, k.zero),
+            Rounding::Rup => s.select_negative(sign, k.zero, quantum),
             Rounding::Rod => {
-                // The unit of lower + 1.5 2^52 q is q, so its last bit is the parity.
-                let even = s.xor(s.shift_left(s.mul_add(binade, k.magic, lower), 63), k.sign);
-                s.and(inexact, s.select(even, k.ones, k.zero))
+                // The unit of lower + 1.5 2^(P-1) q is q, so its last bit is the parity.
+                let parity = s.shift_left(s.mul_add(binade, k.magic, lower), L::Number::BITS - 1);
+                s.select_negative(parity, k.zero, quantum)
             }
             Rounding::Sr(_) => {
                 // floor(nu 2^N) + R >= 2^N is nu >= (2^N - R) 2^-N: the right side is a
                 // multiple of 2^-N.
-                let threshold = s.mul(s.mul(s.sub(k.draws, random), k.draw), quantum);
-                s.and(inexact, s.at_most(threshold, discarded))
+                let threshold = s.mul(s.mul(s.sub(k.draws, self.integer(s, k, random)), k.draw), quantum);
+                s.keep(s.at_most(threshold, discarded), quantum)
             }
         };
-        s.add(lower, s.and(away, quantum))
+        s.add(lower, s.keep(s.less(k.zero, discarded), step))
+    }
+
+    /// Integers below 2^(P-1) as numbers.
+    #[inline(always)]
+    fn integer<L: Lanes>(&self, s: L, k: &Constants<L::V>, bits: L::V) -> L::V {
+        s.sub(s.or(bits, k.integers), k.integers)
     }
 
     /// Sizes below which a result is tiny: the smallest normal, or the least size that
     /// rounding with unbounded exponent carries up to it.
     #[inline(always)]
-    fn tiny_limit<S: Lanes64>(&self, s: S, k: &Constants<S::V>, sum: S::V, random: S::V) -> S::V {
+    fn tiny_limit<L: Lanes>(&self, s: L, k: &Constants<L::V>, sum: L::V, random: L::V) -> L::V {
         match (self.rounding, self.tininess) {
-            (Rounding::Sr(_), Tininess::After) => s.add(k.tiny[0], s.mul(s.mul(s.sub(k.draws, random), k.draw), k.carry_unit)),
-            _ => s.select(sum, k.tiny[1], k.tiny[0]),
+            (Rounding::Sr(_), Tininess::After) => {
+                s.add(k.tiny[0], s.mul(s.mul(s.sub(k.draws, self.integer(s, k, random)), k.draw), k.carry_unit))
+            }
+            _ => s.select_negative(sum, k.tiny[1], k.tiny[0]),
         }
     }
 
     /// The results where some lane is beyond the range, infinite or NaN.
     #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "the parts of one rounding")]
-    fn beyond<S: Lanes64>(
+    fn beyond<L: Lanes>(
         &self,
-        s: S,
-        k: &Constants<S::V>,
-        sum: S::V,
-        size: S::V,
-        magnitude: S::V,
-        result: S::V,
-        tally: &mut Tally<S::V>,
-    ) -> S::V {
-        let limit = s.select(sum, k.min_size, k.max);
-        let over = s.and(s.less(limit, magnitude), s.less(size, k.exponent));
-        tally.overflows = s.sub_bits(tally.overflows, over);
-        let infinite = s.xor(s.less(size, k.exponent), k.ones);
-        let nan = s.xor(s.at_most(size, k.exponent), k.ones);
+        s: L,
+        k: &Constants<L::V>,
+        sum: L::V,
+        size: L::V,
+        magnitude: L::V,
+        result: L::V,
+        tally: &mut Tally<L::V>,
+    ) -> L::V {
+        let limit = s.select_negative(sum, k.min_size, k.max);
+        let finite = s.less(size, k.exponent);
+        let over = s.both(s.less(limit, magnitude), finite);
+        tally.overflows = s.tally(tally.overflows, over);
         let replaced = match self.modulus {
-            None => s.select(over, s.select(sum, k.overflowed[1], k.overflowed[0]), result),
+            None => s.select(over, s.select_negative(sum, k.overflowed[1], k.overflowed[0]), result),
             Some(modulus) => {
                 // The multiple of the modulus nearest to the result; half of it is too much.
-                let unit = s.splat(1.5 * power_of_two(52));
-                let turns = s.sub(s.add(s.mul(result, s.splat(1.0 / modulus)), unit), unit);
-                let modulus = s.splat(modulus);
+                let number = |value: f64| s.splat(L::Number::from_f64(value));
+                let unit = number(1.5 * power_of_two(L::Number::SIGNIFICAND as i32 - 1));
+                let turns = s.sub(s.add(s.mul(result, number(1.0 / modulus)), unit), unit);
+                let modulus = number(modulus);
                 let wrapped = s.sub(result, s.mul(turns, modulus));
-                s.select(over, s.sub(wrapped, s.and(s.less(k.max, wrapped), modulus)), result)
+                s.select(over, s.sub(wrapped, s.keep(s.less(k.max, wrapped), modulus)), result)
             }
         };
-        s.select(nan, sum, s.select(infinite, s.select(sum, k.infinite[1], k.infinite[0]), replaced))
+        let numbers = s.select(finite, replaced, s.select_negative(sum, k.infinite[1], k.infinite[0]));
+        // Neither finite nor infinite: NaN.
+        s.select(s.at_most(size, k.exponent), numbers, sum)
     }
 
-    /// `accumulator + addend`: exactly, or to odd at 53 bits.
+    /// `accumulator + addend`: exactly, or to odd.
     #[inline(always)]
-    pub fn sum<S: Lanes64>(&self, s: S, k: &Constants<S::V>, accumulator: S::V, addend: S::V) -> S::V {
-        let sum = s.add(accumulator, addend);
-        let taken = s.sub(sum, accumulator);
-        let error = s.add(s.sub(accumulator, s.sub(sum, taken)), s.sub(addend, taken));
-        // An even sum moves to the odd neighbour on the error's side; an odd one stays.
-        let inexact = s.and(s.differ(error, k.zero), k.bit);
-        let back = s.and(s.shift_right(s.xor(sum, error), 63), inexact);
-        let odd = s.or(s.sub_bits(sum, back), inexact);
-        self.cancelled(s, k, odd, accumulator, addend)
+    pub fn sum<L: Lanes>(&self, s: L, k: &Constants<L::V>, accumulator: L::V, addend: L::V) -> L::V {
+        let one = s.splat(L::Number::from_f64(1.0));
+        self.cancelled(s, k, s.odd(addend, one, accumulator), accumulator, addend)
     }
 
     /// Gives an exact zero sum the sign that roundTowardNegative asks for.
     #[inline(always)]
-    pub fn cancelled<S: Lanes64>(&self, s: S, k: &Constants<S::V>, sum: S::V, accumulator: S::V, addend: S::V) -> S::V {
+    pub fn cancelled<L: Lanes>(&self, s: L, k: &Constants<L::V>, sum: L::V, accumulator: L::V, addend: L::V) -> L::V {
         if self.rounding.cancels_to_negative_zero() {
-            let zero = s.and(s.at_most(sum, k.zero), s.at_most(k.zero, sum));
-            s.or(sum, s.and(s.and(zero, k.sign), s.or(accumulator, addend)))
+            let nonzero = s.differ(sum, k.zero);
+            let signs = s.and(s.or(accumulator, addend), k.sign);
+            // Sums of zero, and NaNs, take the signs' union.
+            s.or(sum, s.keep(s.not(nonzero), signs))
         } else {
             sum
+        }
+    }
+}
+
+/// Roundings as numbers, for loops made for one of them.
+pub(super) struct Mode;
+
+impl Mode {
+    pub const RNE: u8 = 0;
+    pub const RTZ: u8 = 1;
+    pub const RDN: u8 = 2;
+    pub const RUP: u8 = 3;
+    pub const RMM: u8 = 4;
+    pub const ROD: u8 = 5;
+    pub const SR: u8 = 6;
+    /// Whichever the rounder has.
+    pub const ANY: u8 = 7;
+
+    pub const fn of(rounding: Rounding) -> u8 {
+        match rounding {
+            Rounding::Rne => Self::ANY,
+            Rounding::Rtz => Self::RTZ,
+            Rounding::Rdn => Self::RDN,
+            Rounding::Rup => Self::RUP,
+            Rounding::Rmm => Self::RMM,
+            Rounding::Rod => Self::ROD,
+            Rounding::Sr(_) => Self::SR,
         }
     }
 }
@@ -412,14 +484,11 @@ pub(super) struct Constants<V> {
     half_bit: V,
     integers: V,
     sign: V,
-    ones: V,
-    bit: V,
     exponent: V,
     pub zero: V,
     low: V,
     high: V,
     magic: V,
-    minus_magic: V,
     unit: V,
     half_unit: V,
     draws: V,
@@ -456,12 +525,13 @@ impl std::ops::AddAssign for Counts {
 
 impl<V: Copy> Tally<V> {
     #[inline(always)]
-    pub fn new<S: Lanes64<V = V>>(s: S) -> Self {
-        Self { overflows: s.splat(0.0), underflows: s.splat(0.0) }
+    pub fn new<L: Lanes<V = V>>(s: L) -> Self {
+        let none = s.splat(L::Number::default());
+        Self { overflows: none, underflows: none }
     }
 
     #[inline(always)]
-    pub fn counts<S: Lanes64<V = V>>(self, s: S) -> Counts {
-        Counts { overflows: s.bits(self.overflows).iter().sum(), underflows: s.bits(self.underflows).iter().sum() }
+    pub fn counts<L: Lanes<V = V>>(self, s: L) -> Counts {
+        Counts { overflows: s.bits(self.overflows).sum(), underflows: s.bits(self.underflows).sum() }
     }
 }

@@ -2,13 +2,13 @@
 
 use super::drain::{Drain, Place, Row};
 use super::kernels::{Kernel, Tile};
-use super::operands::{Carrier, Panels, Survey};
+use super::operands::{Panels, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages, Way};
 use super::reach::Reach;
-use super::rounder::{Counts, Rounder, Tally};
+use super::rounder::{Counts, Mode, Rounder, Tally};
 use super::scalar::{self, Problem};
 use super::scales::BlockScales;
-use super::simd::{Lanes64, Work};
+use super::simd::{Lanes, Number, Work};
 use rayon::prelude::*;
 use std::ops::Range;
 use systole_isa::codes::Codes;
@@ -22,9 +22,9 @@ const BLOCK: usize = 8;
 const SEQUENTIAL_MACS: u64 = 1 << 17;
 
 /// Everything a product needs, operands surveyed and packed.
-pub(super) struct Tiles<'a, S, K: Kernel> {
-    pub simd: S,
-    pub kernel: K,
+pub(super) struct Tiles<'a, L, K: Kernel> {
+    pub lanes: L,
+    pub kernel: &'a K,
     pub problem: &'a Problem<'a>,
     pub stages: &'a Stages,
     pub order: Order,
@@ -60,12 +60,13 @@ struct Outputs {
 /// Sums of one tile under way.
 struct Buffers<T> {
     inner: Vec<T>,
+    scaled: Vec<f64>,
     outer: Vec<f64>,
     memory: Vec<f64>,
     positions: Vec<Block>,
 }
 
-impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
+impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
     /// Computes every output: codes, activity without zero operands, and the number of tiles
     /// that fell to the definition.
     pub fn run(&self) -> (Codes, Activity, u64) {
@@ -111,6 +112,7 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
         let outputs = K::ROWS * K::COLUMNS;
         let mut buffers = Buffers {
             inner: vec![K::Number::default(); outputs],
+            scaled: vec![0.0; if self.scales.is_some() { outputs } else { 0 }],
             outer: vec![0.0; outputs],
             memory: vec![0.0; outputs],
             positions: Vec::with_capacity(outputs / 4),
@@ -134,7 +136,7 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
                             };
                             let place = Place { row: r, column, positions };
                             let sums = &buffers.memory[i * K::COLUMNS..][..K::COLUMNS];
-                            self.drain.row(self.simd, sums, tile.columns.len(), place, to, at, &mut activity);
+                            self.drain.row(self.lanes, sums, tile.columns.len(), place, to, at, &mut activity);
                         }
                     }
                     None => {
@@ -157,7 +159,7 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
     fn tile(&self, outputs: &Outputs, ways: Ways, buffers: &mut Buffers<K::Number>) -> Counts {
         let n = self.problem.shape.n as usize;
         let (row, column) = (outputs.rows.start, outputs.columns.start);
-        let Buffers { inner, outer, memory, positions } = buffers;
+        let Buffers { inner, scaled, outer, memory, positions } = buffers;
         positions.clear();
         if self.randomness.bits > 0 || self.drain.draws() {
             let site = self.randomness.site;
@@ -174,13 +176,13 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
         }
         let tile = Tile { a: self.a.panel(row / K::ROWS), b: self.b.panel(column / K::COLUMNS), positions };
         match self.order.fold {
-            None => self.chain(&tile, outputs, 0..self.order.k, ways, inner, memory),
+            None => self.chain(&tile, outputs, 0..self.order.k, ways, inner, scaled, memory),
             Some(fold) => {
                 let mut counts = Counts::default();
                 for begin in (0..self.order.k).step_by(fold) {
                     let end = self.order.k.min(begin + fold);
                     outer.fill(0.0);
-                    counts += self.chain(&tile, outputs, begin..end, ways, inner, outer);
+                    counts += self.chain(&tile, outputs, begin..end, ways, inner, scaled, outer);
                     counts += self.add(ways.memory, memory, outer, positions, Stage::Memory, end - 1);
                 }
                 counts
@@ -197,6 +199,7 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
         k: Range<usize>,
         ways: Ways,
         inner: &mut [K::Number],
+        scaled: &mut [f64],
         sums: &mut [f64],
     ) -> Counts {
         let Some(chunk) = self.order.chunk else {
@@ -219,8 +222,8 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
             match self.scales {
                 None => counts += self.add(ways.outer, sums, inner, tile.positions, Stage::Outer, end - 1),
                 Some(scales) => {
-                    let scaled = self.scaled(scales, outputs, begin, inner);
-                    counts += self.add(ways.outer, sums, &scaled[..inner.len()], tile.positions, Stage::Outer, end - 1);
+                    self.scale(scales, outputs, begin, inner, scaled);
+                    counts += self.add(ways.outer, sums, scaled, tile.positions, Stage::Outer, end - 1);
                 }
             }
             begin = end;
@@ -229,8 +232,8 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
     }
 
     /// Finished sums times the scales of the block of product `k`.
-    fn scaled(&self, scales: &BlockScales, outputs: &Outputs, k: usize, inner: &[K::Number]) -> [f64; 128] {
-        let mut scaled = [0.0; 128];
+    fn scale(&self, scales: &BlockScales, outputs: &Outputs, k: usize, inner: &[K::Number], scaled: &mut [f64]) {
+        scaled.fill(0.0);
         let mut of_columns = [1.0; 64];
         outputs.columns.clone().zip(&mut of_columns).for_each(|(column, scale)| *scale = scales.b(k, column));
         let rows = inner.chunks_exact(K::COLUMNS).zip(scaled.chunks_exact_mut(K::COLUMNS));
@@ -240,16 +243,15 @@ impl<S: Lanes64, K: Kernel> Tiles<'_, S, K> {
                 *scaled = inner.to_f64() * (of_row * of_column);
             }
         }
-        scaled
     }
 
     /// Adds finished sums to the outermost accumulator.
-    fn add<T: Carrier>(&self, way: Option<Way>, sums: &mut [f64], addends: &[T], positions: &[Block], stage: Stage, k: usize) -> Counts {
+    fn add<T: Number>(&self, way: Option<Way>, sums: &mut [f64], addends: &[T], positions: &[Block], stage: Stage, k: usize) -> Counts {
         let rounder = &self.stages.outermost;
         let bits = self.randomness.bits;
         let addition = if bits > 0 { self.randomness.site.addition(stage, k as u32) } else { [0; 4] };
         let way = way.unwrap_or(Way::Checked);
-        self.simd.enter(Add { rounder, way, sums, addends, positions, addition, bits })
+        self.lanes.enter(Add { rounder, way, sums, addends, positions, addition, bits })
     }
 }
 
@@ -263,37 +265,40 @@ struct Add<'a, T> {
     bits: u32,
 }
 
-impl<S: Lanes64, T: Carrier> Work<S> for Add<'_, T> {
+impl<L: Lanes<Number = f64>, T: Number> Work<L> for Add<'_, T> {
     type Out = Counts;
 
     #[inline(always)]
-    fn run(self, s: S) -> Counts {
+    fn run(self, s: L) -> Counts {
         let rounder = self.rounder;
         let constants = rounder.constants(s);
         let mut tally = Tally::new(s);
-        let (sums, _) = self.sums.as_chunks_mut::<4>();
-        let (addends, _) = self.addends.as_chunks::<4>();
-        for (i, (to, addend)) in sums.iter_mut().zip(addends).enumerate() {
-            let addend = [addend[0].to_f64(), addend[1].to_f64(), addend[2].to_f64(), addend[3].to_f64()];
-            let (sum, addend) = (s.load(to), s.load(&addend));
-            let draw = if self.bits == 0 { constants.zero } else { s.random(&self.positions[i], &self.addition, self.bits) };
+        let lanes = self.sums.chunks_exact_mut(L::LANES).zip(self.addends.chunks_exact(L::LANES));
+        for (i, (to, addends)) in lanes.enumerate() {
+            let mut wide = [0.0; 8];
+            wide.iter_mut().zip(addends).for_each(|(wide, addend)| *wide = addend.to_f64());
+            let (sum, addend) = (s.load(to), s.load(&wide));
+            let draw = match self.bits {
+                0 => constants.zero,
+                _ => s.draw(&self.positions[i * L::LANES / 4..], &self.addition, self.bits),
+            };
             let nearest = rounder.is_nearest_even();
             let rounded = match self.way {
                 Way::Exact => s.add(sum, addend),
                 Way::Proved => {
                     let sum = rounder.cancelled(s, &constants, s.add(sum, addend), sum, addend);
                     if nearest {
-                        rounder.round::<S, true, true>(s, &constants, sum, draw, &mut tally)
+                        rounder.proved::<L, { Mode::RNE }>(s, &constants, sum, draw)
                     } else {
-                        rounder.round::<S, false, true>(s, &constants, sum, draw, &mut tally)
+                        rounder.proved::<L, { Mode::ANY }>(s, &constants, sum, draw)
                     }
                 }
                 Way::Checked => {
                     let sum = rounder.sum(s, &constants, sum, addend);
                     if nearest {
-                        rounder.round::<S, true, false>(s, &constants, sum, draw, &mut tally)
+                        rounder.checked_sum::<L, true>(s, &constants, sum, draw, &mut tally)
                     } else {
-                        rounder.round::<S, false, false>(s, &constants, sum, draw, &mut tally)
+                        rounder.checked_sum::<L, false>(s, &constants, sum, draw, &mut tally)
                     }
                 }
             };

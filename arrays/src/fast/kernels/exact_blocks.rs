@@ -5,14 +5,14 @@
 //! Under roundTowardNegative a sum that cancels is -0, which that does not show.
 
 use super::super::order::{Knowledge, Randomness, Way};
-use super::super::rounder::{Counts, Rounder, Tally};
-use super::super::simd::{Lanes64, Work};
-use super::{Kernel, Tile};
+use super::super::rounder::{Counts, Mode, Rounder, Tally};
+use super::super::simd::{Lanes, Work};
+use super::{Kernel, Tile, VECTORS};
 use std::ops::Range;
 
 /// The kernel.
-pub(in super::super) struct ExactBlocks<'a, S> {
-    pub simd: S,
+pub(in super::super) struct ExactBlocks<'a, L> {
+    pub lanes: L,
     pub accumulator: &'a Rounder,
     /// Products per block.
     pub length: usize,
@@ -22,13 +22,11 @@ pub(in super::super) struct ExactBlocks<'a, S> {
 }
 
 const ROWS: usize = 2;
-const VECTORS: usize = 2;
-const COLUMNS: usize = 4 * VECTORS;
 
-impl<S: Lanes64> Kernel for ExactBlocks<'_, S> {
+impl<L: Lanes<Number = f64>> Kernel for ExactBlocks<'_, L> {
     type Number = f64;
     const ROWS: usize = ROWS;
-    const COLUMNS: usize = COLUMNS;
+    const COLUMNS: usize = L::LANES * VECTORS;
 
     fn way(&self, knowledge: &Knowledge) -> Option<Way> {
         if !knowledge.block.spans(53) || knowledge.block.special {
@@ -42,50 +40,56 @@ impl<S: Lanes64> Kernel for ExactBlocks<'_, S> {
 
     fn span(&self, way: Way, tile: &Tile<'_, f64>, k: Range<usize>, sums: &mut [f64]) -> Counts {
         let a = &tile.a[k.start * ROWS..k.end * ROWS];
-        let b = &tile.b[k.start * COLUMNS..k.end * COLUMNS];
+        let b = &tile.b[k.start * Self::COLUMNS..k.end * Self::COLUMNS];
         let parts = Parts { a, b, k, tile, sums, kernel: self };
         match (way, self.accumulator.is_nearest_even()) {
-            (Way::Exact, _) => self.simd.enter(Span::<S, false, true, true>(parts)),
-            (Way::Proved, true) => self.simd.enter(Span::<S, true, true, false>(parts)),
-            (Way::Proved, false) => self.simd.enter(Span::<S, false, true, false>(parts)),
-            (Way::Checked, true) => self.simd.enter(Span::<S, true, false, false>(parts)),
-            (Way::Checked, false) => self.simd.enter(Span::<S, false, false, false>(parts)),
+            (Way::Exact, _) => self.lanes.enter(Span::<L, false, true, true>(parts)),
+            (Way::Proved, true) => self.lanes.enter(Span::<L, true, true, false>(parts)),
+            (Way::Proved, false) => self.lanes.enter(Span::<L, false, true, false>(parts)),
+            (Way::Checked, true) => self.lanes.enter(Span::<L, true, false, false>(parts)),
+            (Way::Checked, false) => self.lanes.enter(Span::<L, false, false, false>(parts)),
         }
     }
 }
 
-struct Parts<'a, S> {
+struct Parts<'a, L> {
     a: &'a [f64],
     b: &'a [f64],
     k: Range<usize>,
     tile: &'a Tile<'a, f64>,
     sums: &'a mut [f64],
-    kernel: &'a ExactBlocks<'a, S>,
+    kernel: &'a ExactBlocks<'a, L>,
 }
 
 /// `NEAREST`, `PROVED` as in [`Rounder::round`]; `EXACT`: sums need no rounding.
-struct Span<'a, S, const NEAREST: bool, const PROVED: bool, const EXACT: bool>(Parts<'a, S>);
+struct Span<'a, L, const NEAREST: bool, const PROVED: bool, const EXACT: bool>(Parts<'a, L>);
 
-impl<S: Lanes64, const NEAREST: bool, const PROVED: bool, const EXACT: bool> Work<S> for Span<'_, S, NEAREST, PROVED, EXACT> {
+impl<L: Lanes<Number = f64>, const NEAREST: bool, const PROVED: bool, const EXACT: bool> Work<L> for Span<'_, L, NEAREST, PROVED, EXACT> {
     type Out = Counts;
 
     #[inline(always)]
-    fn run(self, s: S) -> Counts {
+    fn run(self, s: L) -> Counts {
         let Parts { a, b, k, tile, sums, kernel } = self.0;
+        let columns = L::LANES * VECTORS;
         let rounder = kernel.accumulator;
         let constants = rounder.constants(s);
         let random = kernel.randomness;
         let mut tally = Tally::new(s);
-        let (sums, _) = sums.as_chunks_mut::<4>();
+        let round = |sum, draw, tally: &mut Tally<L::V>| {
+            if !PROVED {
+                rounder.checked_sum::<L, NEAREST>(s, &constants, sum, draw, tally)
+            } else if NEAREST {
+                rounder.proved::<L, { Mode::RNE }>(s, &constants, sum, draw)
+            } else {
+                rounder.proved::<L, { Mode::ANY }>(s, &constants, sum, draw)
+            }
+        };
         let mut last = k.start;
-        for (a, b) in a.chunks(kernel.length * ROWS).zip(b.chunks(kernel.length * COLUMNS)) {
-            let (a, _) = a.as_chunks::<ROWS>();
-            let (b, _) = b.as_chunks::<COLUMNS>();
-            last += a.len();
+        for (a, b) in a.chunks(kernel.length * ROWS).zip(b.chunks(kernel.length * columns)) {
+            last += a.len() / ROWS;
             let mut block = [[s.splat(-0.0); VECTORS]; ROWS];
-            for (a, b) in a.iter().zip(b) {
-                let (b, _) = b.as_chunks::<4>();
-                let b: [S::V; VECTORS] = [s.load(&b[0]), s.load(&b[1])];
+            for (a, b) in a.chunks_exact(ROWS).zip(b.chunks_exact(columns)) {
+                let b: [L::V; VECTORS] = [s.load(b), s.load(&b[L::LANES..])];
                 for (row, &a) in block.iter_mut().zip(a) {
                     let a = s.splat(a);
                     for (lane, &b) in row.iter_mut().zip(&b) {
@@ -93,27 +97,27 @@ impl<S: Lanes64, const NEAREST: bool, const PROVED: bool, const EXACT: bool> Wor
                     }
                 }
             }
-            for (i, (to, &products)) in sums.iter_mut().zip(block.iter().flatten()).enumerate() {
+            for (i, (to, &products)) in sums.chunks_exact_mut(L::LANES).zip(block.iter().flatten()).enumerate() {
                 let sum = s.load(to);
                 if EXACT {
                     s.store(s.add(sum, products), to);
                     continue;
                 }
                 let draw = if !NEAREST && random.bits > 0 {
-                    s.random(&tile.positions[i], &random.accumulate[last - 1], random.bits)
+                    s.draw(&tile.positions[i * L::LANES / 4..], &random.accumulate[last - 1], random.bits)
                 } else {
                     constants.zero
                 };
                 let mut addend = products;
                 if kernel.apart {
-                    addend = rounder.round::<S, NEAREST, PROVED>(s, &constants, addend, constants.zero, &mut tally);
+                    addend = round(addend, constants.zero, &mut tally);
                 }
                 let total = if PROVED {
                     rounder.cancelled(s, &constants, s.add(sum, addend), sum, addend)
                 } else {
                     rounder.sum(s, &constants, sum, addend)
                 };
-                s.store(rounder.round::<S, NEAREST, PROVED>(s, &constants, total, draw, &mut tally), to);
+                s.store(round(total, draw, &mut tally), to);
             }
         }
         tally.counts(s)

@@ -1,22 +1,19 @@
 //! The inner loops: each adds products over a span of k to the innermost sums of one tile.
 
 mod aligned;
-mod carrier32;
-mod carrier64;
+mod chain;
 mod exact_blocks;
-mod fma32;
+mod fused;
 
-#[cfg(target_arch = "x86_64")]
-pub(super) use aligned::In32;
-pub(super) use aligned::{Aligned, Carried, In64};
-pub(super) use carrier32::Carrier32;
-pub(super) use carrier64::Carrier64;
+pub(super) use aligned::Aligned;
+pub(super) use chain::Chain;
 pub(super) use exact_blocks::ExactBlocks;
-pub(super) use fma32::Fma32;
+pub(super) use fused::Fused;
 
 use super::operands::Carrier;
 use super::order::{Knowledge, Way};
 use super::rounder::Counts;
+use super::simd::Lanes;
 use std::ops::Range;
 use systole_isa::entropy::Block;
 
@@ -44,4 +41,25 @@ pub(super) trait Kernel: Sync {
 
     /// Adds the products of `k`, ascending, to row-major `sums`.
     fn span(&self, way: Way, tile: &Tile<'_, Self::Number>, k: Range<usize>, sums: &mut [Self::Number]) -> Counts;
+}
+
+/// Vectors of columns in a tile.
+const VECTORS: usize = 2;
+
+/// The sums of a tile in registers.
+#[inline(always)]
+fn load<L: Lanes, const ROWS: usize>(s: L, sums: &[L::Number]) -> [[L::V; VECTORS]; ROWS] {
+    let mut lanes = [[s.splat(L::Number::default()); VECTORS]; ROWS];
+    for (lane, from) in lanes.iter_mut().flatten().zip(sums.chunks_exact(L::LANES)) {
+        *lane = s.load(from);
+    }
+    lanes
+}
+
+/// Back to where they came from.
+#[inline(always)]
+fn store<L: Lanes, const ROWS: usize>(s: L, lanes: &[[L::V; VECTORS]; ROWS], sums: &mut [L::Number]) {
+    for (&lane, to) in lanes.iter().flatten().zip(sums.chunks_exact_mut(L::LANES)) {
+        s.store(lane, to);
+    }
 }

@@ -1,59 +1,133 @@
 //! Vectors of host floats behind one small interface, and the machines that implement it.
 //!
-//! A value of type [`Avx2`] exists only where the CPU has the instructions, so holding one is
-//! the proof every intrinsic asks for. [`Portable`] is plain Rust that the compiler vectorises
-//! for the baseline. Masks are vectors whose lanes are all ones or all zeros.
+//! A machine's value exists only where the CPU has the instructions, so holding one is the proof
+//! every intrinsic asks for. [`Portable`] is plain Rust that the compiler vectorises for the
+//! baseline.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
 pub(super) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
+pub(super) use avx512::{Avx512, Avx512Fp16};
 pub(super) use portable::Portable;
+use std::fmt::Debug;
 use systole_isa::entropy::Block;
 
 /// A loop to be compiled for one machine. `run` must be `#[inline(always)]`.
-pub(super) trait Work<S> {
+pub(super) trait Work<L> {
     /// What the loop returns.
     type Out;
-    fn run(self, simd: S) -> Self::Out;
+    fn run(self, lanes: L) -> Self::Out;
 }
 
-/// Four binary64 lanes.
-pub(super) trait Lanes64: Copy + Send + Sync {
+/// A host float.
+pub(super) trait Number: Copy + Default + PartialEq + Send + Sync + 'static {
+    const BITS: u32;
+    /// Significant bits.
+    const SIGNIFICAND: u32;
+    const EXPONENT_BIAS: u32;
+    /// The number of this value; exact inside the kernels' domains.
+    fn from_f64(value: f64) -> Self;
+    /// The value of this number.
+    fn to_f64(self) -> f64;
+    /// The number of these bits; the top ones are cut off.
+    fn from_bits(bits: u64) -> Self;
+    /// The least number above.
+    fn next_up(self) -> Self;
+}
+
+impl Number for f32 {
+    const BITS: u32 = 32;
+    const SIGNIFICAND: u32 = 24;
+    const EXPONENT_BIAS: u32 = 127;
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value as Self
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        Self::from_bits(bits as u32)
+    }
+    fn next_up(self) -> Self {
+        self.next_up()
+    }
+}
+
+impl Number for f64 {
+    const BITS: u32 = 64;
+    const SIGNIFICAND: u32 = 53;
+    const EXPONENT_BIAS: u32 = 1023;
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        Self::from_bits(bits)
+    }
+    fn next_up(self) -> Self {
+        self.next_up()
+    }
+}
+
+/// A CPU's vectors of both widths.
+pub(super) trait Machine: Copy + Debug {
+    /// How reports call it.
+    const NAME: &'static str;
+    type F32: Lanes<Number = f32>;
+    type F64: Lanes<Number = f64>;
+    fn f32(self) -> Self::F32;
+    fn f64(self) -> Self::F64;
+}
+
+/// Lanes of one host float on one machine.
+pub(super) trait Lanes: Copy + Send + Sync {
+    type Number: Number;
     type V: Copy;
+    /// A truth per lane.
+    type M: Copy;
+    /// How many; a multiple of four.
+    const LANES: usize;
+
     /// Runs a loop with the machine's instructions enabled.
     fn enter<W: Work<Self>>(self, work: W) -> W::Out;
-    fn splat(self, x: f64) -> Self::V;
-    fn load(self, from: &[f64; 4]) -> Self::V;
-    fn store(self, x: Self::V, to: &mut [f64; 4]);
+    fn splat(self, x: Self::Number) -> Self::V;
+    /// The first numbers of a slice.
+    fn load(self, from: &[Self::Number]) -> Self::V;
+    fn store(self, x: Self::V, to: &mut [Self::Number]);
+
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a b + c` where `a b` is exact, so that fusing changes nothing.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    /// `c - a b` where `a b` is exact.
+    fn negated_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The lesser; `b` where `a` is NaN.
     fn min(self, a: Self::V, b: Self::V) -> Self::V;
     /// The greater; `b` where `a` is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
-    fn and(self, a: Self::V, b: Self::V) -> Self::V;
-    fn or(self, a: Self::V, b: Self::V) -> Self::V;
-    fn xor(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Mask of `a < b`, false for NaN.
-    fn less(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Mask of `a <= b`, false for NaN.
-    fn at_most(self, a: Self::V, b: Self::V) -> Self::V;
-    /// Mask of `a != b`, false for NaN.
-    fn differ(self, a: Self::V, b: Self::V) -> Self::V;
     /// The integer toward zero of lanes below 2^62.
     fn truncate(self, a: Self::V) -> Self::V;
     /// The integer toward minus infinity of lanes below 2^62.
     fn floor(self, a: Self::V) -> Self::V;
-    /// Per lane `yes` where the top bit of `mask` is set, else `no`.
-    fn select(self, mask: Self::V, yes: Self::V, no: Self::V) -> Self::V;
-    /// True if the top bit of any lane is set.
-    fn any(self, mask: Self::V) -> bool;
+
+    fn and(self, a: Self::V, b: Self::V) -> Self::V;
+    fn or(self, a: Self::V, b: Self::V) -> Self::V;
+    fn xor(self, a: Self::V, b: Self::V) -> Self::V;
     /// Sum of the lanes' bits as integers.
     fn add_bits(self, a: Self::V, b: Self::V) -> Self::V;
     /// Difference of the lanes' bits as integers.
@@ -62,51 +136,65 @@ pub(super) trait Lanes64: Copy + Send + Sync {
     fn shift_left(self, a: Self::V, by: u32) -> Self::V;
     /// The lanes' bits shifted toward the bottom, zeros entering.
     fn shift_right(self, a: Self::V, by: u32) -> Self::V;
-    /// The top `bits` bits of the four words of [`systole_isa::entropy::mix`], as numbers.
-    fn random(self, position: &Block, addition: &Block, bits: u32) -> Self::V;
 
-    /// The lanes' bits as an array.
+    /// `a < b`, false for NaN.
+    fn less(self, a: Self::V, b: Self::V) -> Self::M;
+    /// `a <= b`, false for NaN.
+    fn at_most(self, a: Self::V, b: Self::V) -> Self::M;
+    /// `a != b`, false for NaN.
+    fn differ(self, a: Self::V, b: Self::V) -> Self::M;
+    fn both(self, a: Self::M, b: Self::M) -> Self::M;
+    fn not(self, a: Self::M) -> Self::M;
+    fn any(self, mask: Self::M) -> bool;
+    /// Per lane `yes` where `mask` holds, else `no`.
+    fn select(self, mask: Self::M, yes: Self::V, no: Self::V) -> Self::V;
+    /// Per lane `yes` where the sign bit of `x` is set, else `no`.
+    fn select_negative(self, x: Self::V, yes: Self::V, no: Self::V) -> Self::V;
+    /// `x` where `mask` holds, else +0.
+    fn keep(self, mask: Self::M, x: Self::V) -> Self::V;
+    /// `counts` as integers, one more where `mask` holds.
+    fn tally(self, counts: Self::V, mask: Self::M) -> Self::V;
+    /// The lanes' bits as integers.
+    fn bits(self, x: Self::V) -> impl Iterator<Item = u64>;
+    /// The top `bits` bits of the words of [`systole_isa::entropy::mix`], as integers: four
+    /// lanes to a position.
+    fn draw(self, positions: &[Block], addition: &Block, bits: u32) -> Self::V;
+
+    /// `a b + c` toward zero, where `a b` is exact.
     #[inline(always)]
-    fn bits(self, x: Self::V) -> [u64; 4] {
-        let mut lanes = [0.0; 4];
-        self.store(x, &mut lanes);
-        lanes.map(f64::to_bits)
+    fn toward_zero(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let (sum, _, back) = sum_and_error(self, self.mul(a, b), c);
+        self.sub_bits(sum, back)
+    }
+    /// `a b + c` rounded to odd: toward zero, and the last bit set if anything was lost.
+    #[inline(always)]
+    fn odd(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        let (sum, inexact, back) = sum_and_error(self, self.mul(a, b), c);
+        self.or(self.sub_bits(sum, back), inexact)
+    }
+    /// A stand-in for `a b + c` that rounds toward minus infinity as it does, wherever two bits
+    /// or more are dropped.
+    #[inline(always)]
+    fn down(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        self.odd(a, b, c)
+    }
+    /// The like toward plus infinity.
+    #[inline(always)]
+    fn up(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        self.odd(a, b, c)
     }
 }
 
-/// Eight binary32 lanes with a fused multiply-add in hardware.
-pub(super) trait Lanes32: Lanes64 {
-    type W: Copy;
-    fn splat32(self, x: f32) -> Self::W;
-    fn load32(self, from: &[f32; 8]) -> Self::W;
-    fn store32(self, x: Self::W, to: &mut [f32; 8]);
-    /// `a b + c`, rounded once.
-    fn fused32(self, a: Self::W, b: Self::W, c: Self::W) -> Self::W;
-    /// `c - a b`, rounded once.
-    fn fused_negated32(self, a: Self::W, b: Self::W, c: Self::W) -> Self::W;
-    fn mul32(self, a: Self::W, b: Self::W) -> Self::W;
-    /// The integer toward zero.
-    fn truncate32(self, a: Self::W) -> Self::W;
-    /// The integer toward minus infinity.
-    fn floor32(self, a: Self::W) -> Self::W;
-    /// Difference of the lanes' bits as integers.
-    fn sub_bits32(self, a: Self::W, b: Self::W) -> Self::W;
-    fn sub32(self, a: Self::W, b: Self::W) -> Self::W;
-    fn add32(self, a: Self::W, b: Self::W) -> Self::W;
-    /// The lesser; `b` where `a` is NaN.
-    fn min32(self, a: Self::W, b: Self::W) -> Self::W;
-    /// The greater; `b` where `a` is NaN.
-    fn max32(self, a: Self::W, b: Self::W) -> Self::W;
-    fn and32(self, a: Self::W, b: Self::W) -> Self::W;
-    fn or32(self, a: Self::W, b: Self::W) -> Self::W;
-    /// Mask of `a < b`, false for NaN.
-    fn less32(self, a: Self::W, b: Self::W) -> Self::W;
-    /// Mask of `a <= b`, false for NaN.
-    fn at_most32(self, a: Self::W, b: Self::W) -> Self::W;
-    /// Mask of `a != b`, false for NaN.
-    fn differ32(self, a: Self::W, b: Self::W) -> Self::W;
-    /// Per lane `yes` where the top bit of `mask` is set, else `no`.
-    fn select32(self, mask: Self::W, yes: Self::W, no: Self::W) -> Self::W;
-    /// Top bits of the lanes, lane 0 lowest.
-    fn mask32(self, mask: Self::W) -> u32;
+/// The nearest sum, one in the last place where it is inexact, and the same where it lies
+/// beyond the exact sum, seen from zero.
+#[inline(always)]
+fn sum_and_error<L: Lanes>(s: L, x: L::V, y: L::V) -> (L::V, L::V, L::V) {
+    // TwoSum (Moller 1965, Knuth): sum + error is exact.
+    let sum = s.add(x, y);
+    let taken = s.sub(sum, y);
+    let error = s.add(s.sub(y, s.sub(sum, taken)), s.sub(x, taken));
+    let zero = s.splat(L::Number::default());
+    let inexact = s.keep(s.differ(error, zero), s.splat(L::Number::from_bits(1)));
+    let back = s.and(s.shift_right(s.xor(sum, error), L::Number::BITS - 1), inexact);
+    (sum, inexact, back)
 }

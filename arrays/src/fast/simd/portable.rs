@@ -1,136 +1,200 @@
-//! Four lanes in plain Rust.
+//! Lanes in plain Rust.
 
-use super::{Lanes64, Work};
+use super::{Lanes, Machine, Work};
 use systole_isa::entropy::{Block, mix};
 
 /// The baseline every machine has.
 #[derive(Clone, Copy, Debug)]
 pub(in super::super) struct Portable;
 
-/// Lanes as bits, because masks are no numbers.
-type V = [u64; 4];
+/// Four binary64 lanes, as bits, because masks are no numbers.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct F64;
 
-#[inline(always)]
-fn zip(a: V, b: V, f: impl Fn(u64, u64) -> u64) -> V {
-    [f(a[0], b[0]), f(a[1], b[1]), f(a[2], b[2]), f(a[3], b[3])]
+/// Eight binary32 lanes.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct F32;
+
+impl Machine for Portable {
+    const NAME: &'static str = "portable";
+    type F32 = F32;
+    type F64 = F64;
+    fn f32(self) -> F32 {
+        F32
+    }
+    fn f64(self) -> F64 {
+        F64
+    }
 }
 
-#[inline(always)]
-fn zip_floats(a: V, b: V, f: impl Fn(f64, f64) -> f64) -> V {
-    zip(a, b, |a, b| f(f64::from_bits(a), f64::from_bits(b)).to_bits())
+macro_rules! lanes {
+    ($lanes:ident, $float:ident, $bits:ident, $signed:ident, $count:literal) => {
+        impl $lanes {
+            #[inline(always)]
+            fn zip(a: [$bits; $count], b: [$bits; $count], f: impl Fn($bits, $bits) -> $bits) -> [$bits; $count] {
+                let mut out = a;
+                for (out, b) in out.iter_mut().zip(b) {
+                    *out = f(*out, b);
+                }
+                out
+            }
+            #[inline(always)]
+            fn floats(a: [$bits; $count], b: [$bits; $count], f: impl Fn($float, $float) -> $float) -> [$bits; $count] {
+                Self::zip(a, b, |a, b| f($float::from_bits(a), $float::from_bits(b)).to_bits())
+            }
+            #[inline(always)]
+            fn compare(a: [$bits; $count], b: [$bits; $count], f: impl Fn($float, $float) -> bool) -> [$bits; $count] {
+                Self::zip(a, b, |a, b| $bits::from(f($float::from_bits(a), $float::from_bits(b))).wrapping_neg())
+            }
+        }
+
+        impl Lanes for $lanes {
+            type Number = $float;
+            type V = [$bits; $count];
+            type M = [$bits; $count];
+            const LANES: usize = $count;
+
+            #[inline(always)]
+            fn enter<W: Work<Self>>(self, work: W) -> W::Out {
+                work.run(self)
+            }
+            #[inline(always)]
+            fn splat(self, x: $float) -> Self::V {
+                [x.to_bits(); $count]
+            }
+            #[inline(always)]
+            fn load(self, from: &[$float]) -> Self::V {
+                let mut lanes = [0; $count];
+                lanes.iter_mut().zip(&from[..$count]).for_each(|(to, from)| *to = from.to_bits());
+                lanes
+            }
+            #[inline(always)]
+            fn store(self, x: Self::V, to: &mut [$float]) {
+                to[..$count].iter_mut().zip(x).for_each(|(to, x)| *to = $float::from_bits(x));
+            }
+            #[inline(always)]
+            fn add(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::floats(a, b, |a, b| a + b)
+            }
+            #[inline(always)]
+            fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::floats(a, b, |a, b| a - b)
+            }
+            #[inline(always)]
+            fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::floats(a, b, |a, b| a * b)
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                self.add(self.mul(a, b), c)
+            }
+            #[inline(always)]
+            fn negated_mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+                self.sub(c, self.mul(a, b))
+            }
+            #[inline(always)]
+            fn min(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::floats(a, b, |a, b| if a < b { a } else { b })
+            }
+            #[inline(always)]
+            fn max(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::floats(a, b, |a, b| if a > b { a } else { b })
+            }
+            #[inline(always)]
+            fn truncate(self, a: Self::V) -> Self::V {
+                a.map(|x| ($float::from_bits(x) as i64 as $float).to_bits())
+            }
+            #[inline(always)]
+            fn floor(self, a: Self::V) -> Self::V {
+                a.map(|x| {
+                    let (x, cut) = ($float::from_bits(x), $float::from_bits(x) as i64 as $float);
+                    (if cut > x { cut - 1.0 } else { cut }).to_bits()
+                })
+            }
+            #[inline(always)]
+            fn and(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::zip(a, b, |a, b| a & b)
+            }
+            #[inline(always)]
+            fn or(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::zip(a, b, |a, b| a | b)
+            }
+            #[inline(always)]
+            fn xor(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::zip(a, b, |a, b| a ^ b)
+            }
+            #[inline(always)]
+            fn add_bits(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::zip(a, b, $bits::wrapping_add)
+            }
+            #[inline(always)]
+            fn sub_bits(self, a: Self::V, b: Self::V) -> Self::V {
+                Self::zip(a, b, $bits::wrapping_sub)
+            }
+            #[inline(always)]
+            fn shift_left(self, a: Self::V, by: u32) -> Self::V {
+                a.map(|x| x << by)
+            }
+            #[inline(always)]
+            fn shift_right(self, a: Self::V, by: u32) -> Self::V {
+                a.map(|x| x >> by)
+            }
+            #[inline(always)]
+            fn less(self, a: Self::V, b: Self::V) -> Self::M {
+                Self::compare(a, b, |a, b| a < b)
+            }
+            #[inline(always)]
+            fn at_most(self, a: Self::V, b: Self::V) -> Self::M {
+                Self::compare(a, b, |a, b| a <= b)
+            }
+            #[inline(always)]
+            #[allow(clippy::double_comparisons, reason = "NaN does not count as different")]
+            fn differ(self, a: Self::V, b: Self::V) -> Self::M {
+                Self::compare(a, b, |a, b| a < b || a > b)
+            }
+            #[inline(always)]
+            fn both(self, a: Self::M, b: Self::M) -> Self::M {
+                self.and(a, b)
+            }
+            #[inline(always)]
+            fn not(self, a: Self::M) -> Self::M {
+                a.map(|x| !x)
+            }
+            #[inline(always)]
+            fn any(self, mask: Self::M) -> bool {
+                mask.iter().fold(0, |all, m| all | m) != 0
+            }
+            #[inline(always)]
+            fn select(self, mask: Self::M, yes: Self::V, no: Self::V) -> Self::V {
+                self.or(self.and(mask, yes), self.and(self.not(mask), no))
+            }
+            #[inline(always)]
+            fn select_negative(self, x: Self::V, yes: Self::V, no: Self::V) -> Self::V {
+                self.select(x.map(|x| (x as $signed >> ($bits::BITS - 1)) as $bits), yes, no)
+            }
+            #[inline(always)]
+            fn keep(self, mask: Self::M, x: Self::V) -> Self::V {
+                self.and(mask, x)
+            }
+            #[inline(always)]
+            fn tally(self, counts: Self::V, mask: Self::M) -> Self::V {
+                self.sub_bits(counts, mask)
+            }
+            #[inline(always)]
+            fn bits(self, x: Self::V) -> impl Iterator<Item = u64> {
+                x.into_iter().map(u64::from)
+            }
+            #[inline(always)]
+            fn draw(self, positions: &[Block], addition: &Block, bits: u32) -> Self::V {
+                let mut lanes = [0; $count];
+                for (lanes, position) in lanes.chunks_exact_mut(4).zip(positions) {
+                    lanes.iter_mut().zip(mix(*position, *addition)).for_each(|(lane, word)| *lane = $bits::from(word >> (32 - bits)));
+                }
+                lanes
+            }
+        }
+    };
 }
 
-#[inline(always)]
-fn compare(a: V, b: V, f: impl Fn(f64, f64) -> bool) -> V {
-    zip(a, b, |a, b| 0u64.wrapping_sub(u64::from(f(f64::from_bits(a), f64::from_bits(b)))))
-}
-
-impl Lanes64 for Portable {
-    type V = V;
-
-    #[inline(always)]
-    fn enter<W: Work<Self>>(self, work: W) -> W::Out {
-        work.run(self)
-    }
-    #[inline(always)]
-    fn splat(self, x: f64) -> V {
-        [x.to_bits(); 4]
-    }
-    #[inline(always)]
-    fn load(self, from: &[f64; 4]) -> V {
-        from.map(f64::to_bits)
-    }
-    #[inline(always)]
-    fn store(self, x: V, to: &mut [f64; 4]) {
-        *to = x.map(f64::from_bits);
-    }
-    #[inline(always)]
-    fn add(self, a: V, b: V) -> V {
-        zip_floats(a, b, |a, b| a + b)
-    }
-    #[inline(always)]
-    fn sub(self, a: V, b: V) -> V {
-        zip_floats(a, b, |a, b| a - b)
-    }
-    #[inline(always)]
-    fn mul(self, a: V, b: V) -> V {
-        zip_floats(a, b, |a, b| a * b)
-    }
-    #[inline(always)]
-    fn mul_add(self, a: V, b: V, c: V) -> V {
-        self.add(self.mul(a, b), c)
-    }
-    #[inline(always)]
-    fn min(self, a: V, b: V) -> V {
-        zip_floats(a, b, |a, b| if a < b { a } else { b })
-    }
-    #[inline(always)]
-    fn max(self, a: V, b: V) -> V {
-        zip_floats(a, b, |a, b| if a > b { a } else { b })
-    }
-    #[inline(always)]
-    fn and(self, a: V, b: V) -> V {
-        zip(a, b, |a, b| a & b)
-    }
-    #[inline(always)]
-    fn or(self, a: V, b: V) -> V {
-        zip(a, b, |a, b| a | b)
-    }
-    #[inline(always)]
-    fn xor(self, a: V, b: V) -> V {
-        zip(a, b, |a, b| a ^ b)
-    }
-    #[inline(always)]
-    fn less(self, a: V, b: V) -> V {
-        compare(a, b, |a, b| a < b)
-    }
-    #[inline(always)]
-    fn at_most(self, a: V, b: V) -> V {
-        compare(a, b, |a, b| a <= b)
-    }
-    #[inline(always)]
-    #[allow(clippy::double_comparisons, reason = "NaN does not count as different")]
-    fn differ(self, a: V, b: V) -> V {
-        compare(a, b, |a, b| a < b || a > b)
-    }
-    #[inline(always)]
-    fn truncate(self, a: V) -> V {
-        a.map(|x| ((f64::from_bits(x) as i64) as f64).to_bits())
-    }
-    #[inline(always)]
-    fn floor(self, a: V) -> V {
-        a.map(|x| {
-            let (x, cut) = (f64::from_bits(x), (f64::from_bits(x) as i64) as f64);
-            (if cut > x { cut - 1.0 } else { cut }).to_bits()
-        })
-    }
-    #[inline(always)]
-    fn select(self, mask: V, yes: V, no: V) -> V {
-        let wide = mask.map(|m| ((m as i64) >> 63) as u64);
-        [0, 1, 2, 3].map(|i| yes[i] & wide[i] | no[i] & !wide[i])
-    }
-    #[inline(always)]
-    fn any(self, mask: V) -> bool {
-        (mask[0] | mask[1] | mask[2] | mask[3]) >> 63 == 1
-    }
-    #[inline(always)]
-    fn add_bits(self, a: V, b: V) -> V {
-        zip(a, b, u64::wrapping_add)
-    }
-    #[inline(always)]
-    fn sub_bits(self, a: V, b: V) -> V {
-        zip(a, b, u64::wrapping_sub)
-    }
-    #[inline(always)]
-    fn shift_left(self, a: V, by: u32) -> V {
-        a.map(|x| x << by)
-    }
-    #[inline(always)]
-    fn shift_right(self, a: V, by: u32) -> V {
-        a.map(|x| x >> by)
-    }
-    #[inline(always)]
-    fn random(self, position: &Block, addition: &Block, bits: u32) -> V {
-        mix(*position, *addition).map(|word| f64::from(word >> (32 - bits)).to_bits())
-    }
-}
+lanes!(F64, f64, u64, i64, 4);
+lanes!(F32, f32, u32, i32, 8);
