@@ -15,6 +15,8 @@
 //! accumulator, are computed by the definition.
 
 use super::drain::Drain;
+#[cfg(target_arch = "x86_64")]
+use super::kernels::Fma16;
 use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel};
 use super::operands::{Carrier, Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages};
@@ -175,18 +177,21 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: Kernel
 
 /// The kernels, and how reports call them on each machine.
 macro_rules! names {
-    ($($kernel:ident: $name:literal,)*) => {
+    ($($(#[$on:meta])? $kernel:ident: $name:literal,)*) => {
         #[derive(Clone, Copy)]
         enum Name {
-            $($kernel,)*
+            $($(#[$on])? $kernel,)*
         }
 
         impl Name {
             fn on<S: Machine>(self) -> &'static str {
                 match (self, S::NAME) {
                     $(
+                        $(#[$on])?
                         (Self::$kernel, "avx512") => concat!($name, "/avx512"),
+                        $(#[$on])?
                         (Self::$kernel, "avx2") => concat!($name, "/avx2"),
+                        $(#[$on])?
                         (Self::$kernel, _) => concat!($name, "/portable"),
                     )*
                 }
@@ -196,6 +201,8 @@ macro_rules! names {
 }
 
 names! {
+    #[cfg(target_arch = "x86_64")]
+    Fma16: "fma16",
     Fma32: "fma32",
     Fma64: "fma64",
     Carrier32: "carrier32",
@@ -225,7 +232,9 @@ struct Prepared<'a> {
     b_survey: Survey,
     c: Option<Vec<f64>>,
     c_reach: Reach,
-    /// What all finite operands together allow to know.
+    /// What all operands together allow to know.
+    all: Knowledge,
+    /// What the finite ones among them do.
     finite: Knowledge,
     /// Bits of the widest exact product.
     product_bits: u32,
@@ -329,6 +338,7 @@ impl<'a> Prepared<'a> {
         if products.lsb < -900 || products.max > power_of_two(900) {
             return Err("products are out of binary64's range".to_owned());
         }
+        let all = Knowledge::new(&stages, &order, a_survey.of(0..m), b_survey.of(0..n), c_reach, scale_reach);
         let finite = Knowledge::new(&stages, &order, a_reach, b_reach, finite(c_reach), finite(scale_reach));
         if products.lsb + scale_reach.lsb.min(0) < -900 || products.max * scale_reach.max.max(1.0) * k as f64 > power_of_two(900) {
             return Err("scaled sums are out of binary64's range".to_owned());
@@ -336,7 +346,7 @@ impl<'a> Prepared<'a> {
         if mode.outermost().is_wide() && !Drain::new(&problem.mac, problem.setup.output, problem.setup.site).rounds_lanes() {
             return Err(format!("results leave {} for {}", mode.outermost(), problem.setup.output.format));
         }
-        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, finite, product_bits, scales, scale_reach })
+        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, all, finite, product_bits, scales, scale_reach })
     }
 
     /// Tries the kernels of the best machine within `choice`.
@@ -345,7 +355,10 @@ impl<'a> Prepared<'a> {
         {
             let within = |set| choice == KernelChoice::Auto || choice == set;
             if let Some(machine) = Avx512Fp16::detect().filter(|_| within(KernelChoice::Avx512Fp16)) {
-                return self.on(machine.avx512(), declined);
+                return self.fma16(machine).or_else(|reason| {
+                    declined.push(format!("fma16: {reason}"));
+                    self.on(machine, declined)
+                });
             }
             if let Some(machine) = Avx512::detect().filter(|_| within(KernelChoice::Avx512)) {
                 return self.on(machine, declined);
@@ -375,6 +388,32 @@ impl<'a> Prepared<'a> {
         }
     }
 
+    /// Binary16 arithmetic.
+    #[cfg(target_arch = "x86_64")]
+    fn fma16(&self, machine: Avx512Fp16) -> Result<Done, String> {
+        let mode = self.problem.mac.mode();
+        let accumulator = &self.stages.accumulator;
+        if mode.unit != Unit::Chain || accumulator.format != Format::FP16 || !accumulator.is_nearest_even() {
+            return Err(format!("the accumulator is not a chain in fp16 rne but {} {}", accumulator.format, accumulator.rounding));
+        }
+        if self.stages.product.is_some() {
+            return Err("products are rounded".to_owned());
+        }
+        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
+        let fits = |format, reach: Reach| significant_bits(format) <= 11 && reach.lsb >= -24 && reach.max < 65536.0;
+        if !fits(mode.a, self.a_survey.of(0..m)) || !fits(mode.b, self.b_survey.of(0..n)) {
+            return Err("operands with the shared biases are not in binary16's range".to_owned());
+        }
+        let randomness = self.randomness();
+        let checked = self.carrier32(machine.f32(), &randomness)?;
+        let overflow_stays = accumulator.overflowed.iter().chain(&accumulator.infinite).all(|x| x.is_infinite());
+        let kernel = Fma16 { proof: machine, checked, overflow_stays };
+        match kernel.way(&self.finite) {
+            Some(_) => Ok(self.run(machine, &kernel, Name::Fma16, &randomness)),
+            None => Err("these operands may underflow".to_owned()),
+        }
+    }
+
     fn chain<S: Machine>(&self, machine: S, declined: &mut Vec<String>) -> Result<Done, String> {
         let floating = self.stages.accumulator.floating;
         let randomness = self.randomness();
@@ -396,7 +435,7 @@ impl<'a> Prepared<'a> {
             return Ok(self.run(machine, &kernel, fused64, &randomness));
         }
         let (product, accumulator) = (self.stages.product.as_ref(), &self.stages.accumulator);
-        Chain::new(machine.f64(), product, accumulator, &randomness, self.product_bits, &self.finite)
+        Chain::new(machine.f64(), product, accumulator, &randomness, self.product_bits, &self.all)
             .filter(|kernel| kernel.way(&self.finite).is_some())
             .map(|kernel| self.run(machine, &kernel, if floating { Name::Carrier64 } else { Name::Integer }, &randomness))
             .ok_or_else(|| {
@@ -440,7 +479,7 @@ impl<'a> Prepared<'a> {
 
     fn carrier32<'k, L: Lanes<Number = f32>>(&'k self, lanes: L, randomness: &'k Randomness) -> Result<Chain<'k, L>, String> {
         let (product, accumulator) = (self.stages.product.as_ref(), &self.stages.accumulator);
-        let Some(kernel) = Chain::new(lanes, product, accumulator, randomness, self.product_bits, &self.finite) else {
+        let Some(kernel) = Chain::new(lanes, product, accumulator, randomness, self.product_bits, &self.all) else {
             return Err(format!("{} {} does not fit binary32 with room to round", accumulator.format, accumulator.rounding));
         };
         if self.finite.addend.lsb < -149 || self.finite.addend.max >= power_of_two(126) {
@@ -509,6 +548,9 @@ impl<'a> Prepared<'a> {
         if let Some(scales) = self.scales.as_ref().filter(|_| mode.scale == Scaling::Exponent) {
             a.scale(m, K::ROWS, |row, k| scales.a(row, k));
             b.scale(n, K::COLUMNS, |column, k| scales.b(k, column));
+        }
+        if K::PAIRED {
+            a = a.paired();
         }
         if K::POWERS {
             let smallest = |format: Format| format.as_float().map_or(0, FloatFormat::min_exponent);

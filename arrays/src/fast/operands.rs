@@ -2,6 +2,7 @@
 //! laid out in the order the kernels read them.
 
 use super::reach::{NO_LSB, Reach};
+use super::rounder::power_of_two;
 use super::simd::Number;
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
@@ -324,7 +325,65 @@ pub(super) type Spare<T> = std::cell::RefCell<Vec<Vec<T>>>;
 /// Bytes of the largest buffer worth keeping.
 const SPARE_BYTES: usize = 32 << 20;
 
+/// A binary16.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(transparent)]
+pub(super) struct Half(u16);
+
+impl Half {
+    /// Its code.
+    pub const fn bits(self) -> u16 {
+        self.0
+    }
+
+    /// False for infinities and NaNs.
+    pub const fn is_finite(self) -> bool {
+        self.0 & 0x7c00 != 0x7c00
+    }
+}
+
+/// The power of two between the exponents of binary32 and binary16 codes of the same fields.
+const HALF_SCALE: f32 = power_of_two(112) as f32;
+
+impl Number for Half {
+    const BITS: u32 = 16;
+    const SIGNIFICAND: u32 = 11;
+    const EXPONENT_BIAS: u32 = 15;
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        let value = value as f32;
+        let sign = (value.to_bits() >> 16 & 0x8000) as u16;
+        let scaled = (value.abs() * (1.0 / HALF_SCALE)).to_bits() >> 13;
+        let special = 0x7c00 | if value.is_nan() { 0x0200 } else { 0 };
+        Self(sign | if value.is_finite() { scaled as u16 } else { special })
+    }
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        let size = f32::from_bits(u32::from(self.0 & 0x7fff) << 13) * HALF_SCALE;
+        let special = if self.is_finite() { 0 } else { f32::INFINITY.to_bits() };
+        f32::from_bits(size.to_bits() | special | u32::from(self.0 & 0x8000) << 16).into()
+    }
+    #[inline(always)]
+    fn from_bits(bits: u64) -> Self {
+        Self(bits as u16)
+    }
+    fn next_up(self) -> Self {
+        match self.0 {
+            0x8000 => Self(1),
+            negative if negative & 0x8000 != 0 => Self(negative - 1),
+            positive => Self(positive + 1),
+        }
+    }
+}
+
+impl Carrier for Half {
+    fn spare() -> &'static std::thread::LocalKey<Spare<Self>> {
+        &SPARE_16
+    }
+}
+
 thread_local! {
+    static SPARE_16: Spare<Half> = const { Spare::new(Vec::new()) };
     static SPARE_32: Spare<f32> = const { Spare::new(Vec::new()) };
     static SPARE_64: Spare<f64> = const { Spare::new(Vec::new()) };
 }
@@ -400,7 +459,7 @@ impl<T: Carrier> Panels<T> {
     #[must_use]
     pub fn with_powers(self, lines: usize, smallest: i32) -> Self {
         // Beyond these there are zeros only.
-        let smallest = super::rounder::power_of_two(smallest.clamp(-1022, 1023));
+        let smallest = power_of_two(smallest.clamp(-1022, 1023));
         let power = |number: &T| {
             let size = number.to_f64().abs();
             let binade = f64::from_bits(size.to_bits() & f64::INFINITY.to_bits());
@@ -411,6 +470,13 @@ impl<T: Carrier> Panels<T> {
             numbers.extend_from_slice(line);
             numbers.extend(line.iter().map(power));
         }
+        Self { stride: 2 * self.stride, numbers }
+    }
+
+    /// Every number twice.
+    #[must_use]
+    pub fn paired(self) -> Self {
+        let numbers = self.numbers.iter().flat_map(|&number| [number; 2]).collect();
         Self { stride: 2 * self.stride, numbers }
     }
 
@@ -440,6 +506,21 @@ impl<T: Carrier> Drop for Panels<T> {
                     spare.push(numbers);
                 }
             });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_have_the_values_of_binary16() {
+        for code in 0..=u16::MAX {
+            let (half, value) = (Half(code), Format::FP16.to_f64(code.into()));
+            assert!(half.to_f64() == value || half.to_f64().is_nan() && value.is_nan(), "{code:#x}");
+            assert!(Half::from_f64(value) == half || value.is_nan() && Half::from_f64(value).to_f64().is_nan(), "{code:#x}");
+            assert_eq!(half.to_f64().is_sign_negative(), code >> 15 == 1, "{code:#x}");
         }
     }
 }

@@ -96,6 +96,8 @@ pub(super) enum Way {
     Exact,
     /// The cheap rounding, nothing to watch for.
     Proved,
+    /// The cheap rounding, and the checked one where a sum came near the largest value.
+    Watched,
     /// Subnormals, overflow, specials, flags counted.
     Checked,
 }

@@ -104,7 +104,7 @@ impl Sums {
             special: !plain || (!bounded && rounder.overflowed.iter().any(|x| !x.is_finite())),
             negative_zero: true,
         };
-        let unrounded = Reach { max: bound.min(rounder.max.max(rounder.min_size) + addend.max), lsb, ..Reach::ZERO };
+        let unrounded = Reach { max: if bounded { bound } else { rounder.max.max(rounder.min_size) + addend.max }, lsb, ..Reach::ZERO };
         Self {
             reach,
             bounded,
@@ -118,7 +118,12 @@ impl Sums {
 
     /// Nothing can happen that the cheap rounding leaves out, if sums are exact or rounded to odd.
     pub fn plain_range(&self) -> bool {
-        self.bounded && self.never_tiny && self.plain && !self.negative_zero
+        self.bounded && self.plain_but_for_overflow()
+    }
+
+    /// The same but for overflow.
+    pub fn plain_but_for_overflow(&self) -> bool {
+        self.never_tiny && self.plain && !self.negative_zero
     }
 
     /// Nothing can happen that the cheap rounding of binary64 sums leaves out.

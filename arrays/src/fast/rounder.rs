@@ -267,6 +267,18 @@ impl Rounder {
         }
     }
 
+    /// The powers of two of the lanes' exponents.
+    #[inline(always)]
+    pub fn binade<L: Lanes>(&self, s: L, k: &Constants<L::V>, sum: L::V) -> L::V {
+        s.and(sum, k.exponent)
+    }
+
+    /// The power of two of the largest value.
+    #[inline(always)]
+    pub fn top_binade<L: Lanes>(&self, s: L) -> L::V {
+        s.splat(L::Number::from_f64(self.high))
+    }
+
     /// Rounds sums, exact or rounded to odd, of which none is special, overflows, or is tiny and
     /// inexact, to a float.
     ///

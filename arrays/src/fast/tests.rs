@@ -354,6 +354,31 @@ fn large_problems_inside_the_domains() {
     ran.borrow().assert_ran(&["fma32", "carrier32", "carrier64", "integer"]);
 }
 
+/// Sums around the end of binary16, where some spans overflow and others come close.
+#[test]
+fn large_problems_into_binary16() {
+    let modes = inside().prop_map(|mode| MacMode {
+        accumulator: Format::FP16,
+        product: Product::Exact,
+        a: if mode.a.bits() > 8 { format("e4m3fn") } else { mode.a },
+        rounding: if mode.rounding.random_bits() > 0 { mode.rounding } else { Rounding::Rne },
+        ..mode
+    });
+    let mut runner = TestRunner::new(Config { cases: cases(300), failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
+    let ran = std::cell::RefCell::new(Ran::default());
+    runner
+        .run(&large_problem(modes), |problem| {
+            ran.borrow_mut().check_large(&problem);
+            Ok(())
+        })
+        .unwrap();
+    println!("MACs by kernel: {:?}", ran.borrow().0);
+    ran.borrow().assert_ran(&["carrier32", "carrier64"]);
+    if KernelChoice::available().contains(&KernelChoice::Avx512Fp16) {
+        assert!(ran.borrow().0.contains_key("fma16/avx512"), "{:?}", ran.borrow().0);
+    }
+}
+
 /// Codes around everything that happens in a format: zeros, the subnormal quantum, the
 /// smallest normal value, the range's end, specials, and one in the middle.
 fn corners(format: Format) -> Vec<u64> {

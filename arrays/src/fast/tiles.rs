@@ -293,7 +293,7 @@ impl<L: Lanes<Number = f64>, T: Number> Work<L> for Add<'_, T> {
                         rounder.proved::<L, { Mode::ANY }>(s, &constants, sum, draw)
                     }
                 }
-                Way::Checked => {
+                Way::Watched | Way::Checked => {
                     let sum = rounder.sum(s, &constants, sum, addend);
                     if nearest {
                         rounder.checked_sum::<L, true>(s, &constants, sum, draw, &mut tally)

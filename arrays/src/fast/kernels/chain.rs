@@ -15,10 +15,13 @@
 //!
 //! Binary64 lanes take every float and two's complement of up to 50 bits. Binary32 lanes, twice as
 //! many, take floats that fit, where nothing is special, overflows, or is tiny and inexact; for
-//! nearest-even with innocuous sums they check for all of that.
+//! nearest-even with innocuous sums they check for all of that. Where overflow is all that the
+//! survey cannot rule out, sums are rounded the cheap way and watched, and computed again, checked,
+//! if one came near the largest value.
 
 use super::super::operands::Carrier;
 use super::super::order::{Knowledge, Randomness, Way};
+use super::super::reach::Sums;
 use super::super::rounder::{Counts, Mode, Rounder, Tally, power_of_two};
 use super::super::simd::{Lanes, Number, Work};
 use super::{Kernel, Tile, VECTORS, load, store};
@@ -84,7 +87,14 @@ impl<'a, L: Lanes> Chain<'a, L> {
         }
         let tells = sums.never_tiny || checks::<f32>(accumulator);
         let known = Way::of(accumulator, knowledge.addend, sums).is_some() && self.products_known(knowledge);
-        (self.innocuous && in_range && tells && known).then_some(Way::Checked)
+        let checked = self.innocuous && in_range && tells && known;
+        checked.then_some(if self.may_watch(sums) { Way::Watched } else { Way::Checked })
+    }
+
+    /// True if overflow is all that keeps sums from the cheap rounding.
+    fn may_watch(&self, sums: &Sums) -> bool {
+        let rounds = matches!(self.accumulator.rounding, Rounding::Rne | Rounding::Rtz | Rounding::Sr(_));
+        rounds && self.accumulator.floating && self.product.is_none() && sums.plain_but_for_overflow()
     }
 
     /// A product format without NaN or subnormals would need its own proof.
@@ -116,6 +126,8 @@ impl<L: Lanes<Number: Carrier>> Kernel for Chain<'_, L> {
         let mut way = Way::of(self.accumulator, knowledge.addend, &knowledge.inner)?;
         if way == Way::Checked && self.accumulator.floating && knowledge.inner.plain_range() {
             way = Way::Proved;
+        } else if way == Way::Checked && self.may_watch(&knowledge.inner) {
+            way = Way::Watched;
         }
         self.products_known(knowledge).then_some(if self.product.is_some() { Way::Checked } else { way })
     }
@@ -123,27 +135,31 @@ impl<L: Lanes<Number: Carrier>> Kernel for Chain<'_, L> {
     fn span(&self, way: Way, tile: &Tile<'_, L::Number>, k: Range<usize>, sums: &mut [L::Number]) -> Counts {
         let a = &tile.a[k.start * ROWS..k.end * ROWS];
         let b = &tile.b[k.start * Self::COLUMNS..k.end * Self::COLUMNS];
-        let parts = Parts { a, b, first: k.start, positions: tile.positions, sums, kernel: self };
-        let s = self.lanes;
-        if way == Way::Exact {
-            return s.enter(Exact(parts));
+        let mut parts = Parts { a, b, first: k.start, positions: tile.positions, sums, kernel: self };
+        match way {
+            Way::Exact => self.lanes.enter(Exact(parts)),
+            Way::Proved => self.proved(parts),
+            Way::Checked => self.checked(parts),
+            Way::Watched => {
+                let before = parts.sums.to_vec();
+                if !self.watched(&mut parts) {
+                    parts.sums.copy_from_slice(&before);
+                    return self.checked(parts);
+                }
+                Counts::default()
+            }
         }
-        if way == Way::Checked {
-            return match (self.accumulator.is_nearest_even(), self.fused, self.product.is_some()) {
-                (true, true, false) => s.enter(Checked::<L, true, true, false>(parts)),
-                (true, false, false) => s.enter(Checked::<L, true, false, false>(parts)),
-                (true, _, true) => s.enter(Checked::<L, true, false, true>(parts)),
-                (false, true, false) => s.enter(Checked::<L, false, true, false>(parts)),
-                (false, false, false) => s.enter(Checked::<L, false, false, false>(parts)),
-                (false, _, true) => s.enter(Checked::<L, false, false, true>(parts)),
-            };
-        }
+    }
+}
+
+impl<L: Lanes<Number: Carrier>> Chain<'_, L> {
+    fn proved(&self, mut parts: Parts<'_, L>) -> Counts {
         macro_rules! proved {
             ($mode:ident) => {
                 if self.fused {
-                    s.enter(Proved::<L, { Mode::$mode }, true>(parts))
+                    self.lanes.enter(Proved::<L, { Mode::$mode }, true, false>(&mut parts))
                 } else {
-                    s.enter(Proved::<L, { Mode::$mode }, false>(parts))
+                    self.lanes.enter(Proved::<L, { Mode::$mode }, false, false>(&mut parts))
                 }
             };
         }
@@ -155,6 +171,29 @@ impl<L: Lanes<Number: Carrier>> Kernel for Chain<'_, L> {
             Rounding::Rmm => proved!(RMM),
             Rounding::Rod => proved!(ROD),
             Rounding::Sr(_) => proved!(SR),
+        };
+        Counts::default()
+    }
+
+    /// True if no sum came near the largest value; else sums are not to be used.
+    fn watched(&self, parts: &mut Parts<'_, L>) -> bool {
+        match self.accumulator.rounding {
+            Rounding::Rtz => self.lanes.enter(Proved::<L, { Mode::RTZ }, false, true>(parts)),
+            Rounding::Sr(_) => self.lanes.enter(Proved::<L, { Mode::SR }, false, true>(parts)),
+            _ if self.fused => self.lanes.enter(Proved::<L, { Mode::RNE }, true, true>(parts)),
+            _ => self.lanes.enter(Proved::<L, { Mode::RNE }, false, true>(parts)),
+        }
+    }
+
+    fn checked(&self, parts: Parts<'_, L>) -> Counts {
+        let s = self.lanes;
+        match (self.accumulator.is_nearest_even(), self.fused, self.product.is_some()) {
+            (true, true, false) => s.enter(Checked::<L, true, true, false>(parts)),
+            (true, false, false) => s.enter(Checked::<L, true, false, false>(parts)),
+            (true, _, true) => s.enter(Checked::<L, true, false, true>(parts)),
+            (false, true, false) => s.enter(Checked::<L, false, true, false>(parts)),
+            (false, false, false) => s.enter(Checked::<L, false, false, false>(parts)),
+            (false, _, true) => s.enter(Checked::<L, false, false, true>(parts)),
         }
     }
 }
@@ -183,18 +222,21 @@ impl<L: Lanes> Work<L> for Exact<'_, L> {
     }
 }
 
-/// [`Rounder::proved`] in one mode; `FUSED`: sums by fused multiply-adds.
-struct Proved<'a, L: Lanes, const MODE: u8, const FUSED: bool>(Parts<'a, L>);
+/// [`Rounder::proved`] in one mode; `FUSED`: sums by fused multiply-adds; `WATCHED`: answers whether
+/// all sums stayed below the binade of the largest value.
+struct Proved<'p, 'a, L: Lanes, const MODE: u8, const FUSED: bool, const WATCHED: bool>(&'p mut Parts<'a, L>);
 
-impl<L: Lanes, const MODE: u8, const FUSED: bool> Work<L> for Proved<'_, L, MODE, FUSED> {
-    type Out = Counts;
+impl<L: Lanes, const MODE: u8, const FUSED: bool, const WATCHED: bool> Work<L> for Proved<'_, '_, L, MODE, FUSED, WATCHED> {
+    type Out = bool;
 
     #[inline(always)]
-    fn run(self, s: L) -> Counts {
+    fn run(self, s: L) -> bool {
         let Parts { a, b, first, positions, sums, kernel } = self.0;
+        let (first, positions, kernel) = (*first, *positions, *kernel);
         let rounder = kernel.accumulator;
         let constants = rounder.constants(s);
         let bits = kernel.randomness.bits;
+        let mut peak = constants.zero;
         walk(s, a, b, sums, |k, place, a, b, accumulator| {
             let sum = if FUSED {
                 s.mul_add(a, b, accumulator)
@@ -207,10 +249,13 @@ impl<L: Lanes, const MODE: u8, const FUSED: bool> Work<L> for Proved<'_, L, MODE
                 }
             };
             let sum = if MODE == Mode::RDN { rounder.cancelled(s, &constants, sum, accumulator, s.mul(a, b)) } else { sum };
+            if WATCHED {
+                peak = s.max(peak, rounder.binade(s, &constants, sum));
+            }
             let random = if MODE == Mode::SR { draw(s, positions, place, &kernel.randomness.accumulate[first + k], bits) } else { sum };
             rounder.proved::<L, MODE>(s, &constants, sum, random)
         });
-        Counts::default()
+        WATCHED && !s.any(s.not(s.less(peak, rounder.top_binade(s))))
     }
 }
 

@@ -46,8 +46,8 @@ impl<L: Lanes<Number = f64>> Kernel for ExactBlocks<'_, L> {
             (Way::Exact, _) => self.lanes.enter(Span::<L, false, true, true>(parts)),
             (Way::Proved, true) => self.lanes.enter(Span::<L, true, true, false>(parts)),
             (Way::Proved, false) => self.lanes.enter(Span::<L, false, true, false>(parts)),
-            (Way::Checked, true) => self.lanes.enter(Span::<L, true, false, false>(parts)),
-            (Way::Checked, false) => self.lanes.enter(Span::<L, false, false, false>(parts)),
+            (Way::Watched | Way::Checked, true) => self.lanes.enter(Span::<L, true, false, false>(parts)),
+            (Way::Watched | Way::Checked, false) => self.lanes.enter(Span::<L, false, false, false>(parts)),
         }
     }
 }

@@ -4,11 +4,15 @@ mod aligned;
 mod chain;
 mod exact_blocks;
 mod fused;
+#[cfg(target_arch = "x86_64")]
+mod half;
 
 pub(super) use aligned::Aligned;
 pub(super) use chain::Chain;
 pub(super) use exact_blocks::ExactBlocks;
 pub(super) use fused::Fused;
+#[cfg(target_arch = "x86_64")]
+pub(super) use half::Fma16;
 
 use super::operands::Carrier;
 use super::order::{Knowledge, Way};
@@ -35,6 +39,8 @@ pub(super) trait Kernel: Sync {
     const COLUMNS: usize;
     /// True if panels hold, per k, the numbers of the lines and then their powers of two.
     const POWERS: bool = false;
+    /// True if panels of rows hold every number twice.
+    const PAIRED: bool = false;
 
     /// How the kernel treats sums of which this is known; `None` outside its domain.
     fn way(&self, knowledge: &Knowledge) -> Option<Way>;

@@ -31,10 +31,17 @@ impl Avx512Fp16 {
     pub fn detect() -> Option<Self> {
         Avx512::detect().filter(|_| is_x86_feature_detected!("avx512fp16")).map(Self)
     }
+}
 
-    /// What it has in common with other CPUs.
-    pub fn avx512(self) -> Avx512 {
-        self.0
+impl Machine for Avx512Fp16 {
+    const NAME: &'static str = Avx512::NAME;
+    type F32 = F32;
+    type F64 = F64;
+    fn f32(self) -> F32 {
+        self.0.f32()
+    }
+    fn f64(self) -> F64 {
+        self.0.f64()
     }
 }
 
