@@ -355,10 +355,13 @@ impl<'a> Prepared<'a> {
         {
             let within = |set| choice == KernelChoice::Auto || choice == set;
             if let Some(machine) = Avx512Fp16::detect().filter(|_| within(KernelChoice::Avx512Fp16)) {
-                return self.fma16(machine).or_else(|reason| {
-                    declined.push(format!("fma16: {reason}"));
-                    self.on(machine, declined)
-                });
+                let native = self.stages.accumulator.format == Format::FP16 && self.problem.mac.mode().unit == Unit::Chain;
+                match native.then(|| self.fma16(machine)) {
+                    Some(Ok(done)) => return Ok(done),
+                    Some(Err(reason)) => declined.push(format!("fma16: {reason}")),
+                    None => {}
+                }
+                return self.on(machine, declined);
             }
             if let Some(machine) = Avx512::detect().filter(|_| within(KernelChoice::Avx512)) {
                 return self.on(machine, declined);
@@ -393,8 +396,8 @@ impl<'a> Prepared<'a> {
     fn fma16(&self, machine: Avx512Fp16) -> Result<Done, String> {
         let mode = self.problem.mac.mode();
         let accumulator = &self.stages.accumulator;
-        if mode.unit != Unit::Chain || accumulator.format != Format::FP16 || !accumulator.is_nearest_even() {
-            return Err(format!("the accumulator is not a chain in fp16 rne but {} {}", accumulator.format, accumulator.rounding));
+        if !accumulator.is_nearest_even() {
+            return Err(format!("rounding is {}, not rne", accumulator.rounding));
         }
         if self.stages.product.is_some() {
             return Err("products are rounded".to_owned());

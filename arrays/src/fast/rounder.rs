@@ -46,7 +46,7 @@ pub(super) struct Rounder {
     pub floating: bool,
     /// True if NaN has a code, so that it can be carried as a NaN.
     pub holds_nan: bool,
-    pub keeps_negative_zero: bool,
+    keeps_negative_zero: bool,
     /// Least and greatest binade whose quantum is used.
     low: f64,
     high: f64,
@@ -242,6 +242,7 @@ impl Rounder {
         let number = |value: f64| s.splat(from(value));
         let random_bits = self.rounding.random_bits();
         Constants {
+            random_shift: self.dropped_bits::<L::Number>().saturating_sub(random_bits),
             kept: bits(!(last_bit - 1)),
             dropped: bits(last_bit - 1),
             last_bit: bits(last_bit),
@@ -250,6 +251,7 @@ impl Rounder {
             sign: number(-0.0),
             exponent: number(f64::INFINITY),
             zero: number(0.0),
+            settled: number(if self.keeps_negative_zero { -0.0 } else { 0.0 }),
             low: number(self.low),
             high: number(power_of_two(self.highest_binade::<L::Number>())),
             magic: number(magic),
@@ -300,14 +302,15 @@ impl Rounder {
             // What is dropped carries into the last bit if it is anything.
             Mode::ROD => s.or(sum, s.and(s.add_bits(s.and(sum, k.dropped), k.dropped), k.last_bit)),
             // R under the last bit kept: the sum carries where floor(nu 2^N) + R does.
-            Mode::SR => s.add_bits(sum, s.shift_left(random, self.dropped_bits::<L::Number>() - self.rounding.random_bits())),
+            Mode::SR => s.add_bits(sum, s.shift_left(random, k.random_shift)),
             _ => {
                 let even = s.and(s.shift_right(sum, self.dropped_bits::<L::Number>()), s.splat(L::Number::from_bits(1)));
                 s.add_bits(s.add_bits(sum, s.sub_bits(k.half_bit, s.splat(L::Number::from_bits(1)))), even)
             }
         };
         let result = s.and(raised, k.kept);
-        if self.keeps_negative_zero { result } else { s.add(result, k.zero) }
+        // Elsewhere no sum is -0.
+        if mode == Mode::RDN { s.add(result, k.settled) } else { result }
     }
 
     /// Rounds any sums, counting flags.
@@ -338,7 +341,7 @@ impl Rounder {
         if s.any(s.not(s.at_most(magnitude, k.max))) {
             result = self.beyond(s, k, sum, size, magnitude, result, tally);
         }
-        if self.keeps_negative_zero { result } else { s.add(result, k.zero) }
+        s.add(result, k.settled)
     }
 
     /// [`Rounder::checked`] of sums that are exact or rounded to odd.
@@ -490,6 +493,8 @@ impl Mode {
 /// A rounder's constants in lanes.
 #[derive(Clone, Copy)]
 pub(super) struct Constants<V> {
+    /// From random integers to just below the last bit kept.
+    random_shift: u32,
     kept: V,
     dropped: V,
     last_bit: V,
@@ -498,6 +503,8 @@ pub(super) struct Constants<V> {
     sign: V,
     exponent: V,
     pub zero: V,
+    /// Added to a result, it leaves a -0 that the format has, and makes +0 of one it lacks.
+    settled: V,
     low: V,
     high: V,
     magic: V,

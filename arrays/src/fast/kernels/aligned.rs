@@ -161,6 +161,6 @@ impl<L: Lanes, const FLOOR: bool> Work<L> for Span<'_, L, FLOOR> {
                 *lane = s.add(zero, rounder.proved::<L, { Mode::ANY }>(s, &constants, sum, zero));
             }
         }
-        store(s, &lanes, sums);
+        store(s, lanes, sums);
     }
 }

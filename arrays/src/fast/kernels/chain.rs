@@ -236,7 +236,8 @@ impl<L: Lanes, const MODE: u8, const FUSED: bool, const WATCHED: bool> Work<L> f
         let rounder = kernel.accumulator;
         let constants = rounder.constants(s);
         let bits = kernel.randomness.bits;
-        let mut peak = constants.zero;
+        let mut peaks = [constants.zero; VECTORS];
+        let positions = if MODE == Mode::SR { &positions[..ROWS * VECTORS * L::LANES / 4] } else { positions };
         walk(s, a, b, sums, |k, place, a, b, accumulator| {
             let sum = if FUSED {
                 s.mul_add(a, b, accumulator)
@@ -250,12 +251,13 @@ impl<L: Lanes, const MODE: u8, const FUSED: bool, const WATCHED: bool> Work<L> f
             };
             let sum = if MODE == Mode::RDN { rounder.cancelled(s, &constants, sum, accumulator, s.mul(a, b)) } else { sum };
             if WATCHED {
-                peak = s.max(peak, rounder.binade(s, &constants, sum));
+                let peak = &mut peaks[place % VECTORS];
+                *peak = s.max(*peak, rounder.binade(s, &constants, sum));
             }
             let random = if MODE == Mode::SR { draw(s, positions, place, &kernel.randomness.accumulate[first + k], bits) } else { sum };
             rounder.proved::<L, MODE>(s, &constants, sum, random)
         });
-        WATCHED && !s.any(s.not(s.less(peak, rounder.top_binade(s))))
+        WATCHED && peaks.iter().all(|&peak| !s.any(s.not(s.less(peak, rounder.top_binade(s)))))
     }
 }
 
@@ -336,5 +338,5 @@ fn walk<L: Lanes>(
             }
         }
     }
-    store(s, &lanes, sums);
+    store(s, lanes, sums);
 }

@@ -5,7 +5,7 @@
 //! Under roundTowardNegative a sum that cancels is -0, which that does not show.
 
 use super::super::order::{Knowledge, Randomness, Way};
-use super::super::rounder::{Counts, Mode, Rounder, Tally};
+use super::super::rounder::{Constants, Counts, Mode, Rounder, Tally};
 use super::super::simd::{Lanes, Work};
 use super::{Kernel, Tile, VECTORS};
 use std::ops::Range;
@@ -75,15 +75,6 @@ impl<L: Lanes<Number = f64>, const NEAREST: bool, const PROVED: bool, const EXAC
         let constants = rounder.constants(s);
         let random = kernel.randomness;
         let mut tally = Tally::new(s);
-        let round = |sum, draw, tally: &mut Tally<L::V>| {
-            if !PROVED {
-                rounder.checked_sum::<L, NEAREST>(s, &constants, sum, draw, tally)
-            } else if NEAREST {
-                rounder.proved::<L, { Mode::RNE }>(s, &constants, sum, draw)
-            } else {
-                rounder.proved::<L, { Mode::ANY }>(s, &constants, sum, draw)
-            }
-        };
         let mut last = k.start;
         for (a, b) in a.chunks(kernel.length * ROWS).zip(b.chunks(kernel.length * columns)) {
             last += a.len() / ROWS;
@@ -110,16 +101,34 @@ impl<L: Lanes<Number = f64>, const NEAREST: bool, const PROVED: bool, const EXAC
                 };
                 let mut addend = products;
                 if kernel.apart {
-                    addend = round(addend, constants.zero, &mut tally);
+                    addend = round::<L, NEAREST, PROVED>(s, rounder, &constants, addend, constants.zero, &mut tally);
                 }
                 let total = if PROVED {
                     rounder.cancelled(s, &constants, s.add(sum, addend), sum, addend)
                 } else {
                     rounder.sum(s, &constants, sum, addend)
                 };
-                s.store(round(total, draw, &mut tally), to);
+                s.store(round::<L, NEAREST, PROVED>(s, rounder, &constants, total, draw, &mut tally), to);
             }
         }
         tally.counts(s)
+    }
+}
+
+#[inline(always)]
+fn round<L: Lanes, const NEAREST: bool, const PROVED: bool>(
+    s: L,
+    rounder: &Rounder,
+    constants: &Constants<L::V>,
+    sum: L::V,
+    draw: L::V,
+    tally: &mut Tally<L::V>,
+) -> L::V {
+    if !PROVED {
+        rounder.checked_sum::<L, NEAREST>(s, constants, sum, draw, tally)
+    } else if NEAREST {
+        rounder.proved::<L, { Mode::RNE }>(s, constants, sum, draw)
+    } else {
+        rounder.proved::<L, { Mode::ANY }>(s, constants, sum, draw)
     }
 }

@@ -71,6 +71,6 @@ impl<L: Lanes> Work<L> for Span<'_, L::Number> {
                 }
             }
         }
-        store(s, &lanes, self.sums);
+        store(s, lanes, self.sums);
     }
 }

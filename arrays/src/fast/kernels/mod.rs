@@ -52,20 +52,24 @@ pub(super) trait Kernel: Sync {
 /// Vectors of columns in a tile.
 const VECTORS: usize = 2;
 
-/// The sums of a tile in registers.
+/// The sums of a tile in registers. Plain indices, or they stay in memory.
 #[inline(always)]
 fn load<L: Lanes, const ROWS: usize>(s: L, sums: &[L::Number]) -> [[L::V; VECTORS]; ROWS] {
     let mut lanes = [[s.splat(L::Number::default()); VECTORS]; ROWS];
-    for (lane, from) in lanes.iter_mut().flatten().zip(sums.chunks_exact(L::LANES)) {
-        *lane = s.load(from);
+    for r in 0..ROWS {
+        for v in 0..VECTORS {
+            lanes[r][v] = s.load(&sums[(r * VECTORS + v) * L::LANES..]);
+        }
     }
     lanes
 }
 
 /// Back to where they came from.
 #[inline(always)]
-fn store<L: Lanes, const ROWS: usize>(s: L, lanes: &[[L::V; VECTORS]; ROWS], sums: &mut [L::Number]) {
-    for (&lane, to) in lanes.iter().flatten().zip(sums.chunks_exact_mut(L::LANES)) {
-        s.store(lane, to);
+fn store<L: Lanes, const ROWS: usize>(s: L, lanes: [[L::V; VECTORS]; ROWS], sums: &mut [L::Number]) {
+    for r in 0..ROWS {
+        for v in 0..VECTORS {
+            s.store(lanes[r][v], &mut sums[(r * VECTORS + v) * L::LANES..]);
+        }
     }
 }
