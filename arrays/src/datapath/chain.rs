@@ -4,7 +4,7 @@ use super::entropy::{Element, Entropy};
 use super::mac::{Factor, Mac};
 use super::register::Register;
 use super::unit::{Block, count};
-use super::words::{Number, WordMac};
+use super::words::Step;
 use std::ops::Range;
 use systole_isa::design::{Product, Scaling, Unit};
 use systole_isa::device::Activity;
@@ -148,7 +148,21 @@ impl Chain {
             && mac.mode().unit == Unit::Chain
             && mac.mode().scale != Scaling::Exponent
         {
-            return Self::run_in_words(chains, mac, words, extent, operands, factor, entropy, activity);
+            let mode = mac.mode();
+            let bits = mode.rounding.random_bits();
+            let product_bits = if mode.product == Product::Exact { 0 } else { bits };
+            let draws = mode.random_bits() > 0;
+            let draw = |lane: usize, i| {
+                if !draws {
+                    return [0; 2];
+                }
+                entropy[lane].begin(i);
+                [(Stage::Product, product_bits), (Stage::Accumulate, bits)].map(|(stage, bits)| entropy[lane].random(bits, stage, i))
+            };
+            return match words.bytes().filter(|_| !draws) {
+                Some(bytes) => Self::run_in_words(chains, mac, bytes, extent, operands, factor, |_, _| [0; 2], entropy, activity),
+                None => Self::run_in_words(chains, mac, words, extent, operands, factor, draw, entropy, activity),
+            };
         }
         for (lane, (chain, entropy)) in chains.iter_mut().zip(entropy).enumerate() {
             chain.run_blocks(mac, &extent, |i| operands(lane, i), |i| factor(lane, i), entropy, activity);
@@ -162,9 +176,13 @@ impl Chain {
     pub fn run_one(&mut self, mac: &Mac, place: (u32, u32, u32), (a, b): (u64, u64), activity: &mut Activity) -> Option<bool> {
         let words = mac.simple_words()?;
         let (k, start, end) = place;
-        let (x, y) = words.operands(a, b);
-        activity.zero_operand_macs += u64::from(x.zero | y.zero);
-        self.inner = Register::Narrow(mac.step_in_words(words, self.inner.code(), (a, b), (x, y), [0; 2], activity));
+        let Register::Narrow(sum) = &mut self.inner else { return None };
+        let (code, zero) = match words.bytes() {
+            Some(bytes) => mac.step_in_words(bytes, *sum, (a, b), [0; 2], activity),
+            None => mac.step_in_words(words, *sum, (a, b), [0; 2], activity),
+        };
+        *sum = code;
+        activity.zero_operand_macs += u64::from(zero);
         let closes = Self::closes(mac, k, start, k + 1 == end);
         if closes {
             let none = Element { site: Site::default(), row: 0, column: 0 };
@@ -205,18 +223,15 @@ impl Chain {
     fn run_in_words<const L: usize>(
         chains: &mut [Self; L],
         mac: &Mac,
-        words: &WordMac,
+        words: impl Step,
         extent: Extent,
         operands: impl Fn(usize, u32) -> (u64, u64) + Copy,
         factor: impl Fn(usize, u32) -> Factor + Copy,
+        draw: impl Fn(usize, u32) -> [u64; 2],
         entropy: [&dyn Entropy; L],
         activity: &mut Activity,
     ) {
         let Extent { k, start, end } = extent;
-        let mode = mac.mode();
-        let bits = mode.rounding.random_bits();
-        let product_bits = if mode.product == Product::Exact { 0 } else { bits };
-        let draws = mode.random_bits() > 0;
         let mut zeros = 0;
         let mut first = k.start;
         while first < k.end {
@@ -226,18 +241,14 @@ impl Chain {
                 *code = chain.inner.code();
             }
             for i in first..last {
+                let mut factors = [(0, 0); L];
+                for (lane, factors) in factors.iter_mut().enumerate() {
+                    *factors = operands(lane, i);
+                }
                 for lane in 0..L {
-                    let (a, b) = operands(lane, i);
-                    let (x, y) = words.operands(a, b);
-                    zeros += u64::from(x.zero | y.zero);
-                    let random = if draws {
-                        entropy[lane].begin(i);
-                        [(Stage::Product, product_bits), (Stage::Accumulate, bits)]
-                            .map(|(stage, bits)| entropy[lane].random(bits, stage, i))
-                    } else {
-                        [0; 2]
-                    };
-                    codes[lane] = mac.step_in_words(words, codes[lane], (a, b), (x, y), random, activity);
+                    let (code, zero) = mac.step_in_words(words, codes[lane], factors[lane], draw(lane, i), activity);
+                    codes[lane] = code;
+                    zeros += u64::from(zero);
                 }
             }
             for (lane, (code, chain)) in codes.into_iter().zip(&mut *chains).enumerate() {
@@ -259,9 +270,14 @@ impl Chain {
 }
 
 impl Mac {
-    /// One MAC by the definition, exceptions counted.
+    /// One MAC that is not of the usual kind; by the definition where words do not know, and
+    /// exceptions counted.
     #[cold]
+    #[inline(never)]
     fn multiply_accumulate(&self, accumulator: u64, a: u64, b: u64, random: [u64; 2], activity: &mut Activity) -> u64 {
+        if let Some((Some(code), _)) = self.words().map(|words| words.step(accumulator, a, b, random)) {
+            return code;
+        }
         let (product, flags) = self.product(a, b, random[0]);
         count(flags, activity);
         let (code, flags) = self.accumulate(accumulator, product, random[1]);
@@ -269,21 +285,20 @@ impl Mac {
         code
     }
 
-    /// One MAC of operands with these codes and numbers: in words, or by the definition where
-    /// they do not know.
+    /// One MAC in words, or by the definition where they do not know; and whether an operand is
+    /// zero.
     #[inline(always)]
     pub(super) fn step_in_words(
         &self,
-        words: &WordMac,
+        words: impl Step,
         accumulator: u64,
         (a, b): (u64, u64),
-        (x, y): (Number, Number),
         random: [u64; 2],
         activity: &mut Activity,
-    ) -> u64 {
-        match words.step(accumulator, x, y, random) {
-            Some(code) => code,
-            None => self.multiply_accumulate(accumulator, a, b, random, activity),
+    ) -> (u64, bool) {
+        match words.step(accumulator, a, b, random) {
+            (Some(code), zero) => (code, zero),
+            (None, zero) => (self.multiply_accumulate(accumulator, a, b, random, activity), zero),
         }
     }
 

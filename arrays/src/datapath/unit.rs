@@ -108,7 +108,7 @@ impl Mac {
         {
             let sum = terms.fold(*code, |code, (k, a, b)| {
                 let bits = [random(Stage::Product, k), random(Stage::Accumulate, k)];
-                self.step_in_words(words, code, (a, b), words.operands(a, b), bits, activity)
+                self.step_in_words(words, code, (a, b), bits, activity).0
             });
             return Register::Narrow(sum);
         }

@@ -5,7 +5,7 @@ use crate::testing;
 use proptest::prelude::*;
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
-use systole_isa::round::Flags;
+use systole_isa::round::{Flags, Rounding};
 
 /// The definition's answer to one MAC, with the exceptions that are counted.
 fn defined(mac: &Mac, code: u64, a: u64, b: u64, random: [u64; 2]) -> (u64, bool) {
@@ -15,6 +15,16 @@ fn defined(mac: &Mac, code: u64, a: u64, b: u64, random: [u64; 2]) -> (u64, bool
     (code, flags.contains(Flags::OVERFLOW) || flags.contains(Flags::UNDERFLOW))
 }
 
+/// One step in words, of every kind that takes it.
+fn step(words: &WordMac, code: u64, a: u64, b: u64, random: [u64; 2]) -> Option<u64> {
+    let answer = Step::step(words, code, a, b, random);
+    if let Some(bytes) = words.bytes() {
+        let (near, zero) = bytes.step(code, a, b, random);
+        assert_eq!((near.or(answer.0), zero), answer);
+    }
+    answer.0
+}
+
 /// How many of the cases the words answered; every answer is the definition's.
 fn agree(mode: &MacMode, cases: impl Iterator<Item = [u64; 3]>) -> [u64; 2] {
     let mac = Mac::new(mode, mode.bias_a, mode.bias_b);
@@ -22,8 +32,7 @@ fn agree(mode: &MacMode, cases: impl Iterator<Item = [u64; 3]>) -> [u64; 2] {
     let mut counts = [0; 2];
     for (i, [code, a, b]) in cases.enumerate() {
         let random = [0x9e37_79b9_7f4a_7c15u64.wrapping_mul(i as u64 + 1), 0xc2b2_ae3d_27d4_eb4fu64.wrapping_mul(i as u64 + 7)];
-        let (x, y) = words.operands(a, b);
-        let answer = words.step(code, x, y, random);
+        let answer = step(words, code, a, b, random);
         let (defined, counted) = defined(&mac, code, a, b, random);
         counts[usize::from(answer.is_some())] += 1;
         if let Some(answer) = answer {
@@ -71,6 +80,38 @@ fn eight_bit_operands_onto_corner_sums() {
     }
     println!("words: {} sums answered, {} left to the definition", answered[1], answered[0]);
     assert!(answered[1] > 2 * answered[0], "the words should answer most: {answered:?}");
+}
+
+/// Every code of 16-bit accumulators as the sum, in every rounding mode.
+#[test]
+fn every_sum_of_sixteen_bits() {
+    for (i, accumulator) in ["e6m9", "fp16", "bf16", "dlfloat16", "e6m9f"].into_iter().enumerate() {
+        for (j, &rounding) in ROUNDINGS.iter().enumerate() {
+            let mode = MacMode { rounding, ..mode("e4m3fn", "e5m2", accumulator) };
+            // Steps coprime to 2^16, another for each mode.
+            let pairs = (0..1u64 << 16).map(|sum| [sum, sum * (40_503 + 2 * (8 * i + j) as u64) % (1 << 16)]);
+            let [_, answered] = agree(&mode, pairs.map(|[sum, pair]| [sum, pair >> 8, pair & 0xff]));
+            assert!(answered > 1 << 14, "{accumulator} {rounding}: {answered}");
+        }
+    }
+}
+
+/// Sums as a product of matrices has them hardly ever need more than the usual step.
+#[test]
+fn most_sums_are_near() {
+    for accumulator in ["e6m9", "fp32", "fp16", "e8m13"] {
+        let mac = Mac::new(&mode("e4m3fn", "e4m3fn", accumulator), 0, 0);
+        let bytes = mac.words().and_then(WordMac::bytes).unwrap();
+        let codes = |seed| testing::codes(Format::E4M3FN, 1 << 12, testing::Pattern::Moderate, seed);
+        let (a, b) = (codes(1), codes(2));
+        let (mut sum, mut near) = (0, 0);
+        for i in 0..a.len() {
+            let (code, _) = bytes.step(sum, a.get(i), b.get(i), [0; 2]);
+            near += u32::from(code.is_some());
+            sum = defined(&mac, sum, a.get(i), b.get(i), [0; 2]).0;
+        }
+        assert!(near >= 4000, "{accumulator}: {near} of 4096");
+    }
 }
 
 proptest! {
