@@ -1,14 +1,15 @@
 //! The ticked engine: every register of every PE, every cycle.
 //!
 //! A synchronous loop without events or formulas. Within a cycle each register takes its next
-//! value from registers as they were when the cycle began; since data only moves right and
-//! down, walking PEs from the last to the first does that in place. Sums are stepped by
+//! value from registers as they were when the cycle began: tokens move first, then PEs work on
+//! what has reached them. Sums are stepped by
 //! [`Chain::run`] inside the PEs; cycles and events are counted
 //! where registers are written, and sequencers start folds when the registers they need are
 //! free. [`crate::dataflow`] predicts all of it.
 
 mod edge;
 mod lanes;
+mod mesh;
 mod os;
 mod stationary;
 
@@ -213,7 +214,8 @@ impl<'a> Bench<'a> {
     }
 
     /// One PE's products of one cycle, first at `k`, added to a chain whose sums began at
-    /// `start` and end before `end`.
+    /// `start` and end before `end`; `output` is the sum's row and column.
+    #[inline(always)]
     #[allow(clippy::too_many_arguments, reason = "a PE, operands, their place in the sum, and where the sum stands")]
     fn multiply_accumulate<L: Lanes>(
         &mut self,
@@ -223,17 +225,32 @@ impl<'a> Bench<'a> {
         b: &L,
         k: u32,
         (start, end): (u32, u32),
-        row: u32,
-        column: u32,
+        output: impl FnOnce() -> (u32, u32),
     ) {
-        let products = a.len() as u32;
-        if products == 1
+        if a.len() == 1
             && let Some(closed) = chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity)
         {
             self.events.macs += 1;
             self.events.outer_additions += u64::from(closed);
-            return;
+        } else {
+            self.multiply_accumulate_lanes(pe, chain, a, b, k, (start, end), output());
         }
+    }
+
+    /// The like for any mode.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments, reason = "a PE, operands, their place in the sum, and where the sum stands")]
+    fn multiply_accumulate_lanes<L: Lanes>(
+        &mut self,
+        pe: usize,
+        chain: &mut Chain,
+        a: &L,
+        b: &L,
+        k: u32,
+        (start, end): (u32, u32),
+        (row, column): (u32, u32),
+    ) {
+        let products = a.len() as u32;
         let element = self.element(row, column);
         let registers = self.registers.as_ref().map(|r| r.of(pe, element));
         let entropy: &dyn Entropy = registers.as_ref().map_or(&element, |r| r);

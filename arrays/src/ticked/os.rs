@@ -6,6 +6,7 @@
 
 use super::edge::{Skew, Token};
 use super::lanes::Lanes;
+use super::mesh::Mesh;
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
@@ -179,8 +180,8 @@ struct Array<L> {
     left: Skew<Left<L>>,
     top: Skew<Top<L>>,
     initial: Skew<Initial>,
-    a: Vec<Left<L>>,
-    b: Vec<Top<L>>,
+    a: Mesh<Left<L>>,
+    b: Mesh<Top<L>>,
     accumulators: Vec<Accumulator>,
     drain: Vec<Cell>,
     /// Per row: shifts out still to come.
@@ -200,8 +201,8 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
         left: Skew::new(rows),
         top: Skew::new(cols),
         initial: Skew::new(rows),
-        a: vec![Left::default(); rows * cols],
-        b: vec![Top::default(); rows * cols],
+        a: Mesh::new(rows, cols),
+        b: Mesh::new(rows, cols),
         accumulators: vec![Accumulator::default(); rows * cols],
         drain: vec![Cell::default(); rows * cols],
         shifts_left: vec![0; rows],
@@ -287,57 +288,39 @@ impl<L: Lanes> Array<L> {
     }
 
     fn step_pes(&mut self, bench: &mut Bench<'_>) {
-        let cols = self.cols;
-        for i in (0..self.rows).rev() {
-            for j in (0..cols).rev() {
-                let pe = i * cols + j;
-                self.a[pe] = if j == 0 { self.left.facing(i).clone() } else { self.a[pe - 1].clone() };
-                self.b[pe] = if i == 0 { self.top.facing(j).clone() } else { self.b[pe - cols].clone() };
-                let (a, b) = (&self.a[pe], &self.b[pe]);
-                bench.events.streaming_register_writes += a.elements();
-                bench.events.stationary_register_writes += b.elements();
-                let capture = a.capture;
-                if capture || (a.data && b.data) {
-                    self.step_pe(bench, pe);
-                    if capture && j + 1 == cols {
-                        debug_assert_eq!(self.shifts_left[i], 0, "a row drains into itself");
-                        self.shifts_left[i] = cols;
-                    }
-                }
-            }
+        self.a.shift_right(|row| self.left.facing(row).clone());
+        self.b.shift_down(|column| self.top.facing(column).clone());
+        for row in 0..self.rows {
+            self.step_row(bench, row);
         }
     }
 
-    fn step_pe(&mut self, bench: &mut Bench<'_>, pe: usize) {
-        let (a, b) = (&self.a[pe], &self.b[pe]);
-        let drain = &mut self.drain[pe];
-        let accumulator = &mut self.accumulators[pe];
-        let mut finished = None;
-        if a.capture && accumulator.full {
-            accumulator.full = false;
-            finished = Some((std::mem::take(&mut accumulator.chain), accumulator.row, accumulator.column));
-        }
-        if a.data && b.data {
-            if a.first {
-                let start = if self.has_c {
-                    let Cell::Initial(c) = *drain else { unreachable!("C is in place before the first product") };
-                    *drain = Cell::Empty;
-                    bench.mac.load(c, &bench.setup.output)
-                } else {
-                    bench.mac.zero()
-                };
-                debug_assert!(!accumulator.full, "a sum is overwritten before its capture");
-                *accumulator = Accumulator { chain: Chain::start(&bench.mac, start), row: a.row, column: b.column, full: true };
+    fn step_row(&mut self, bench: &mut Bench<'_>, row: usize) {
+        let pes = row * self.cols..(row + 1) * self.cols;
+        let operands = self.a.row(row).iter().zip(self.b.row(row));
+        let sums = self.accumulators[pes.clone()].iter_mut().zip(&mut self.drain[pes.clone()]);
+        let (mut streaming, mut stationary, mut written) = (0, 0, 0);
+        for ((pe, (a, b)), (accumulator, drain)) in pes.zip(operands).zip(sums) {
+            streaming += a.elements();
+            stationary += b.elements();
+            let multiplies = a.data && b.data;
+            if a.capture || (a.first && multiplies) {
+                let next = (a.first && multiplies).then_some((a.row, b.column));
+                turn_over(bench, a.capture, next, accumulator, drain, self.has_c);
             }
-            let whole = (0, bench.shape.k);
-            bench.multiply_accumulate(pe, &mut accumulator.chain, &a.codes, &b.codes, a.k, whole, a.row, b.column);
-            bench.events.accumulator_register_writes += 1;
+            if multiplies {
+                let whole = (0, bench.shape.k);
+                bench.multiply_accumulate(pe, &mut accumulator.chain, &a.codes, &b.codes, a.k, whole, || (a.row, b.column));
+                written += 1;
+            }
         }
-        if let Some((chain, row, column)) = finished {
-            debug_assert!(*drain == Cell::Empty, "a drain register is captured before it is free");
-            *drain = Cell::Result { outermost: chain.into_outermost(&bench.mac), row, column };
-            bench.events.drain_register_writes += 1;
+        if self.a.row(row)[self.cols - 1].capture {
+            debug_assert_eq!(self.shifts_left[row], 0, "a row drains into itself");
+            self.shifts_left[row] = self.cols;
         }
+        bench.events.streaming_register_writes += streaming;
+        bench.events.stationary_register_writes += stationary;
+        bench.events.accumulator_register_writes += written;
     }
 
     fn shift_edges(&mut self, bench: &mut Bench<'_>, folds: &[Fold], issue: Issue) {
@@ -368,5 +351,28 @@ impl<L: Lanes> Array<L> {
             });
         }
         bench.events.skew_register_writes += writes;
+    }
+}
+
+/// A captured sum moves to the drain register; the `next` one, of that row and column, starts
+/// from the C which that register held before.
+#[inline(never)]
+fn turn_over(bench: &mut Bench<'_>, capture: bool, next: Option<(u32, u32)>, accumulator: &mut Accumulator, drain: &mut Cell, has_c: bool) {
+    let finished = (capture && accumulator.full).then(|| std::mem::take(accumulator));
+    if let Some((row, column)) = next {
+        let start = if has_c {
+            let Cell::Initial(c) = *drain else { unreachable!("C is in place before the first product") };
+            *drain = Cell::Empty;
+            bench.mac.load(c, &bench.setup.output)
+        } else {
+            bench.mac.zero()
+        };
+        debug_assert!(!accumulator.full, "a sum is overwritten before its capture");
+        *accumulator = Accumulator { chain: Chain::start(&bench.mac, start), row, column, full: true };
+    }
+    if let Some(Accumulator { chain, row, column, .. }) = finished {
+        debug_assert!(*drain == Cell::Empty, "a drain register is captured before it is free");
+        *drain = Cell::Result { outermost: chain.into_outermost(&bench.mac), row, column };
+        bench.events.drain_register_writes += 1;
     }
 }

@@ -7,6 +7,7 @@
 
 use super::edge::{Skew, Token};
 use super::lanes::Lanes;
+use super::mesh::Mesh;
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
@@ -21,6 +22,13 @@ struct Stream<L> {
     fold: u32,
     present: bool,
     data: bool,
+}
+
+impl<L> Stream<L> {
+    /// Makes the tile it meets the active one.
+    const fn begins(&self) -> bool {
+        self.present && self.t == 0
+    }
 }
 
 /// A preloaded operand for PE row `row`; it moves down until it is there.
@@ -200,11 +208,13 @@ struct Array<'a, L> {
     top: Skew<Partial>,
     /// C on its way to the accumulator memory, its outermost code in `inner`.
     bottom: Skew<Partial>,
-    streaming: Vec<Stream<L>>,
+    streaming: Mesh<Stream<L>>,
     /// The register tiles enter; the only one without double buffering.
     shadow: Vec<Tile<L>>,
     active: Vec<Tile<L>>,
-    partial: Vec<Partial>,
+    /// Per row: its tile registers took or lost a tile in the last cycle.
+    changed: Vec<bool>,
+    partial: Mesh<Partial>,
     /// Bank c holds column c; row t.
     memory: Vec<Word>,
     drained: usize,
@@ -228,10 +238,11 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
         tiles: Skew::new(cols),
         top: Skew::new(cols),
         bottom: Skew::new(cols),
-        streaming: vec![Stream::default(); rows * cols],
+        streaming: Mesh::new(rows, cols),
         shadow: vec![Tile::default(); rows * cols],
         active: vec![Tile::default(); rows * cols],
-        partial: vec![Partial::default(); rows * cols],
+        changed: vec![false; rows],
+        partial: Mesh::new(rows, cols),
         memory: vec![Word::default(); length as usize * cols],
         drained: 0,
         cycle: 0,
@@ -283,7 +294,7 @@ impl<L: Lanes> Array<'_, L> {
     /// Partial sums in the bottom row go to the memory, or to the output registers.
     fn leave(&mut self, bench: &mut Bench<'_>) {
         for column in 0..self.cols {
-            let token = &mut self.partial[(self.rows - 1) * self.cols + column];
+            let token = &mut self.partial.row_mut(self.rows - 1)[column];
             if !token.present {
                 continue;
             }
@@ -326,22 +337,42 @@ impl<L: Lanes> Array<'_, L> {
     }
 
     fn step_pes(&mut self, bench: &mut Bench<'_>) {
-        for r in (0..self.rows).rev() {
-            for c in (0..self.cols).rev() {
-                let pe = r * self.cols + c;
-                self.streaming[pe] = if c == 0 { self.left.facing(r).clone() } else { self.streaming[pe - 1].clone() };
-                let a = &self.streaming[pe];
-                bench.events.streaming_register_writes += a.elements();
-                let activate = a.present && a.t == 0;
-                self.step_tile(bench, r, c, activate);
-                self.step_partial(bench, r, c);
-            }
+        self.streaming.shift_right(|row| self.left.facing(row).clone());
+        // Tiles move down, so the last row comes first.
+        for row in (0..self.rows).rev() {
+            self.step_tiles(bench, row);
+        }
+        let zero = Chain::start(&bench.mac, bench.mac.zero());
+        let (streaming, active) = (self.streaming.row(0), &self.active);
+        self.partial.shift_down(|column| {
+            let (a, top) = (&streaming[column], self.top.facing(column));
+            // The top row is never idle where its column is not.
+            let chain = if top.data { &top.chain } else { &zero };
+            Partial { chain: chain.clone(), t: a.t, fold: a.fold, present: a.present, data: a.data && active[column].data }
+        });
+        for row in 0..self.rows {
+            self.step_partials(bench, row);
         }
     }
 
-    /// Loads and activates the stationary operand.
-    fn step_tile(&mut self, bench: &mut Bench<'_>, r: usize, c: usize, activate: bool) {
+    /// Loads and activates the stationary operands of a row where any of them moves.
+    fn step_tiles(&mut self, bench: &mut Bench<'_>, row: usize) {
+        let enter = if row == 0 { (0..self.cols).any(|c| self.tiles.facing(c).present) } else { self.changed[row - 1] };
+        let activate = self.streaming.row(row).iter().any(Stream::begins);
+        if !(enter || activate || self.changed[row]) {
+            return;
+        }
+        let mut changed = false;
+        for column in 0..self.cols {
+            changed |= self.step_tile(bench, row, column);
+        }
+        self.changed[row] = changed;
+    }
+
+    /// Loads and activates a stationary operand; whether its registers changed.
+    fn step_tile(&mut self, bench: &mut Bench<'_>, r: usize, c: usize) -> bool {
         let pe = r * self.cols + c;
+        let activate = self.streaming.row(r)[c].begins();
         let entering = if r == 0 {
             self.tiles.facing(c).clone()
         } else {
@@ -357,40 +388,40 @@ impl<L: Lanes> Array<'_, L> {
             self.active[pe] = std::mem::take(&mut self.shadow[pe]);
             bench.events.stationary_register_writes += self.active[pe].elements();
         }
-        if entering.present {
+        let enters = entering.present;
+        if enters {
             debug_assert!(!self.double || !self.shadow[pe].present || moves_on, "a tile is overwritten before its use");
             bench.events.stationary_register_writes += entering.elements();
             self.shadow[pe] = entering;
         } else if moves_on {
             self.shadow[pe] = Tile::default();
         }
+        enters || moves_on
     }
 
-    fn step_partial(&mut self, bench: &mut Bench<'_>, r: usize, c: usize) {
-        let pe = r * self.cols + c;
-        let (a, tile) = (&self.streaming[pe], &self.active[pe]);
-        let mut partial = if r == 0 {
-            let top = self.top.facing(c);
-            // The top row is never idle where its column is not.
-            let chain = if top.data { top.chain.clone() } else { Chain::start(&bench.mac, bench.mac.zero()) };
-            Partial { chain, t: a.t, fold: a.fold, present: a.present, data: a.data && tile.data }
-        } else {
-            std::mem::take(&mut self.partial[pe - self.cols])
-        };
-        debug_assert_eq!(partial.present, a.present, "operand and partial sum meet");
-        if partial.present {
-            debug_assert_eq!((partial.t, partial.fold), (a.t, a.fold), "operand and partial sum belong together");
-            debug_assert_eq!(tile.fold, a.fold, "operands belong together");
+    fn step_partials(&mut self, bench: &mut Bench<'_>, row: usize) {
+        let Layout { folds, input_stationary, separate } = self.layout;
+        let pes = row * self.cols..(row + 1) * self.cols;
+        let tiles = &self.active[pes.clone()];
+        let (mut streamed, mut written) = (0, 0);
+        for (column, ((a, tile), partial)) in self.streaming.row(row).iter().zip(tiles).zip(self.partial.row_mut(row)).enumerate() {
+            streamed += a.elements();
+            written += u64::from(partial.data);
+            debug_assert_eq!(partial.present, a.present, "operand and partial sum meet");
+            if partial.present {
+                debug_assert_eq!((partial.t, partial.fold), (a.t, a.fold), "operand and partial sum belong together");
+                debug_assert_eq!(tile.fold, a.fold, "operands belong together");
+            }
+            if partial.data && a.data {
+                let fold = || &folds[a.fold as usize];
+                let (left, right) = if input_stationary { (&tile.codes, &a.codes) } else { (&a.codes, &tile.codes) };
+                let sums = if separate { (fold().k.start, fold().k.end) } else { (0, bench.shape.k) };
+                let output = || self.layout.place(fold(), a.t, column);
+                bench.multiply_accumulate(pes.start + column, &mut partial.chain, left, right, tile.k, sums, output);
+            }
         }
-        if partial.data && a.data {
-            let fold = &self.layout.folds[a.fold as usize];
-            let (row, column) = self.layout.place(fold, a.t, c);
-            let (left, right) = if self.layout.input_stationary { (&tile.codes, &a.codes) } else { (&a.codes, &tile.codes) };
-            let sums = if self.layout.separate { (fold.k.start, fold.k.end) } else { (0, bench.shape.k) };
-            bench.multiply_accumulate(pe, &mut partial.chain, left, right, tile.k, sums, row, column);
-        }
-        bench.events.accumulator_register_writes += u64::from(partial.data);
-        self.partial[pe] = partial;
+        bench.events.streaming_register_writes += streamed;
+        bench.events.accumulator_register_writes += written;
     }
 
     fn shift_edges(&mut self, bench: &mut Bench<'_>, issue: Issue) {
@@ -441,7 +472,7 @@ impl<L: Lanes> Array<'_, L> {
                 && column < self.layout.occupied_columns(&self.layout.folds[token.fold as usize])
             {
                 let chain = self.read_memory(bench, &token, column);
-                *self.top.facing_mut(column) = Partial { chain, data: true, ..token };
+                self.top.replace_facing(column, Partial { chain, data: true, ..token });
                 writes += 1;
             }
         }
