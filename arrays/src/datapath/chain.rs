@@ -100,8 +100,7 @@ impl Chain {
     /// or its fold (outside) began, `last` is the end of either. Blocks with scales end at
     /// multiples of their length whatever the fold.
     pub fn closes(mac: &Mac, k: u32, start: u32, last: bool) -> bool {
-        let origin = Self::chunk_origin(mac, start);
-        mac.mode().chunk.is_some_and(|length| last || (k - origin + 1).is_multiple_of(length))
+        mac.mode().chunk.is_some_and(|length| last || (k - Self::chunk_origin(mac, start) + 1).is_multiple_of(length))
     }
 
     /// Where the lengths of chunks are counted from.
@@ -172,7 +171,7 @@ impl Chain {
     /// [`Chain::run`] for one product of a chain without random bits or factors, in machine
     /// words: whether it closed a chunk; `None`, and nothing done, where that is not what the
     /// mode asks for.
-    #[inline]
+    #[inline(always)]
     pub fn run_one(&mut self, mac: &Mac, place: (u32, u32, u32), (a, b): (u64, u64), activity: &mut Activity) -> Option<bool> {
         let words = mac.simple_words()?;
         let (k, start, end) = place;

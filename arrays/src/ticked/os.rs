@@ -304,7 +304,7 @@ impl<L: Lanes> Array<L> {
             streaming += a.elements();
             stationary += b.elements();
             let multiplies = a.data && b.data;
-            if a.capture || (a.first && multiplies) {
+            if a.capture | a.first {
                 let next = (a.first && multiplies).then_some((a.row, b.column));
                 turn_over(bench, a.capture, next, accumulator, drain, self.has_c);
             }

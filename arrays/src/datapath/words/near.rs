@@ -45,6 +45,11 @@ impl Limits {
 pub(super) struct Near {
     magnitude_bits: u32,
     mantissa_bits: u32,
+    /// Bits of a code: magnitude, sign, fraction; and the hidden bit of a significand.
+    magnitude: u64,
+    sign: u64,
+    fraction: u64,
+    hidden: u64,
     /// The lowest normal magnitude, and how far above it the highest lies.
     lowest: u64,
     span: u64,
@@ -65,7 +70,7 @@ impl Near {
     /// For addends of up to `addend_bits`, both terms two bits shorter than the word.
     pub fn new<W: Word>(format: FloatFormat, rounding: Rounding, addend_bits: i32) -> Self {
         let gradual = format.subnormals == Subnormals::Gradual;
-        let hidden = 1u64 << format.mantissa_bits;
+        let (sign, hidden) = (1u64 << format.magnitude_bits(), 1u64 << format.mantissa_bits);
         let lowest = if gradual { hidden } else { 1 };
         // The exponent of the last place were the field 0, and of a result's first place where
         // its field is: fields of normal numbers count from 1, or from 0 without subnormals.
@@ -77,6 +82,10 @@ impl Near {
         Self {
             magnitude_bits: format.magnitude_bits(),
             mantissa_bits: format.mantissa_bits,
+            magnitude: sign - 1,
+            sign,
+            fraction: hidden - 1,
+            hidden,
             lowest,
             span: format.max_finite_magnitude() - lowest,
             max_finite: format.max_finite_magnitude(),
@@ -92,16 +101,15 @@ impl Near {
     /// `code + addend`, rounded once; `None` for any other sum.
     #[inline(always)]
     pub fn add<W: Word>(&self, code: u64, addend: Number, random: u64) -> Option<u64> {
-        let magnitude = code & ((1 << self.magnitude_bits) - 1);
-        let hidden = 1 << self.mantissa_bits;
+        let magnitude = code & self.magnitude;
         let field = (magnitude >> self.mantissa_bits) as i32;
         let place = self.addend_place + addend.exponent - field;
         // Specials, zeros and subnormals; specials among operands are far from everything.
         if magnitude.wrapping_sub(self.lowest) > self.span || place as u32 > self.room {
             return None;
         }
-        let size = ((magnitude & (hidden - 1)) | hidden) as i64;
-        let sum = if code >> self.magnitude_bits & 1 == 1 { -size } else { size };
+        let size = (code & self.fraction | self.hidden) as i64;
+        let sum = if code & self.sign != 0 { -size } else { size };
         let total = W::of(sum).shift_left(self.place).add(W::of(addend.significand).shift_left(place));
         let (size, negative) = (total.size(), total.is_negative());
         if size == W::Size::ZERO {
