@@ -68,7 +68,7 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(Val
     Ok((values, cost))
 }
 
-/// When a fold was seen to run, as [`Fold`] predicts it.
+/// When a fold was seen to run, as [`crate::dataflow::Fold`] predicts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
     start: u64,

@@ -10,7 +10,8 @@
 //! in the lowest. With W bits a significand of `n` bits has room for W - 2 - n places to its
 //! left; a jam is right if that room holds the accumulator's p bits, the N of `sr<N>` and 3 more,
 //! and exceeds the other significand's width by 2, for then cancellation leaves at least p + N
-//! bits above the jam.
+//! bits above the jam. [`Near`] is the sum that needs none of this, which is most of them:
+//! [`ByteMac`] does nothing else, and leaves the rest to [`WordMac`].
 
 mod fixed;
 mod float;
@@ -84,6 +85,7 @@ pub(super) struct WordMac {
     scale: i32,
     product: Option<Rounded>,
     accumulator: Accumulator,
+    /// Where the mode has small operands.
     bytes: Option<ByteMac>,
 }
 
@@ -118,7 +120,7 @@ impl WordMac {
         Some(Self { a, b, scale, product, accumulator, bytes })
     }
 
-    /// What does most steps of modes with small operands.
+    /// What does most steps of a mode with small operands.
     #[inline(always)]
     pub const fn bytes(&self) -> Option<&ByteMac> {
         self.bytes.as_ref()
