@@ -14,119 +14,25 @@
 //! flags are counted. Tiles no kernel covers, such as those with NaNs under a fixed-point
 //! accumulator, are computed by the definition.
 
-use super::drain::Drain;
+use super::choice::KernelChoice;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::Fma16;
 use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel};
-use super::operands::{Carrier, Panels, Reader, Survey};
-use super::order::{Knowledge, Order, Randomness, Stages};
+use super::operands::Carrier;
+use super::order::Randomness;
+use super::prepared::{Done, Name, Prepared, significant_bits};
 use super::reach::Reach;
-use super::rounder::{Rounder, power_of_two};
+use super::rounder::power_of_two;
 use super::scalar::{self, Problem};
-use super::scales::BlockScales;
 #[cfg(target_arch = "x86_64")]
 use super::simd::{Avx2, Avx512, Avx512Fp16};
 use super::simd::{Lanes, Machine, Number, Portable};
-use super::tiles::Tiles;
 use crate::dataflow::separate_fold_length;
 use crate::datapath::Mac;
 use crate::ordinal::Draws;
 use crate::problem::{Operands, Setup, Shape, Values};
-use std::fmt;
-use std::str::FromStr;
-use systole_isa::codes::Codes;
-use systole_isa::design::{Aligned as AlignedUnit, EntropySource, Product, Scaling, Unit};
-use systole_isa::device::Activity;
-use systole_isa::format::{FloatFormat, Format};
-use systole_isa::round::SubnormalPolicy;
-
-/// Which kernels may be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum KernelChoice {
-    /// The fastest this machine has.
-    #[default]
-    Auto,
-    /// AVX-512 (F, BW, DQ, VL) with VAES and AVX512-FP16.
-    Avx512Fp16,
-    /// AVX-512 (F, BW, DQ, VL) with VAES.
-    Avx512,
-    /// AVX2 with FMA and AES-NI.
-    Avx2,
-    /// Plain Rust.
-    Portable,
-    /// The definition.
-    Scalar,
-}
-
-/// A choice of kernels that cannot be had.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum KernelChoiceError {
-    /// No such kernels.
-    #[error("`{0}` names no kernels; use auto, avx512fp16, avx512, avx2, portable or scalar")]
-    Unknown(String),
-    /// The machine lacks the instructions.
-    #[error("`{choice}` kernels need a CPU with {needs}, which this one lacks; use auto, or one of: {}", available())]
-    Absent {
-        /// What was asked for.
-        choice: KernelChoice,
-        /// What it takes.
-        needs: &'static str,
-    },
-}
-
-fn available() -> String {
-    let names: Vec<_> = KernelChoice::available().iter().map(ToString::to_string).collect();
-    names.join(", ")
-}
-
-impl KernelChoice {
-    /// Every set with its name, fastest first.
-    const ALL: [(Self, &'static str); 6] = [
-        (Self::Auto, "auto"),
-        (Self::Avx512Fp16, "avx512fp16"),
-        (Self::Avx512, "avx512"),
-        (Self::Avx2, "avx2"),
-        (Self::Portable, "portable"),
-        (Self::Scalar, "scalar"),
-    ];
-
-    /// The sets of kernels this machine can run, fastest first, the definition not among them.
-    pub fn available() -> Vec<Self> {
-        let sets = [Self::Avx512Fp16, Self::Avx512, Self::Avx2, Self::Portable];
-        sets.into_iter().filter(|set| set.lacks().is_none()).collect()
-    }
-
-    /// The instructions it needs and this machine lacks.
-    fn lacks(self) -> Option<&'static str> {
-        #[cfg(target_arch = "x86_64")]
-        let (here, needs) = match self {
-            Self::Avx512Fp16 => (Avx512Fp16::detect().is_some(), "AVX512F, BW, DQ, VL, FP16 and VAES"),
-            Self::Avx512 => (Avx512::detect().is_some(), "AVX512F, BW, DQ, VL and VAES"),
-            Self::Avx2 => (Avx2::detect().is_some(), "AVX2, FMA and AES-NI"),
-            Self::Auto | Self::Portable | Self::Scalar => (true, ""),
-        };
-        #[cfg(not(target_arch = "x86_64"))]
-        let (here, needs) = (matches!(self, Self::Auto | Self::Portable | Self::Scalar), "x86-64 vector extensions");
-        (!here).then_some(needs)
-    }
-}
-
-impl FromStr for KernelChoice {
-    type Err = KernelChoiceError;
-
-    fn from_str(name: &str) -> Result<Self, Self::Err> {
-        let found = Self::ALL.into_iter().find(|&(_, its)| its == name);
-        let (choice, _) = found.ok_or_else(|| KernelChoiceError::Unknown(name.to_owned()))?;
-        choice.lacks().map_or(Ok(choice), |needs| Err(KernelChoiceError::Absent { choice, needs }))
-    }
-}
-
-impl fmt::Display for KernelChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = Self::ALL.into_iter().find(|(choice, _)| choice == self).map_or("", |(_, name)| name);
-        f.write_str(name)
-    }
-}
+use systole_isa::design::{Aligned as AlignedUnit, Product, Scaling, Unit};
+use systole_isa::format::Format;
 
 /// The kernel that ran.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,180 +81,7 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: Kernel
     (Values { d, activity }, KernelUse { name, reason: declined.join("; "), tiles_by_definition: by_definition })
 }
 
-/// The kernels, and how reports call them on each machine.
-macro_rules! names {
-    ($($(#[$on:meta])? $kernel:ident: $name:literal,)*) => {
-        #[derive(Clone, Copy)]
-        enum Name {
-            $($(#[$on])? $kernel,)*
-        }
-
-        impl Name {
-            fn on<S: Machine>(self) -> &'static str {
-                match (self, S::NAME) {
-                    $(
-                        $(#[$on])?
-                        (Self::$kernel, "avx512") => concat!($name, "/avx512"),
-                        $(#[$on])?
-                        (Self::$kernel, "avx2") => concat!($name, "/avx2"),
-                        $(#[$on])?
-                        (Self::$kernel, _) => concat!($name, "/portable"),
-                    )*
-                }
-            }
-        }
-    };
-}
-
-names! {
-    #[cfg(target_arch = "x86_64")]
-    Fma16: "fma16",
-    Fma32: "fma32",
-    Fma64: "fma64",
-    Carrier32: "carrier32",
-    Carrier64: "carrier64",
-    Integer: "integer",
-    Blocks: "blocks",
-    Aligned32: "aligned32",
-    Aligned64: "aligned64",
-}
-
-/// What a kernel answered.
-struct Done {
-    name: &'static str,
-    d: Codes,
-    activity: Activity,
-    by_definition: u64,
-}
-
-/// A product surveyed, for any kernel.
-struct Prepared<'a> {
-    problem: &'a Problem<'a>,
-    stages: Stages,
-    order: Order,
-    a: Reader,
-    b: Reader,
-    a_survey: Survey,
-    b_survey: Survey,
-    c: Option<Vec<f64>>,
-    c_reach: Reach,
-    /// What all operands together allow to know.
-    all: Knowledge,
-    /// What the finite ones among them do.
-    finite: Knowledge,
-    /// Bits of the widest exact product.
-    product_bits: u32,
-    scales: Option<BlockScales>,
-    /// What they multiply a finished chunk by.
-    scale_reach: Reach,
-}
-
-/// Significant bits of the widest value: two's complement has one more, a power of two.
-const fn significant_bits(format: Format) -> u32 {
-    match format {
-        Format::Float(f) => f.precision(),
-        Format::Fixed(f) | Format::Quire(f) => f.width - 1,
-        Format::Posit(p) => p.precision(),
-    }
-}
-
-impl<'a> Prepared<'a> {
-    /// Surveys the operands, or says why only the definition will do.
-    fn new(problem: &'a Problem<'a>) -> Result<Self, String> {
-        let mode = problem.mac.mode();
-        let policy = mode.policy();
-        let (m, n, k) = (problem.shape.m as usize, problem.shape.n as usize, problem.shape.k as usize);
-        let (block, apart) = match mode.unit {
-            Unit::Chain => (1, false),
-            Unit::Exact => (mode.lanes as usize, false),
-            Unit::ExactApart => (mode.lanes as usize, true),
-            Unit::Aligned(_) => (mode.lanes as usize, false),
-            Unit::Descending | Unit::Interleaved { .. } => return Err("the PE is an n-term unit that rounds within a block".to_owned()),
-        };
-        if mode.scale == Scaling::ChunkRounded {
-            return Err("scaled sums are rounded on their own".to_owned());
-        }
-        if mode.entropy != EntropySource::Counter && mode.random_bits() > 0 {
-            return Err("random bits come from shift registers".to_owned());
-        }
-        if mode.outer_policy().rounding.random_bits() != mode.rounding.random_bits() {
-            return Err("only some of the roundings are stochastic".to_owned());
-        }
-        if m == 0 || n == 0 || k == 0 {
-            return Err("there are no products".to_owned());
-        }
-        let product = match mode.product {
-            Product::Exact => None,
-            Product::Rounded(format) => Some(Rounder::new(format, policy)?),
-        };
-        let stages = Stages {
-            product,
-            accumulator: Rounder::new(mode.accumulator, policy)?,
-            outermost: Rounder::new(mode.outermost(), mode.outer_policy())?,
-        };
-        let product_bits = significant_bits(mode.a) + significant_bits(mode.b);
-        if product_bits > 53 {
-            return Err(format!("products have up to {product_bits} significant bits, more than 53"));
-        }
-        let scale = -(problem.setup.bias_a + problem.setup.bias_b);
-        let range = |format: Format| format!("values of {format} with the shared biases are out of binary64's range");
-        let a = Reader::new(mode.a, policy.subnormals, 0).ok_or_else(|| range(mode.a))?;
-        let b = Reader::new(mode.b, policy.subnormals, scale).ok_or_else(|| range(mode.b))?;
-        let mut a_survey = Survey::rows(problem.operands.a, &a, k);
-        let mut b_survey = Survey::columns(problem.operands.b, &b, n);
-        let scales = (mode.scale != Scaling::None).then(|| BlockScales::new(mode, problem.shape, problem.operands));
-        let mut scale_reach = Reach { max: 1.0, lsb: 0, ..Reach::ZERO };
-        if let Some(scales) = &scales {
-            let [of_a, of_b] = scales.reach();
-            if mode.scale == Scaling::Exponent {
-                (a_survey, b_survey) = (a_survey.scaled(of_a), b_survey.scaled(of_b));
-            } else {
-                let scale_bits = mode.scale_format.precision();
-                let bits = significant_bits(mode.accumulator) + if scale_bits == 1 { 0 } else { 2 * scale_bits };
-                if bits > 53 {
-                    return Err(format!("scaled sums have up to {bits} significant bits, more than 53"));
-                }
-                scale_reach = of_a.product(of_b);
-            }
-        }
-        let (c, c_reach) = match problem.operands.c {
-            None => (None, Reach::ZERO),
-            Some(codes) => {
-                let reader = Reader::new(problem.setup.addend_format(), SubnormalPolicy::Gradual, 0)
-                    .ok_or_else(|| range(problem.setup.addend_format()))?;
-                let mut reach = Survey::rows(codes, &reader, n).of(0..m);
-                // Two's complement has no -0.
-                let floating = stages.outermost.floating;
-                reach.negative_zero &= floating;
-                let value = |code| if floating { reader.value(code) } else { reader.value(code) + 0.0 };
-                (Some(codes.iter().map(value).collect()), reach)
-            }
-        };
-        let order = Order {
-            k,
-            chunk: mode.chunk.map(|chunk| chunk as usize),
-            fold: problem.fold.map(|fold| fold as usize),
-            block,
-            apart,
-            aligned: scales.is_some(),
-        };
-        let finite = |reach: Reach| Reach { special: false, ..reach };
-        let (a_reach, b_reach) = (finite(a_survey.of(0..m)), finite(b_survey.of(0..n)));
-        let products = a_reach.product(b_reach);
-        if products.lsb < -900 || products.max > power_of_two(900) {
-            return Err("products are out of binary64's range".to_owned());
-        }
-        let all = Knowledge::new(&stages, &order, a_survey.of(0..m), b_survey.of(0..n), c_reach, scale_reach);
-        let finite = Knowledge::new(&stages, &order, a_reach, b_reach, finite(c_reach), finite(scale_reach));
-        if products.lsb + scale_reach.lsb.min(0) < -900 || products.max * scale_reach.max.max(1.0) * k as f64 > power_of_two(900) {
-            return Err("scaled sums are out of binary64's range".to_owned());
-        }
-        if mode.outermost().is_wide() && !Drain::new(&problem.mac, problem.setup.output, problem.setup.site).rounds_lanes() {
-            return Err(format!("results leave {} for {}", mode.outermost(), problem.setup.output.format));
-        }
-        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, all, finite, product_bits, scales, scale_reach })
-    }
-
+impl Prepared<'_> {
     /// Tries the kernels of the best machine within `choice`.
     fn on_host(&self, choice: KernelChoice, declined: &mut Vec<String>) -> Result<Done, String> {
         #[cfg(target_arch = "x86_64")]
@@ -539,50 +272,5 @@ impl<'a> Prepared<'a> {
     fn randomness(&self) -> Randomness {
         let bits = self.problem.mac.mode().rounding.random_bits();
         Randomness::new(self.problem.setup.site, bits, self.order.k, self.stages.product.is_some())
-    }
-
-    fn run<S: Machine, K: Kernel>(&self, machine: S, kernel: &K, name: Name, randomness: &Randomness) -> Done {
-        let problem = self.problem;
-        let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
-        let drain = Drain::new(&problem.mac, problem.setup.output, problem.setup.site);
-        let (m, mode) = (problem.shape.m as usize, problem.mac.mode());
-        let mut a = Panels::<K::Number>::rows(problem.operands.a, &self.a, k, K::ROWS);
-        let mut b = Panels::<K::Number>::columns(problem.operands.b, &self.b, n, K::COLUMNS);
-        if let Some(scales) = self.scales.as_ref().filter(|_| mode.scale == Scaling::Exponent) {
-            a.scale(m, K::ROWS, |row, k| scales.a(row, k));
-            b.scale(n, K::COLUMNS, |column, k| scales.b(k, column));
-        }
-        if K::PAIRED {
-            a = a.paired();
-        }
-        if K::POWERS {
-            let smallest = |format: Format| format.as_float().map_or(0, FloatFormat::min_exponent);
-            a = a.with_powers(K::ROWS, smallest(mode.a));
-            b = b.with_powers(K::COLUMNS, smallest(mode.b) - (problem.setup.bias_a + problem.setup.bias_b));
-        }
-        let tiles = Tiles {
-            lanes: machine.f64(),
-            kernel,
-            problem,
-            stages: &self.stages,
-            order: self.order,
-            randomness,
-            drain: &drain,
-            a,
-            b,
-            a_survey: &self.a_survey,
-            b_survey: &self.b_survey,
-            c: self.c.as_deref(),
-            c_reach: self.c_reach,
-            scales: self.scales.as_ref().filter(|_| mode.scale == Scaling::Chunk),
-            scale_reach: self.scale_reach,
-        };
-        let (d, mut activity, by_definition) = tiles.run();
-        let (rows, columns) = (u64::from(problem.shape.m), u64::from(problem.shape.n));
-        activity.zero_operand_macs = (self.a_survey.zeros.iter().zip(&self.b_survey.zeros))
-            .map(|(&a, &b)| (u64::from(a), u64::from(b)))
-            .map(|(a, b)| a * columns + b * rows - a * b)
-            .sum();
-        Done { name: name.on::<S>(), d, activity, by_definition }
     }
 }

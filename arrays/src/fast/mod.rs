@@ -14,11 +14,13 @@
 //! [`gemm`] in `dispatch.rs` says how one is chosen. Outputs are independent, so threads share
 //! them out without touching the order of any sum; results are the same at any thread count.
 
+mod choice;
 mod dispatch;
 mod drain;
 mod kernels;
 mod operands;
 mod order;
+mod prepared;
 mod reach;
 mod rounder;
 mod scalar;
@@ -28,4 +30,5 @@ mod simd;
 mod tests;
 mod tiles;
 
-pub use dispatch::{KernelChoice, KernelChoiceError, KernelUse, gemm};
+pub use choice::{KernelChoice, KernelChoiceError};
+pub use dispatch::{KernelUse, gemm};

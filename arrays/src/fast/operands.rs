@@ -5,6 +5,7 @@ use super::reach::{NO_LSB, Reach};
 use super::rounder::power_of_two;
 use super::simd::Number;
 use rayon::prelude::*;
+use std::ops::Range;
 use systole_isa::codes::Codes;
 use systole_isa::format::{Decoded, Format};
 use systole_isa::round::{SubnormalPolicy, decode_with};
@@ -222,7 +223,7 @@ pub(super) struct Survey {
 
 impl Survey {
     /// The union over `lines`.
-    pub fn of(&self, lines: std::ops::Range<usize>) -> Reach {
+    pub fn of(&self, lines: Range<usize>) -> Reach {
         self.lines[lines].iter().fold(Reach::ZERO, |all, &line| all.union(line))
     }
 
@@ -257,54 +258,52 @@ impl Survey {
 }
 
 fn survey_rows<C: Copy + Sync, G: Gather>(v: &[C], k: usize, ask: impl Fn(C) -> G + Sync, reach: impl Fn(&G) -> Reach + Sync) -> Survey {
-    let parts: Vec<(Vec<Reach>, Vec<u32>)> = v
-        .par_chunks(k * rows_per_part(k))
-        .map(|rows| {
-            let mut zeros = vec![0; k];
-            let line = |row: &[C]| {
-                let mut line = G::NOTHING;
+    let rows = rows_per_part(k);
+    let mut lines = vec![Reach::ZERO; v.len() / k];
+    let none = || vec![0u32; k];
+    let zeros = v
+        .par_chunks(k * rows)
+        .zip(lines.par_chunks_mut(rows))
+        .fold(none, |mut zeros, (rows, lines)| {
+            for (row, line) in rows.chunks_exact(k).zip(lines) {
+                let mut gathered = G::NOTHING;
                 for (&code, zero) in row.iter().zip(&mut zeros) {
                     let asked = ask(code);
-                    line.take(&asked);
+                    gathered.take(&asked);
                     *zero += asked.is_zero();
                 }
-                reach(&line)
-            };
-            (rows.chunks_exact(k).map(line).collect(), zeros)
+                *line = reach(&gathered);
+            }
+            zeros
         })
-        .collect();
-    let mut all = Survey { lines: Vec::new(), zeros: vec![0; k] };
-    for (lines, zeros) in parts {
-        all.lines.extend(lines);
-        all.zeros.iter_mut().zip(zeros).for_each(|(sum, part)| *sum += part);
-    }
-    all
+        .reduce(none, |mut sum, part| {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            sum
+        });
+    Survey { lines, zeros }
 }
 
 fn survey_columns<C: Copy + Sync, G: Gather>(v: &[C], n: usize, ask: impl Fn(C) -> G + Sync, reach: impl Fn(&G) -> Reach + Sync) -> Survey {
-    let parts: Vec<(Vec<G>, Vec<u32>)> = v
-        .par_chunks(n * rows_per_part(n))
-        .map(|rows| {
-            let mut lines = vec![G::NOTHING; n];
-            let zeros_of = |row: &[C]| {
-                let mut zeros = 0;
+    let rows = rows_per_part(n);
+    let mut zeros = vec![0u32; v.len() / n];
+    let nothing = || vec![G::NOTHING; n];
+    let lines = v
+        .par_chunks(n * rows)
+        .zip(zeros.par_chunks_mut(rows))
+        .fold(nothing, |mut lines, (rows, zeros)| {
+            for (row, zeros) in rows.chunks_exact(n).zip(zeros) {
                 for (&code, line) in row.iter().zip(&mut lines) {
                     let asked = ask(code);
                     line.take(&asked);
-                    zeros += asked.is_zero();
+                    *zeros += asked.is_zero();
                 }
-                zeros
-            };
-            let zeros = rows.chunks_exact(n).map(zeros_of).collect();
-            (lines, zeros)
+            }
+            lines
         })
-        .collect();
-    let mut lines = vec![G::NOTHING; n];
-    let mut zeros = Vec::new();
-    for (part, part_zeros) in parts {
-        lines.iter_mut().zip(&part).for_each(|(line, part)| line.take(part));
-        zeros.extend(part_zeros);
-    }
+        .reduce(nothing, |mut lines, part| {
+            lines.iter_mut().zip(&part).for_each(|(line, part)| line.take(part));
+            lines
+        });
     Survey { lines: lines.iter().map(reach).collect(), zeros }
 }
 
@@ -323,7 +322,7 @@ pub(super) trait Carrier: Number {
 pub(super) type Spare<T> = std::cell::RefCell<Vec<Vec<T>>>;
 
 /// Bytes of the largest buffer worth keeping.
-const SPARE_BYTES: usize = 32 << 20;
+const SPARE_BYTES: usize = 24 << 20;
 
 /// A binary16.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -405,27 +404,29 @@ pub(super) struct Panels<T: Carrier> {
     numbers: Vec<T>,
     /// Numbers of one panel.
     stride: usize,
+    /// The first line; a multiple of `lines`.
+    first: usize,
 }
 
 impl<T: Carrier> Panels<T> {
-    /// Panels to be filled for `count` lines; only what lies past the last line is zeroed.
-    fn unfilled(count: usize, lines: usize, k: usize) -> Self {
+    /// Panels to be filled for a range of lines; only what lies past the last line is zeroed.
+    fn unfilled(range: &Range<usize>, lines: usize, k: usize) -> Self {
         let stride = lines * k;
         let mut numbers = T::spare().with_borrow_mut(Vec::pop).unwrap_or_default();
-        numbers.resize(count.div_ceil(lines) * stride, T::default());
-        if !count.is_multiple_of(lines) {
+        numbers.resize(range.len().div_ceil(lines) * stride, T::default());
+        if !range.len().is_multiple_of(lines) {
             let last = numbers.len() - stride;
             numbers[last..].fill(T::default());
         }
-        Self { numbers, stride }
+        Self { numbers, stride, first: range.start }
     }
 
-    /// Panels of the rows of an M x K matrix.
-    pub fn rows(codes: &Codes, reader: &Reader, k: usize, lines: usize) -> Self {
-        let mut panels = Self::unfilled(codes.len() / k, lines, k);
+    /// Panels of rows of an M x K matrix.
+    pub fn rows(codes: &Codes, reader: &Reader, k: usize, lines: usize, range: Range<usize>) -> Self {
+        let mut panels = Self::unfilled(&range, lines, k);
         let stride = panels.stride;
         with_values!(codes, reader, |v, value| {
-            panels.numbers.par_chunks_mut(stride).zip(v.par_chunks(stride)).for_each(|(panel, rows)| {
+            panels.numbers.par_chunks_mut(stride).zip(v[range.start * k..range.end * k].par_chunks(stride)).for_each(|(panel, rows)| {
                 for (line, row) in rows.chunks_exact(k).enumerate() {
                     for (to, &code) in panel[line..].iter_mut().step_by(lines).zip(row) {
                         *to = T::from_f64(value(code));
@@ -436,14 +437,14 @@ impl<T: Carrier> Panels<T> {
         panels
     }
 
-    /// Panels of the columns of a K x N matrix.
-    pub fn columns(codes: &Codes, reader: &Reader, n: usize, lines: usize) -> Self {
-        let mut panels = Self::unfilled(n, lines, codes.len() / n);
+    /// Panels of columns of a K x N matrix.
+    pub fn columns(codes: &Codes, reader: &Reader, n: usize, lines: usize, range: Range<usize>) -> Self {
+        let mut panels = Self::unfilled(&range, lines, codes.len() / n);
         let stride = panels.stride;
         with_values!(codes, reader, |v, value| {
             panels.numbers.par_chunks_mut(stride).enumerate().for_each(|(index, panel)| {
-                let first = index * lines;
-                let width = lines.min(n - first);
+                let first = range.start + index * lines;
+                let width = lines.min(range.end - first);
                 for (to, row) in panel.chunks_exact_mut(lines).zip(v.chunks_exact(n)) {
                     for (to, &code) in to.iter_mut().zip(&row[first..first + width]) {
                         *to = T::from_f64(value(code));
@@ -470,30 +471,31 @@ impl<T: Carrier> Panels<T> {
             numbers.extend_from_slice(line);
             numbers.extend(line.iter().map(power));
         }
-        Self { stride: 2 * self.stride, numbers }
+        Self { stride: 2 * self.stride, numbers, first: self.first }
     }
 
     /// Every number twice.
     #[must_use]
     pub fn paired(self) -> Self {
         let numbers = self.numbers.iter().flat_map(|&number| [number; 2]).collect();
-        Self { stride: 2 * self.stride, numbers }
+        Self { stride: 2 * self.stride, numbers, first: self.first }
     }
 
-    /// Multiplies the numbers of `count` lines, `lines` a panel, by `scale` of line and k.
-    pub fn scale(&mut self, count: usize, lines: usize, scale: impl Fn(usize, usize) -> f64 + Sync) {
+    /// Multiplies the numbers of lines below `end`, `lines` a panel, by `scale` of line and k.
+    pub fn scale(&mut self, end: usize, lines: usize, scale: impl Fn(usize, usize) -> f64 + Sync) {
+        let first = self.first;
         self.numbers.par_chunks_mut(self.stride).enumerate().for_each(|(index, panel)| {
             for (k, numbers) in panel.chunks_exact_mut(lines).enumerate() {
-                for (line, number) in (index * lines..count).zip(numbers) {
+                for (line, number) in (first + index * lines..end).zip(numbers) {
                     *number = T::from_f64(number.to_f64() * scale(line, k));
                 }
             }
         });
     }
 
-    /// Panel `index`.
-    pub fn panel(&self, index: usize) -> &[T] {
-        &self.numbers[index * self.stride..][..self.stride]
+    /// The panel that begins with `line`, `lines` a panel.
+    pub fn panel(&self, line: usize, lines: usize) -> &[T] {
+        &self.numbers[(line - self.first) / lines * self.stride..][..self.stride]
     }
 }
 

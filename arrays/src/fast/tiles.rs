@@ -2,7 +2,7 @@
 
 use super::drain::{Drain, Place, Row};
 use super::kernels::{Kernel, Tile};
-use super::operands::{Panels, Survey};
+use super::operands::{Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages, Way};
 use super::reach::Reach;
 use super::rounder::{Counts, Mode, Rounder, Tally};
@@ -16,7 +16,7 @@ use systole_isa::device::Activity;
 use systole_isa::entropy::{Block, Stage};
 
 /// Panels of rows and of columns in one block, which one thread computes.
-const BLOCK: usize = 8;
+pub(super) const BLOCK: usize = 8;
 
 /// MACs below which threads cost more than they bring.
 const SEQUENTIAL_MACS: u64 = 1 << 17;
@@ -30,16 +30,32 @@ pub(super) struct Tiles<'a, L, K: Kernel> {
     pub order: Order,
     pub randomness: &'a Randomness,
     pub drain: &'a Drain<'a>,
-    pub a: Panels<K::Number>,
-    pub b: Panels<K::Number>,
+    pub a: &'a Panels<K::Number>,
+    pub b: &'a Panels<K::Number>,
     pub a_survey: &'a Survey,
     pub b_survey: &'a Survey,
-    /// Values of C, row-major, and their reach.
-    pub c: Option<&'a [f64]>,
+    /// C, row-major, with its reach.
+    pub c: Option<Addends<'a>>,
     pub c_reach: Reach,
     /// What finished chunks are multiplied by.
     pub scales: Option<&'a BlockScales>,
     pub scale_reach: Reach,
+}
+
+/// Codes that sums start from.
+#[derive(Clone, Copy)]
+pub(super) struct Addends<'a> {
+    pub codes: &'a Codes,
+    pub reader: &'a Reader,
+    /// False where there is no -0.
+    pub signed_zeros: bool,
+}
+
+impl Addends<'_> {
+    fn value(&self, index: usize) -> f64 {
+        let value = self.reader.value(self.codes.get(index));
+        if self.signed_zeros { value } else { value + 0.0 }
+    }
 }
 
 /// How each level of sums of one tile is rounded.
@@ -52,9 +68,9 @@ struct Ways {
 
 /// Outputs of a block, or of a tile in it.
 #[derive(Clone)]
-struct Outputs {
-    rows: Range<usize>,
-    columns: Range<usize>,
+pub(super) struct Outputs {
+    pub rows: Range<usize>,
+    pub columns: Range<usize>,
 }
 
 /// Sums of one tile under way.
@@ -67,22 +83,15 @@ struct Buffers<T> {
 }
 
 impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
-    /// Computes every output: codes, activity without zero operands, and the number of tiles
-    /// that fell to the definition.
-    pub fn run(&self) -> (Codes, Activity, u64) {
-        let shape = self.problem.shape;
-        let (m, n) = (shape.m as usize, shape.n as usize);
+    /// Computes blocks of outputs, each with its place and where its codes go: activity without
+    /// zero operands, and the number of tiles that fell to the definition.
+    pub fn run(&self, blocks: Vec<(Outputs, Vec<Row<'_>>)>) -> (Activity, u64) {
+        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
         // Where the whole product is cheap, so is every tile.
-        let everywhere = self.ways(self.a_survey.of(0..m), self.b_survey.of(0..n)).filter(|ways| ways.inner != Way::Checked);
-        let (height, width) = (BLOCK * K::ROWS, BLOCK * K::COLUMNS);
-        let mut d = Codes::zeros(self.problem.setup.output.format, m * n);
-        let places = (0..m.div_ceil(height)).flat_map(|i| (0..n.div_ceil(width)).map(move |j| (i * height, j * width)));
-        let blocks: Vec<_> = places.zip(Row::blocks(&mut d, n, height, width)).collect();
-        let compute = |((row, column), mut to): ((usize, usize), Vec<Row<'_>>)| {
-            let block = Outputs { rows: row..m.min(row + height), columns: column..n.min(column + width) };
-            self.block(&block, everywhere, &mut to)
-        };
-        let done: Vec<(Activity, u64)> = if shape.macs() < SEQUENTIAL_MACS {
+        let cheap = |way| !matches!(way, Way::Checked | Way::Watched);
+        let everywhere = self.ways(self.a_survey.of(0..m), self.b_survey.of(0..n)).filter(|ways| cheap(ways.inner));
+        let compute = |(block, mut to): (Outputs, Vec<Row<'_>>)| self.block(&block, everywhere, &mut to);
+        let done: Vec<(Activity, u64)> = if self.problem.shape.macs() < SEQUENTIAL_MACS {
             blocks.into_iter().map(compute).collect()
         } else {
             blocks.into_par_iter().map(compute).collect()
@@ -93,7 +102,7 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
             activity += block_activity;
             by_definition += tiles;
         }
-        (d, activity, by_definition)
+        (activity, by_definition)
     }
 
     fn ways(&self, a: Reach, b: Reach) -> Option<Ways> {
@@ -170,11 +179,10 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         memory.fill(0.0);
         if let Some(c) = self.c {
             for (r, sums) in outputs.rows.clone().zip(memory.chunks_exact_mut(K::COLUMNS)) {
-                let width = outputs.columns.len();
-                sums[..width].copy_from_slice(&c[r * n + column..][..width]);
+                sums.iter_mut().zip(outputs.columns.clone()).for_each(|(sum, column)| *sum = c.value(r * n + column));
             }
         }
-        let tile = Tile { a: self.a.panel(row / K::ROWS), b: self.b.panel(column / K::COLUMNS), positions };
+        let tile = Tile { a: self.a.panel(row, K::ROWS), b: self.b.panel(column, K::COLUMNS), positions };
         match self.order.fold {
             None => self.chain(&tile, outputs, 0..self.order.k, ways, inner, scaled, memory),
             Some(fold) => {
