@@ -62,7 +62,7 @@ pub struct Common {
     /// Worker threads; results do not depend on it [default: all cores].
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Arithmetic kernels of the fast engine: auto, avx2, portable or scalar.
+    /// Arithmetic kernels of the fast engine: auto, avx512fp16, avx512, avx2, portable or scalar.
     #[arg(long, value_name = "KERNEL", global = true, env = "SYSTOLE_KERNEL", default_value = "auto")]
     kernel: String,
 }
