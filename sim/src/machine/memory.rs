@@ -2,6 +2,8 @@
 //!
 //! Reads of pages never written give zeros, so a large DRAM costs what a program touches.
 
+use std::ops::Range;
+
 /// Bytes of a page.
 const PAGE: usize = 1 << 20;
 
@@ -10,6 +12,18 @@ const PAGE: usize = 1 << 20;
 pub struct Memory {
     pages: Vec<Option<Box<[u8]>>>,
     size: u64,
+}
+
+/// The pieces of `length` bytes from `address` on that lie in one page each: page, and place in it.
+fn pieces(address: u64, length: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let (mut address, end) = (address as usize, address as usize + length);
+    std::iter::from_fn(move || {
+        let at = address % PAGE;
+        let length = (PAGE - at).min(end - address);
+        let piece = (address / PAGE, at..at + length);
+        address += length;
+        (length > 0).then_some(piece)
+    })
 }
 
 impl Memory {
@@ -30,36 +44,42 @@ impl Memory {
         }
     }
 
-    /// The bytes from `address` on. The caller has checked that they lie inside.
-    pub fn read(&self, address: u64, out: &mut [u8]) {
-        let (mut address, mut done) = (address as usize, 0);
-        while done < out.len() {
-            let (page, at) = (address / PAGE, address % PAGE);
-            let length = (PAGE - at).min(out.len() - done);
-            let piece = &mut out[done..done + length];
-            match self.pages.get(page) {
-                Some(Some(bytes)) => piece.copy_from_slice(&bytes[at..at + length]),
-                _ => piece.fill(0),
+    /// The `length` bytes from `address` on, piece by piece: how many, and which, or `None` where
+    /// they are zeros that nobody has written. Pieces end where the address is a multiple of
+    /// every power of two up to the page, or at the end. The caller has checked that they lie inside.
+    pub fn pieces(&self, address: u64, length: usize) -> impl Iterator<Item = (usize, Option<&[u8]>)> {
+        pieces(address, length).map(|(page, place)| (place.len(), self.pages.get(page).and_then(|page| page.as_ref()).map(|page| &page[place])))
+    }
+
+    /// Calls `write` with the same pieces, to be changed.
+    pub fn pieces_mut(&mut self, address: u64, length: usize, mut write: impl FnMut(&mut [u8])) {
+        for (page, place) in pieces(address, length) {
+            if self.pages.len() <= page {
+                self.pages.resize_with(page + 1, || None);
             }
-            done += length;
-            address += length;
+            write(&mut self.pages[page].get_or_insert_with(|| vec![0; PAGE].into_boxed_slice())[place]);
+        }
+    }
+
+    /// The bytes from `address` on. The caller has checked that they lie inside.
+    pub fn read(&self, address: u64, mut out: &mut [u8]) {
+        for (length, bytes) in self.pieces(address, out.len()) {
+            let (piece, rest) = out.split_at_mut(length);
+            match bytes {
+                Some(bytes) => piece.copy_from_slice(bytes),
+                None => piece.fill(0),
+            }
+            out = rest;
         }
     }
 
     /// Replaces the bytes from `address` on. The caller has checked that they lie inside.
-    pub fn write(&mut self, address: u64, bytes: &[u8]) {
-        let (mut address, mut done) = (address as usize, 0);
-        while done < bytes.len() {
-            let (page, at) = (address / PAGE, address % PAGE);
-            let length = (PAGE - at).min(bytes.len() - done);
-            if self.pages.len() <= page {
-                self.pages.resize_with(page + 1, || None);
-            }
-            let target = self.pages[page].get_or_insert_with(|| vec![0; PAGE].into_boxed_slice());
-            target[at..at + length].copy_from_slice(&bytes[done..done + length]);
-            done += length;
-            address += length;
-        }
+    pub fn write(&mut self, address: u64, mut bytes: &[u8]) {
+        self.pieces_mut(address, bytes.len(), |piece| {
+            let (these, rest) = bytes.split_at(piece.len());
+            piece.copy_from_slice(these);
+            bytes = rest;
+        });
     }
 }
 

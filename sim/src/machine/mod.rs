@@ -15,6 +15,7 @@ mod schedule;
 mod sequencer;
 mod transfer;
 mod values;
+mod words;
 
 pub use engine::Engine;
 
@@ -34,6 +35,7 @@ use systole_isa::instruction::Instruction;
 use systole_isa::program::Program;
 use systole_isa::view::Space;
 use values::{Executor, Memories};
+use words::{Buffers, Word, with_words};
 
 /// Instructions a run may execute unless [`Machine::with_instruction_limit`] says otherwise.
 pub const INSTRUCTION_LIMIT: u64 = 1_000_000_000;
@@ -86,8 +88,11 @@ impl Machine {
             return Err(DeviceError::CostOnly { design: design.name.clone(), reason: reason.clone() });
         }
         let hardware = Hardware::new(design);
-        let memories =
-            Memories { dram: Memory::new(hardware.size(Space::Dram)), scratchpad: Memory::new(hardware.size(Space::Scratchpad)) };
+        let memories = Memories {
+            dram: Memory::new(hardware.size(Space::Dram)),
+            scratchpad: Memory::new(hardware.size(Space::Scratchpad)),
+            buffers: Buffers::default(),
+        };
         let limit = INSTRUCTION_LIMIT;
         Ok(Self { hardware, engine, choice, memories, limit, schedules: VecDeque::new(), kernels: BTreeSet::new() })
     }
@@ -292,17 +297,25 @@ impl Device for Machine {
     fn write(&mut self, address: u64, format: Format, codes: &[u64]) -> Result<(), DeviceError> {
         self.host_range("write from the host", address, format, codes.len())?;
         if self.engine.computes_values() {
-            let codes = Codes::from_fn(format, codes.len(), |i| codes[i] & format.mask());
-            self.memories.dram.write(address, &transfer::to_bytes(format, &codes));
+            let size = format.storage_bytes() as usize;
+            let mut buffer = self.memories.buffers.take_codes(format, codes.len());
+            with_words!(&mut buffer, |words| {
+                words.iter_mut().zip(codes).for_each(|(word, &code)| *word = Word::from_code(code & format.mask()));
+                words::write(&mut self.memories.dram, address, size, words);
+            });
+            self.memories.buffers.give_codes(buffer);
         }
         Ok(())
     }
 
     fn read(&self, address: u64, format: Format, count: usize) -> Result<Vec<u64>, DeviceError> {
         self.host_range("read by the host", address, format, count)?;
-        let mut bytes = vec![0; count * format.storage_bytes() as usize];
-        self.memories.dram.read(address, &mut bytes);
-        Ok(transfer::from_bytes(format, bytes).iter().collect())
+        let mut codes = Codes::zeros(format, count);
+        with_words!(&mut codes, |words| {
+            words::read(&self.memories.dram, address, format.storage_bytes() as usize, words);
+            words::mask(format, words);
+        });
+        Ok(codes.iter().collect())
     }
 
     /// Runs a program. The low 32 bits of `step` enter the site of stochastic rounding, with

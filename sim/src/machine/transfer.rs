@@ -1,85 +1,16 @@
 //! Gathering a view's elements into codes, and scattering codes into a view.
 //!
-//! A view is walked in runs: stretches of its row-major order that lie in memory with a
-//! constant step. Contiguous runs are copied whole; scattered elements are read from one
-//! copy of the bytes the view spans, when that is not much larger than the view.
+//! Contiguous views are copied whole. Of others the stretch of memory they span is copied first,
+//! when that is not much larger than the view: by rows where columns are neighbours, in blocks
+//! where the view turns a matrix, by rows of the kernel where it is an im2col view. Parts of a view
+//! are gathered in parallel.
 
 use super::memory::Memory;
+use super::words::{Buffers, Word, mask, read, with_words, write};
+use rayon::prelude::*;
+use std::ops::Range;
 use systole_isa::codes::Codes;
-use systole_isa::format::Format;
 use systole_isa::view::{Layout, TensorView, Window};
-
-/// Elements in row-major order whose offsets grow by `step`; `None` reads +0.
-#[derive(Clone, Copy, Debug)]
-struct Run {
-    start: Option<i64>,
-    length: usize,
-    step: i64,
-}
-
-/// Calls `each` with the runs of a sound view, in row-major order.
-fn runs(view: &TensorView, mut each: impl FnMut(Run)) {
-    let cols = view.cols as usize;
-    match view.layout {
-        Layout::Strided { column, .. } => {
-            if view.is_contiguous() {
-                return each(Run { start: Some(0), length: view.elements() as usize, step: 1 });
-            }
-            for row in 0..view.rows {
-                each(Run { start: view.offset(row, 0), length: cols, step: column });
-            }
-        }
-        Layout::Window(window) => window_runs(&window, view.rows, each),
-    }
-}
-
-/// The runs of an im2col view. Kernel rows that lie in one stretch of the input are one run.
-fn window_runs(window: &Window, rows: u32, mut each: impl FnMut(Run)) {
-    let (w, channels) = (i64::from(window.w), window.c as usize);
-    let (kernel_w, stride, pad, dilate) =
-        (i64::from(window.kernel_w), i64::from(window.stride), i64::from(window.pad), i64::from(window.dilate));
-    let zeros = |pixels: i64| Run { start: None, length: pixels as usize * channels, step: 1 };
-    let pixels = |first: i64, count: i64| Run { start: Some(first * channels as i64), length: count as usize * channels, step: 1 };
-    let (mut image, mut oy, mut ox) = (0, 0, 0);
-    for _ in 0..rows {
-        let left = i64::from(ox) * stride - pad;
-        for ky in 0..window.kernel_h {
-            let y = i64::from(oy) * stride + i64::from(ky) - pad;
-            if y < 0 || y % dilate != 0 || y / dilate >= i64::from(window.h) {
-                each(zeros(kernel_w));
-                continue;
-            }
-            let line = (i64::from(image) * i64::from(window.h) + y / dilate) * w;
-            if dilate == 1 {
-                let from = left.clamp(0, w);
-                let to = (left + kernel_w).clamp(from, w);
-                let before = (from - left).min(kernel_w);
-                if before > 0 {
-                    each(zeros(before));
-                }
-                if to > from {
-                    each(pixels(line + from, to - from));
-                }
-                let after = kernel_w - before.max(0) - (to - from);
-                if after > 0 {
-                    each(zeros(after));
-                }
-            } else {
-                for x in left..left + kernel_w {
-                    let inside = x >= 0 && x % dilate == 0 && x / dilate < w;
-                    each(if inside { pixels(line + x / dilate, 1) } else { zeros(1) });
-                }
-            }
-        }
-        ox += 1;
-        if ox == window.out_w {
-            (ox, oy) = (0, oy + 1);
-            if oy == window.out_h {
-                (oy, image) = (0, image + 1);
-            }
-        }
-    }
-}
 
 /// Bytes a gather may copy for every byte it needs before it reads elements one by one.
 const SPAN_FACTOR: u128 = 8;
@@ -87,144 +18,221 @@ const SPAN_FACTOR: u128 = 8;
 /// Spans below this are always copied whole.
 const SPAN_ALWAYS: u128 = 1 << 16;
 
-/// The codes of a view, row-major; bits of memory above the format's width are dropped.
-/// The view is sound and lies inside the memory.
-pub fn gather(memory: &Memory, view: &TensorView) -> Codes {
-    let size = view.format.storage_bytes() as usize;
-    let elements = view.elements() as usize;
-    let Some((first, last)) = view.byte_range() else { return Codes::zeros(view.format, elements) };
-    if view.is_contiguous() {
-        let mut bytes = vec![0; elements * size];
-        memory.read(view.address, &mut bytes);
-        return from_bytes(view.format, bytes);
-    }
-    let mut codes = Codes::zeros(view.format, elements);
-    let mut at = 0;
-    if (last - first + 1) as u128 <= SPAN_FACTOR * u128::from(view.bytes()) + SPAN_ALWAYS {
-        let mut span = vec![0; (last - first + 1) as usize];
-        memory.read(first as u64, &mut span);
-        let base = (i128::from(view.address) - first) as i64;
-        let mask = view.format.mask();
-        macro_rules! copy {
-            ($out:expr, $type:ty) => {
-                runs(view, |run| {
-                    let target = &mut $out[at..at + run.length];
-                    at += run.length;
-                    // The buffer starts zeroed, so padding is in place.
-                    let Some(start) = run.start else { return };
-                    let mut byte = base + start * size as i64;
-                    if run.step == 1 && size == size_of::<$type>() {
-                        let (cells, _) = span[byte as usize..].as_chunks();
-                        for (code, &bytes) in target.iter_mut().zip(cells) {
-                            *code = <$type>::from_le_bytes(bytes) & mask as $type;
-                        }
-                    } else {
-                        for code in target {
-                            *code = little_endian(&span[byte as usize..], size) as $type & mask as $type;
-                            byte += run.step * size as i64;
-                        }
-                    }
-                })
-            };
-        }
-        match &mut codes {
-            Codes::U8(out) => copy!(out, u8),
-            Codes::U16(out) => copy!(out, u16),
-            Codes::U32(out) => copy!(out, u32),
-            Codes::U64(out) => copy!(out, u64),
-        }
-    } else {
-        runs(view, |run| {
-            for i in 0..run.length {
-                if let Some(start) = run.start {
-                    codes.set(at, read_code(memory, view, start + i as i64 * run.step));
-                }
-                at += 1;
-            }
-        });
-    }
-    codes
-}
+/// Elements worth a thread's while.
+const GRAIN: usize = 1 << 14;
 
-/// Writes codes to a strided view that lies inside the memory, in row-major order.
-pub fn scatter(memory: &mut Memory, view: &TensorView, codes: &Codes) {
-    let size = view.format.storage_bytes() as usize;
-    if view.is_contiguous() {
-        return memory.write(view.address, &to_bytes(view.format, codes));
-    }
-    let mut at = 0;
-    let mut row = Vec::new();
-    runs(view, |run| {
-        let Some(start) = run.start else { return };
-        if run.step == 1 {
-            row.clear();
-            for i in at..at + run.length {
-                row.extend_from_slice(&codes.get(i).to_le_bytes()[..size]);
-            }
-            memory.write(byte_address(view, start), &row);
-        } else {
-            for i in 0..run.length {
-                let offset = start + i as i64 * run.step;
-                memory.write(byte_address(view, offset), &codes.get(at + i).to_le_bytes()[..size]);
-            }
-        }
-        at += run.length;
-    });
+/// Columns of a turned matrix that are copied together, so that their lines stay in the cache.
+const TURNED: usize = 64;
+
+/// Elements copied at once where a run may spill over its end.
+const SPILL: usize = 32;
+
+/// Element offsets from the lowest to the highest that a view touches, if copying all between
+/// them is worth it.
+fn span(view: &TensorView) -> Option<Range<i64>> {
+    let (low, high) = view.offset_range()?;
+    let bytes = (i128::from(high) - i128::from(low) + 1) as u128 * u128::from(view.format.storage_bytes());
+    (bytes <= SPAN_FACTOR * u128::from(view.bytes()) + SPAN_ALWAYS).then_some(low..high + 1)
 }
 
 const fn byte_address(view: &TensorView, offset: i64) -> u64 {
     (view.address as i64 + offset * view.format.storage_bytes() as i64) as u64
 }
 
-fn read_code(memory: &Memory, view: &TensorView, offset: i64) -> u64 {
-    let mut bytes = [0; 8];
-    memory.read(byte_address(view, offset), &mut bytes[..view.format.storage_bytes() as usize]);
-    u64::from_le_bytes(bytes) & view.format.mask()
+/// The codes of a view, row-major; bits of memory above the format's width are dropped.
+/// The view is sound and lies inside the memory.
+pub fn gather(memory: &Memory, view: &TensorView, buffers: &mut Buffers) -> Codes {
+    let mut codes = Codes::zeros(view.format, 0);
+    with_words!(&mut codes, |words| *words = gather_words(memory, view, buffers));
+    codes
 }
 
-#[inline]
-fn little_endian(bytes: &[u8], size: usize) -> u64 {
-    match size {
-        1 => bytes[0].into(),
-        2 => u16::from_le_bytes([bytes[0], bytes[1]]).into(),
-        4 => u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).into(),
-        _ => bytes[..size].iter().rev().fold(0, |value, &byte| value << 8 | u64::from(byte)),
-    }
-}
-
-/// Codes stored without gaps, as memory holds them.
-pub fn from_bytes(format: Format, mut bytes: Vec<u8>) -> Codes {
-    let mask = format.mask();
-    let size = format.storage_bytes() as usize;
-    match size {
-        1 => {
-            if mask != 0xff {
-                bytes.iter_mut().for_each(|byte| *byte &= mask as u8);
-            }
-            Codes::U8(bytes)
+fn gather_words<W: Word>(memory: &Memory, view: &TensorView, buffers: &mut Buffers) -> Vec<W> {
+    let size = view.format.storage_bytes() as usize;
+    let mut out = buffers.take(view.elements() as usize);
+    if view.is_contiguous() {
+        read(memory, view.address, size, &mut out);
+    } else if let Some(span) = span(view) {
+        let mut words = buffers.take((span.end - span.start) as usize);
+        read(memory, byte_address(view, span.start), size, &mut words);
+        match view.layout {
+            Layout::Strided { column, .. } => strided(view, column, &words, span.start, &mut out),
+            Layout::Window(window) => windows(&window, &words, &mut out),
         }
-        2 => Codes::U16(bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]]) & mask as u16).collect()),
-        3 | 4 => Codes::U32(bytes.chunks_exact(size).map(|b| little_endian(b, size) as u32 & mask as u32).collect()),
-        _ => Codes::U64(bytes.chunks_exact(size).map(|b| little_endian(b, size) & mask).collect()),
+        buffers.give(words);
+    } else {
+        one_by_one(memory, view, &mut out);
+    }
+    mask(view.format, &mut out);
+    out
+}
+
+/// Calls `part` with the parts of `out`, `size` elements each, and their numbers.
+fn parts<W: Send>(out: &mut [W], size: usize, part: impl Fn(usize, &mut [W]) + Sync) {
+    if out.len() > GRAIN {
+        out.par_chunks_mut(size).enumerate().for_each(|(index, out)| part(index, out));
+    } else {
+        out.chunks_mut(size).enumerate().for_each(|(index, out)| part(index, out));
     }
 }
 
-/// The bytes memory holds for codes stored without gaps.
-pub fn to_bytes(format: Format, codes: &Codes) -> Vec<u8> {
-    let size = format.storage_bytes() as usize;
-    if size == codes.bytes_per_code() {
-        return codes.to_le_bytes();
+/// A view read without a copy of its span.
+fn one_by_one<W: Word>(memory: &Memory, view: &TensorView, out: &mut [W]) {
+    let size = view.format.storage_bytes() as usize;
+    for (row, out) in out.chunks_mut(view.cols as usize).enumerate() {
+        for (col, word) in out.iter_mut().enumerate() {
+            match view.offset(row as u32, col as u32) {
+                Some(offset) => read(memory, byte_address(view, offset), size, std::slice::from_mut(word)),
+                None => *word = W::default(),
+            }
+        }
     }
-    codes.iter().flat_map(|code| code.to_le_bytes().into_iter().take(size)).collect()
+}
+
+/// A strided view, from the words of its span, which begins at element `low`.
+fn strided<W: Word>(view: &TensorView, column: i64, words: &[W], low: i64, out: &mut [W]) {
+    let cols = view.cols as usize;
+    let rows = GRAIN.div_ceil(cols);
+    parts(out, rows * cols, |part, out| {
+        let start = |row: usize| (view.offset((part * rows + row) as u32, 0).unwrap_or_default() - low) as usize;
+        match usize::try_from(column) {
+            Ok(1) => out.chunks_exact_mut(cols).enumerate().for_each(|(row, out)| out.copy_from_slice(&words[start(row)..][..cols])),
+            Ok(step @ 2..) => {
+                for first in (0..cols).step_by(TURNED) {
+                    for (row, out) in out.chunks_exact_mut(cols).enumerate() {
+                        let out = out[first..].iter_mut().take(TURNED);
+                        out.zip(words[start(row) + first * step..].iter().step_by(step)).for_each(|(out, &word)| *out = word);
+                    }
+                }
+            }
+            _ => {
+                for (row, out) in out.chunks_exact_mut(cols).enumerate() {
+                    let mut at = start(row) as i64;
+                    for out in out {
+                        *out = words[at as usize];
+                        at += column;
+                    }
+                }
+            }
+        }
+    });
+}
+
+/// An im2col view, from the words of its images.
+fn windows<W: Word>(window: &Window, words: &[W], out: &mut [W]) {
+    let row = window.kernel_h as usize * window.kernel_w as usize * window.c as usize;
+    let size = window.h as usize * window.w as usize * window.c as usize;
+    let of_image = window.out_h as usize * window.out_w as usize * row;
+    parts(out, of_image, |image, out| image_windows(window, &words[image * size..][..size], out));
+}
+
+/// The windows of one image. Written in ascending order, so that a run may spill over its end
+/// into what is written next.
+fn image_windows<W: Word>(window: &Window, image: &[W], out: &mut [W]) {
+    let channels = window.c as usize;
+    let (w, h) = (i64::from(window.w), i64::from(window.h));
+    let (kernel_w, stride, pad, dilate) =
+        (i64::from(window.kernel_w), i64::from(window.stride), i64::from(window.pad), i64::from(window.dilate));
+    let mut at = 0;
+    let zeros = |out: &mut [W], at: &mut usize, pixels: i64| {
+        let length = pixels as usize * channels;
+        out[*at..*at + length].fill(W::default());
+        *at += length;
+    };
+    let pixels = |out: &mut [W], at: &mut usize, first: i64, count: i64| {
+        let (start, length) = (first as usize * channels, count as usize * channels);
+        match (out[*at..].first_chunk_mut::<SPILL>(), image[start..].first_chunk::<SPILL>()) {
+            (Some(out), Some(from)) if length <= SPILL => *out = *from,
+            _ => out[*at..*at + length].copy_from_slice(&image[start..start + length]),
+        }
+        *at += length;
+    };
+    for oy in 0..i64::from(window.out_h) {
+        for ox in 0..i64::from(window.out_w) {
+            let left = ox * stride - pad;
+            for ky in 0..i64::from(window.kernel_h) {
+                let y = oy * stride + ky - pad;
+                if y < 0 || y % dilate != 0 || y / dilate >= h {
+                    zeros(out, &mut at, kernel_w);
+                    continue;
+                }
+                let line = y / dilate * w;
+                if dilate > 1 {
+                    for x in left..left + kernel_w {
+                        if x >= 0 && x % dilate == 0 && x / dilate < w {
+                            pixels(out, &mut at, line + x / dilate, 1);
+                        } else {
+                            zeros(out, &mut at, 1);
+                        }
+                    }
+                } else if left >= 0 && left + kernel_w <= w {
+                    pixels(out, &mut at, line + left, kernel_w);
+                } else {
+                    let from = left.clamp(0, w);
+                    let to = (left + kernel_w).clamp(from, w);
+                    let before = (from - left).min(kernel_w);
+                    zeros(out, &mut at, before);
+                    pixels(out, &mut at, line + from, to - from);
+                    zeros(out, &mut at, kernel_w - before - (to - from));
+                }
+            }
+        }
+    }
+}
+
+/// Writes codes to a strided view that lies inside the memory, in row-major order.
+pub fn scatter(memory: &mut Memory, view: &TensorView, codes: &Codes, buffers: &mut Buffers) {
+    with_words!(codes, |words| scatter_words(memory, view, words, buffers));
+}
+
+fn scatter_words<W: Word>(memory: &mut Memory, view: &TensorView, words: &[W], buffers: &mut Buffers) {
+    let size = view.format.storage_bytes() as usize;
+    if view.is_contiguous() {
+        return write(memory, view.address, size, words);
+    }
+    let Layout::Strided { column, .. } = view.layout else { return };
+    let rows = words.chunks_exact(view.cols as usize).zip((0..view.rows).map(|row| view.offset(row, 0).unwrap_or_default()));
+    if column == 1 {
+        return rows.for_each(|(words, offset)| write(memory, byte_address(view, offset), size, words));
+    }
+    let Some(span) = span(view) else {
+        for (words, mut offset) in rows {
+            for word in words {
+                write(memory, byte_address(view, offset), size, std::slice::from_ref(word));
+                offset += column;
+            }
+        }
+        return;
+    };
+    let address = byte_address(view, span.start);
+    let mut spanned = buffers.take((span.end - span.start) as usize);
+    // What lies between the view's elements stays as it is.
+    read(memory, address, size, &mut spanned);
+    for (words, offset) in rows {
+        let mut at = offset - span.start;
+        for &word in words {
+            spanned[at as usize] = word;
+            at += column;
+        }
+    }
+    write(memory, address, size, &spanned);
+    buffers.give(spanned);
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::overlap::overlaps_itself;
     use super::*;
+    use systole_isa::format::Format;
     use systole_isa::view::Space;
 
     const FORMATS: [&str; 7] = ["e4m3fn", "e2m1f", "e6m9", "e7m9", "fp32", "fx30.18", "fp64"];
+
+    fn read_code(memory: &Memory, view: &TensorView, offset: i64) -> u64 {
+        let mut bytes = [0; 8];
+        memory.read(byte_address(view, offset), &mut bytes[..view.format.storage_bytes() as usize]);
+        u64::from_le_bytes(bytes) & view.format.mask()
+    }
 
     fn filled(bytes: usize) -> Memory {
         let mut memory = Memory::new(1 << 30);
@@ -266,7 +274,7 @@ mod tests {
             let format: Format = name.parse().unwrap();
             for view in views(format) {
                 assert_eq!(view.problem(), None);
-                let codes = gather(&memory, &view);
+                let codes = gather(&memory, &view, &mut Buffers::default());
                 for row in 0..view.rows {
                     for col in 0..view.cols {
                         let expected = view.offset(row, col).map_or(0, |offset| read_code(&memory, &view, offset));
@@ -284,8 +292,8 @@ mod tests {
             for view in views(format).iter().filter(|view| !overlaps_itself(view)) {
                 let mut memory = filled(50_000);
                 let codes = Codes::from_fn(format, view.elements() as usize, |i| (i as u64 * 77) & format.mask());
-                scatter(&mut memory, view, &codes);
-                assert_eq!(gather(&memory, view), codes, "{name} {view:?}");
+                scatter(&mut memory, view, &codes, &mut Buffers::default());
+                assert_eq!(gather(&memory, view, &mut Buffers::default()), codes, "{name} {view:?}");
                 let (mut before, mut after) = (vec![0; 50_000], vec![0; 50_000]);
                 filled(50_000).read(0, &mut before);
                 memory.read(0, &mut after);

@@ -4,6 +4,7 @@ use super::engine::Engine;
 use super::memory::Memory;
 use super::operation::{Hardware, Matrix, Operation, Vector};
 use super::transfer::{gather, scatter};
+use super::words::Buffers;
 use std::collections::BTreeSet;
 use systole_arrays::fast::{self, KernelChoice};
 use systole_arrays::problem::{Operands, Scales, Setup};
@@ -17,37 +18,37 @@ use systole_isa::view::{Space, TensorView};
 /// Elements of an operand that are gathered at most.
 const MAX_ELEMENTS: u64 = 1 << 31;
 
-/// Both memories.
+/// Both memories, and buffers for what passes between them and the units.
 #[derive(Debug)]
 pub struct Memories {
     pub dram: Memory,
     pub scratchpad: Memory,
+    pub buffers: Buffers,
 }
 
 impl Memories {
-    const fn of(&self, space: Space) -> &Memory {
-        match space {
-            Space::Dram => &self.dram,
-            Space::Scratchpad => &self.scratchpad,
-        }
-    }
-
-    fn gather(&self, view: &TensorView) -> Result<Codes, String> {
+    fn gather(&mut self, view: &TensorView) -> Result<Codes, String> {
         if view.elements() > MAX_ELEMENTS {
             return Err(format!(
                 "an operand of {}x{} has more than the 2^31 elements that engines with values gather; split it, or use --engine timing",
                 view.rows, view.cols
             ));
         }
-        Ok(gather(self.of(view.space), view))
+        let memory = match view.space {
+            Space::Dram => &self.dram,
+            Space::Scratchpad => &self.scratchpad,
+        };
+        Ok(gather(memory, view, &mut self.buffers))
     }
 
-    fn scatter(&mut self, view: &TensorView, codes: &Codes) {
+    /// Writes codes to a view and keeps their buffer.
+    fn scatter(&mut self, view: &TensorView, codes: Codes) {
         let memory = match view.space {
             Space::Dram => &mut self.dram,
             Space::Scratchpad => &mut self.scratchpad,
         };
-        scatter(memory, view, codes);
+        scatter(memory, view, &codes, &mut self.buffers);
+        self.buffers.give_codes(codes);
     }
 }
 
@@ -72,7 +73,7 @@ impl Executor<'_> {
             Operation::Configure | Operation::Fence | Operation::Mark(_) => Ok(Activity::default()),
             Operation::Load { dst, src } | Operation::Store { dst, src } => {
                 let codes = self.memories.gather(src)?;
-                self.memories.scatter(dst, &codes);
+                self.memories.scatter(dst, codes);
                 Ok(Activity::default())
             }
             Operation::Matrix(matrix) => self.matrix(matrix, site),
@@ -83,7 +84,7 @@ impl Executor<'_> {
     fn matrix(&mut self, matrix: &Matrix, site: Site) -> Result<Activity, String> {
         let a = self.memories.gather(&matrix.a)?;
         let b = self.memories.gather(&matrix.b)?;
-        let gather = |view: &Option<TensorView>| view.as_ref().map(|view| self.memories.gather(view)).transpose();
+        let mut gather = |view: &Option<TensorView>| view.as_ref().map(|view| self.memories.gather(view)).transpose();
         let c = gather(&matrix.c)?;
         let [scales_a, scales_b] = [gather(&matrix.scales[0])?, gather(&matrix.scales[1])?];
         let setup = Setup {
@@ -113,7 +114,9 @@ impl Executor<'_> {
                 values
             }
         };
-        self.memories.scatter(&matrix.d, &values.d);
+        self.memories.scatter(&matrix.d, values.d);
+        let buffers = &mut self.memories.buffers;
+        [Some(a), Some(b), c, scales_a, scales_b].into_iter().flatten().for_each(|codes| buffers.give_codes(codes));
         Ok(values.activity)
     }
 
@@ -127,13 +130,14 @@ impl Executor<'_> {
             .collect();
         let d = &vector.d;
         let target = Target { format: d.format, rows: d.rows as usize, cols: d.cols as usize, policy: vector.policy, site };
-        let (codes, activity) = match vector.kind {
+        let (result, activity) = match vector.kind {
             VectorKind::Elementwise(op) => elementwise(op, &target, &operands),
             VectorKind::Reduce(op) => reduce(op, &target, &operands),
             VectorKind::Pool(op, window) => pool(op, &target, &window, &operands),
         }
         .map_err(|e| e.to_string())?;
-        self.memories.scatter(d, &codes);
+        self.memories.scatter(d, result);
+        codes.into_iter().for_each(|codes| self.memories.buffers.give_codes(codes));
         Ok(activity)
     }
 }
