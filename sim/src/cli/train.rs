@@ -116,7 +116,7 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
         let spec = Specification { model, data, recipe, design: &design, seed, engine, kernel: common.kernel()? };
         let steps = u64::from(recipe.epochs) * (data.train.len() / recipe.batch.max(1) as usize) as u64;
         let bar = progress_bar(steps);
-        let outcome = train::run(&spec, directory.as_ref(), |heard| match heard {
+        let trained = train::run_with_reference(&spec, directory.as_ref(), |heard| match heard {
             Heard::Step { epoch, step, of, loss } => {
                 bar.set_position(u64::from(*epoch) * *of as u64 + *step as u64);
                 bar.set_message(format!("seed {seed}, epoch {}, loss {loss:.4}", epoch + 1));
@@ -130,8 +130,7 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
             )),
         });
         bar.finish_and_clear();
-        let outcome = outcome.map_err(refuse)?;
-        let reference = train::reference(&spec).map_err(refuse)?;
+        let (outcome, reference) = trained.map_err(refuse)?;
         let summary = Summary { spec, outcome, reference };
         if let Some(d) = &directory {
             let path = d.path.join("report.json");

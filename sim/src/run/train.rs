@@ -5,6 +5,7 @@ use super::operands::{Matrix, TensorError, write_npy};
 use crate::energy::{self, EnergyAccount, EnergyError};
 use crate::machine::{Engine, Machine};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::codes::Codes;
@@ -159,13 +160,26 @@ fn write_weights(directory: &Path, weights: &[Weights]) -> Result<(), TrainError
     Ok(())
 }
 
-/// Trains the reference: the same model, data, seed and optimizer in binary32 on the host.
+/// As [`run`], and meanwhile the reference, which is the same model, data, seed and optimizer in
+/// binary32 on the host. It is given up if the machine's run fails.
 ///
 /// # Errors
-/// Model, data and batch that do not fit one another.
-pub fn reference(spec: &Specification<'_>) -> Result<Vec<Epoch>, TrainError> {
+/// As [`run`], and model, data and batch that do not fit one another.
+pub fn run_with_reference(
+    spec: &Specification<'_>,
+    directory: Option<&Directory>,
+    observe: impl FnMut(&Heard<'_>) + Send,
+) -> Result<(Outcome, Vec<Epoch>), TrainError> {
+    let failed = AtomicBool::new(false);
+    let simulated = || {
+        let outcome = run(spec, directory, observe);
+        failed.store(outcome.is_err(), Ordering::Relaxed);
+        outcome
+    };
     let hyper = spec.recipe.hyperparameters(spec.seed);
-    Ok(host::train(spec.model, spec.data, &hyper, |_, _| ())?.epochs)
+    let reference = || host::train_while(spec.model, spec.data, &hyper, || !failed.load(Ordering::Relaxed), |_, _| ());
+    let (outcome, reference) = rayon::join(simulated, reference);
+    Ok((outcome?, reference?.epochs))
 }
 
 /// Mean of paired differences and its standard error; the error is absent for one pair.

@@ -16,4 +16,4 @@ pub(crate) use matrix::{product, product_of_transposed, product_with_transposed}
 pub use network::{Network, Trace};
 pub use optimizer::{Momentum, Schedule, Sgd};
 pub(crate) use training::check;
-pub use training::{Epoch, Hyperparameters, Run, TrainError, evaluate, train};
+pub use training::{Epoch, Hyperparameters, Run, TrainError, evaluate, train, train_while};

@@ -105,7 +105,22 @@ pub(crate) fn check(model: &Model, data: &Dataset, batch: usize) -> Result<(), T
 ///
 /// # Errors
 /// If model, data and batch do not fit one another.
-pub fn train(model: &Model, data: &Dataset, hyper: &Hyperparameters, mut progress: impl FnMut(u32, &Epoch)) -> Result<Run, TrainError> {
+pub fn train(model: &Model, data: &Dataset, hyper: &Hyperparameters, progress: impl FnMut(u32, &Epoch)) -> Result<Run, TrainError> {
+    train_while(model, data, hyper, || true, progress)
+}
+
+/// As [`train`], but ends before the first step that is not `wanted`, with the epochs that have
+/// ended by then.
+///
+/// # Errors
+/// If model, data and batch do not fit one another.
+pub fn train_while(
+    model: &Model,
+    data: &Dataset,
+    hyper: &Hyperparameters,
+    wanted: impl Fn() -> bool,
+    mut progress: impl FnMut(u32, &Epoch),
+) -> Result<Run, TrainError> {
     check(model, data, hyper.batch)?;
     let mut network = Network::<f32>::new(model, hyper.seed)?;
     let mut momentum = Momentum::new(&network.parameters);
@@ -116,6 +131,9 @@ pub fn train(model: &Model, data: &Dataset, hyper: &Hyperparameters, mut progres
         let steps = u64::from(hyper.epochs) * batches.len() as u64;
         let (mut loss_sum, mut correct) = (0.0, 0);
         for indices in batches.iter() {
+            if !wanted() {
+                return Ok(Run { epochs, network });
+            }
             let trace = network.forward(data.rows(&data.train, indices), Pass::Training);
             let loss = cross_entropy(trace.logits(), &data.labels(&data.train, indices));
             loss_sum += loss.mean;
