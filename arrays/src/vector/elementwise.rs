@@ -9,7 +9,7 @@ use super::exact::Scalar;
 use super::narrow::Narrower;
 use super::operation::{Elementwise, Operand, Target, VectorError, check_buffers, check_count};
 use super::rounder::{Rounder, plain};
-use super::{PARALLEL_ELEMENTS, count_result, native, random, total, wide};
+use super::{PARALLEL_ELEMENTS, count_result, fit, native, random, total, wide, with_words};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -44,22 +44,39 @@ pub(super) fn check_shapes(op: Elementwise, target: (usize, usize), operands: &[
 /// A wrong number of operands, buffers that do not hold them, shapes that do not repeat to the
 /// result's, or formats the operation is not defined for.
 pub fn elementwise(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(Codes, Activity), VectorError> {
+    let mut codes = Codes::zeros(target.format, 0);
+    let activity = elementwise_into(op, target, operands, &mut codes)?;
+    Ok((codes, activity))
+}
+
+/// [`elementwise`] into a buffer, whatever it holds.
+///
+/// # Errors
+/// As [`elementwise`].
+pub fn elementwise_into(op: Elementwise, target: &Target, operands: &[Operand], codes: &mut Codes) -> Result<Activity, VectorError> {
     let shapes: Vec<_> = operands.iter().map(Operand::shape).collect();
     check_shapes(op, target.shape(), &shapes)?;
     check_buffers(op.mnemonic(), operands)?;
     let formats: Vec<_> = operands.iter().map(|o| o.format).collect();
     let scalar = Scalar::new(op, &formats, target.format, target.policy)?;
+    fit(codes, target.format, target.rows * target.cols);
     let fp32 = formats.iter().all(|&f| within_fp32(f));
-    if fp32 && native::computes(op, target.format, target.policy) {
-        return by_native(op, target, operands);
+    if fp32
+        && native::computes(op, target.format, target.policy)
+        && let Codes::U32(out) = &mut *codes
+    {
+        return by_native(op, target, operands, out);
     }
     if op.arity() == 1 && formats[0].bits() <= TABLE_BITS && target.policy.rounding.random_bits() == 0 {
-        return Ok(by_table(&scalar, target, &operands[0]));
+        return Ok(by_table(&scalar, target, &operands[0], codes));
     }
     if fp32 && let Some(narrower) = Narrower::new(op, target.format, target.policy) {
-        return Ok(by_narrowing(&narrower, op, target, operands));
+        return Ok(by_narrowing(&narrower, op, target, operands, codes));
     }
-    Ok(by_wide(op, target, operands).unwrap_or_else(|| by_definition(&scalar, target, operands)))
+    Ok(match Wide::new(op, target, operands) {
+        Some(wide) => by_wide(&wide, op, target, operands, codes),
+        None => by_definition(&scalar, target, operands, codes),
+    })
 }
 
 /// An operand as blocks of elements of the result's shape.
@@ -129,26 +146,11 @@ fn blocks<T: Send>(out: &mut [T], kernel: impl Fn(usize, &mut [T], &mut Activity
     out.par_chunks_mut(GRAIN).enumerate().map(|(i, out)| grain(i * GRAIN, out)).reduce(Activity::default, total)
 }
 
-/// Fills a buffer of the target's codes, of whatever width, block by block.
+/// Fills a buffer of codes, of whatever width, block by block.
 macro_rules! fill_codes {
-    ($target:expr, |$start:ident, $out:ident, $narrow:ident, $activity:ident| $body:expr) => {{
-        let mut codes = Codes::zeros($target.format, $target.rows * $target.cols);
-        macro_rules! width {
-            ($v:ident, $word:ty) => {
-                blocks($v, |$start, $out: &mut [$word], $activity| {
-                    let $narrow = |code: u64| code as $word;
-                    $body
-                })
-            };
-        }
-        let activity = match &mut codes {
-            Codes::U8(v) => width!(v, u8),
-            Codes::U16(v) => width!(v, u16),
-            Codes::U32(v) => width!(v, u32),
-            Codes::U64(v) => width!(v, u64),
-        };
-        (codes, activity)
-    }};
+    ($codes:expr, |$start:ident, $out:ident, $narrow:ident, $activity:ident| $body:expr) => {
+        with_words!($codes, |words, $narrow| blocks(words, |$start, $out, $activity| $body))
+    };
 }
 
 /// Operands beyond the operation's arity are stood in for by the first.
@@ -156,7 +158,7 @@ fn three<T>(count: usize, get: impl Fn(usize) -> T) -> [T; 3] {
     std::array::from_fn(|i| get(if i < count { i } else { 0 }))
 }
 
-fn by_definition(scalar: &Scalar, target: &Target, operands: &[Operand]) -> (Codes, Activity) {
+fn by_definition(scalar: &Scalar, target: &Target, operands: &[Operand], codes: &mut Codes) -> Activity {
     let decode = |codes: &Codes, start: usize, out: &mut [u64]| {
         for (i, code) in out.iter_mut().enumerate() {
             *code = codes.get(start + i);
@@ -164,7 +166,7 @@ fn by_definition(scalar: &Scalar, target: &Target, operands: &[Operand]) -> (Cod
     };
     let sources: Vec<_> = operands.iter().map(|o| Source::new(target, o, &decode)).collect();
     let bits = target.policy.rounding.random_bits();
-    fill_codes!(target, |start, out, narrow, activity| {
+    fill_codes!(codes, |start, out, narrow, activity| {
         let mut buffers = [[0; BLOCK]; 3];
         let mut randoms = [0; BLOCK];
         for (buffer, source) in buffers.iter_mut().zip(&sources) {
@@ -182,7 +184,7 @@ fn by_definition(scalar: &Scalar, target: &Target, operands: &[Operand]) -> (Cod
 }
 
 /// Unary operations on at most 8 bits: every result is computed once, by definition.
-fn by_table(scalar: &Scalar, target: &Target, operand: &Operand) -> (Codes, Activity) {
+fn by_table(scalar: &Scalar, target: &Target, operand: &Operand, codes: &mut Codes) -> Activity {
     let table: Vec<(u64, Flags)> = (0..1 << operand.format.bits()).map(|code| scalar.apply([code, 0, 0], 0)).collect();
     let counts: Vec<Activity> = table
         .iter()
@@ -199,7 +201,7 @@ fn by_table(scalar: &Scalar, target: &Target, operand: &Operand) -> (Codes, Acti
         }
     };
     let source = Source::new(target, operand, &decode);
-    fill_codes!(target, |start, out, narrow, activity| {
+    fill_codes!(codes, |start, out, narrow, activity| {
         let mut buffer = [0; BLOCK];
         source.fill(target.cols, start, &decode, &mut buffer[..out.len()]);
         for (result, &code) in out.iter_mut().zip(&buffer) {
@@ -209,13 +211,23 @@ fn by_table(scalar: &Scalar, target: &Target, operand: &Operand) -> (Codes, Acti
     })
 }
 
-/// binary64 and one rounding, where operands, result and operation are in that domain.
-fn by_wide(op: Elementwise, target: &Target, operands: &[Operand]) -> Option<(Codes, Activity)> {
-    if !plain(target.policy) || !wide::computes(op, target.format, target.policy) {
-        return None;
+/// What binary64 and one rounding need, where operands, result and operation are in that domain.
+struct Wide {
+    rounder: Rounder,
+    decoders: Vec<Decoder>,
+}
+
+impl Wide {
+    fn new(op: Elementwise, target: &Target, operands: &[Operand]) -> Option<Self> {
+        if !plain(target.policy) || !wide::computes(op, target.format, target.policy) {
+            return None;
+        }
+        let decoders = operands.iter().map(|o| Decoder::new(o.format)).collect::<Option<_>>()?;
+        Some(Self { rounder: Rounder::new(target.format, target.policy)?, decoders })
     }
-    let rounder = Rounder::new(target.format, target.policy)?;
-    let decoders: Vec<Decoder> = operands.iter().map(|o| Decoder::new(o.format)).collect::<Option<_>>()?;
+}
+
+fn by_wide(Wide { rounder, decoders }: &Wide, op: Elementwise, target: &Target, operands: &[Operand], codes: &mut Codes) -> Activity {
     let decode = |i: usize| {
         let decoder = &decoders[i];
         move |codes: &Codes, start: usize, out: &mut [f64]| decoder.fill(codes, start, out)
@@ -223,7 +235,7 @@ fn by_wide(op: Elementwise, target: &Target, operands: &[Operand]) -> Option<(Co
     let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
     let bits = rounder.rounding().random_bits();
     let down = rounder.rounding().cancels_to_negative_zero();
-    Some(fill_codes!(target, |start, out, narrow, activity| {
+    fill_codes!(codes, |start, out, narrow, activity| {
         let mut buffers = [[0.0; BLOCK]; 3];
         let mut exact = [0.0; BLOCK];
         let mut randoms = [0; BLOCK];
@@ -235,7 +247,7 @@ fn by_wide(op: Elementwise, target: &Target, operands: &[Operand]) -> Option<(Co
         }
         wide::compute(op, down, three(sources.len(), |i| &buffers[i][..out.len()]), &mut exact[..out.len()]);
         rounder.fill(&exact[..out.len()], &randoms[..out.len()], out, narrow, activity);
-    }))
+    })
 }
 
 /// Fills buffers with binary32 bits; the operand's format is within binary32.
@@ -272,7 +284,7 @@ impl Fp32Bits {
 }
 
 /// The host's binary32.
-fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(Codes, Activity), VectorError> {
+fn by_native(op: Elementwise, target: &Target, operands: &[Operand], out: &mut [u32]) -> Result<Activity, VectorError> {
     let scalar = Scalar::new(op, &[Format::FP32; 3][..op.arity()], target.format, target.policy)?;
     let readers: Vec<Fp32Bits> = operands.iter().map(Fp32Bits::new).collect();
     let decode = |i: usize| {
@@ -280,8 +292,7 @@ fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(
         move |codes: &Codes, start: usize, out: &mut [u32]| reader.fill(codes, start, out)
     };
     let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
-    let mut out = vec![0; target.rows * target.cols];
-    let activity = blocks(&mut out, |start, out, activity| {
+    let activity = blocks(out, |start, out, activity| {
         let mut buffers = [[0; BLOCK]; 3];
         // Whole fp32 operands are read in place.
         let whole: [Option<&[u32]>; 3] = std::array::from_fn(|i| match (sources.get(i), readers.get(i)) {
@@ -296,18 +307,18 @@ fn by_native(op: Elementwise, target: &Target, operands: &[Operand]) -> Result<(
         let operands = three(sources.len(), |i| whole[i].unwrap_or(&buffers[i][..out.len()]));
         native::compute(op, &scalar, operands, out, activity);
     });
-    Ok((Codes::U32(out), activity))
+    Ok(activity)
 }
 
 /// Binary32 values to narrow floats.
-fn by_narrowing(narrower: &Narrower, op: Elementwise, target: &Target, operands: &[Operand]) -> (Codes, Activity) {
+fn by_narrowing(narrower: &Narrower, op: Elementwise, target: &Target, operands: &[Operand], codes: &mut Codes) -> Activity {
     let readers: Vec<Fp32Bits> = operands.iter().map(Fp32Bits::new).collect();
     let decode = |i: usize| {
         let reader = &readers[i];
         move |codes: &Codes, start: usize, out: &mut [u32]| reader.fill(codes, start, out)
     };
     let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
-    fill_codes!(target, |start, out, narrow, activity| {
+    fill_codes!(codes, |start, out, narrow, activity| {
         let mut buffers = [[0; BLOCK]; 2];
         for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
             source.fill(target.cols, start, &decode(i), &mut buffer[..out.len()]);

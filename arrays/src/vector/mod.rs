@@ -24,13 +24,14 @@ mod tests;
 mod wide;
 mod work;
 
-pub use elementwise::elementwise;
+pub use elementwise::{elementwise, elementwise_into};
 pub use exact::apply;
 pub use operation::{Elementwise, Operand, Pool, Reduction, Target, VectorError};
-pub use pool::pool;
+pub use pool::{pool, pool_into};
 pub use reduce::reduce;
 pub use work::{Operation, VectorWork, work};
 
+use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::format::Format;
 use systole_isa::round::Flags;
@@ -56,4 +57,39 @@ const fn count_result(format: Format, code: u64, flags: Flags, activity: &mut Ac
 fn total(mut a: Activity, b: Activity) -> Activity {
     a += b;
     a
+}
+
+/// Evaluates `$body` with the words of a buffer of codes in `$words` and what makes a word of a
+/// code in `$narrow`.
+macro_rules! with_words {
+    ($codes:expr, |$words:ident, $narrow:ident| $body:expr) => {
+        match $codes {
+            Codes::U8($words) => {
+                let $narrow = |code: u64| code as u8;
+                $body
+            }
+            Codes::U16($words) => {
+                let $narrow = |code: u64| code as u16;
+                $body
+            }
+            Codes::U32($words) => {
+                let $narrow = |code: u64| code as u32;
+                $body
+            }
+            Codes::U64($words) => {
+                let $narrow = |code: u64| code;
+                $body
+            }
+        }
+    };
+}
+use with_words;
+
+/// Makes `codes` a buffer for `len` codes of `format`, of whatever value.
+fn fit(codes: &mut Codes, format: Format, len: usize) {
+    let empty = Codes::zeros(format, 0);
+    if codes.bytes_per_code() != empty.bytes_per_code() {
+        *codes = empty;
+    }
+    with_words!(codes, |words, narrow| words.resize(len, narrow(0)));
 }

@@ -26,6 +26,40 @@ pub(super) struct Order {
     flushed_below: u64,
 }
 
+/// An integer that orders codes, NaN above all others.
+pub(super) trait OrderKey: Copy + Ord + Default {
+    /// The place of NaN.
+    const NAN: Self;
+    /// [`Order::of`] of `out.len()` codes from `start` on; `order` holds such keys.
+    fn fill(order: &Order, codes: &Codes, start: usize, out: &mut [Self]);
+}
+
+impl OrderKey for u64 {
+    const NAN: Self = NAN;
+    fn fill(order: &Order, codes: &Codes, start: usize, out: &mut [Self]) {
+        order.fill(Key::Value, codes, start, out);
+    }
+}
+
+impl OrderKey for i32 {
+    const NAN: Self = Self::MAX;
+    fn fill(order: &Order, codes: &Codes, start: usize, out: &mut [Self]) {
+        let shift = order.mask.leading_zeros() - 32;
+        macro_rules! each {
+            ($v:ident) => {
+                out.iter_mut().zip(&$v[start..]).for_each(|(key, &code)| *key = order.narrow(u32::from(code) << shift >> shift))
+            };
+        }
+        match codes {
+            Codes::U8(v) => each!(v),
+            Codes::U16(v) => each!(v),
+            Codes::U32(v) => each!(v),
+            // Wider than the formats that have such keys.
+            Codes::U64(_) => {}
+        }
+    }
+}
+
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
@@ -98,6 +132,26 @@ impl Order {
         }
     }
 
+    /// True for formats whose order fits 32 bits: signed floats of that width at most, of which
+    /// none has a number for NaN's place.
+    pub fn is_narrow(&self) -> bool {
+        let top = i32::MAX as u64;
+        self.sign != 0 && self.mask <= u32::MAX.into() && self.finite < top && self.infinity < top
+    }
+
+    /// [`Order::of`] in 32 bits, of a code without bits above the format's, where
+    /// [`Order::is_narrow`].
+    #[inline(always)]
+    const fn narrow(&self, code: u32) -> i32 {
+        let magnitude = code & self.magnitude_mask as u32;
+        let negative = code & self.sign as u32 != 0;
+        let beyond = (magnitude > self.finite as u32) & (magnitude != self.infinity as u32);
+        let nan = beyond | ((magnitude == 0) & negative & self.minus_zero_is_nan);
+        let magnitude = if magnitude < self.flushed_below as u32 { 0 } else { magnitude as i32 };
+        let number = if negative { !magnitude } else { magnitude };
+        if nan { i32::MAX } else { number }
+    }
+
     /// The like for magnitudes.
     #[inline]
     pub fn of_magnitude(&self, code: u64) -> u64 {
@@ -127,9 +181,14 @@ impl Order {
         }
     }
 
+    /// True if the largest value's code, unless NaN, is the result's as it is.
+    pub fn is_verbatim(&self, output: Format, policy: Policy) -> bool {
+        output == self.format && plain(policy) && policy.overflow == Overflow::Ieee
+    }
+
     /// The winning code, or its magnitude, converted to the result's format; counts the result.
     pub fn finish(&self, key: Key, code: u64, output: Format, policy: Policy, random: u64, activity: &mut Activity) -> u64 {
-        if key == Key::Value && output == self.format && plain(policy) && policy.overflow == Overflow::Ieee && !output.is_nan(code) {
+        if key == Key::Value && self.is_verbatim(output, policy) && !output.is_nan(code) {
             return code & self.mask;
         }
         let value = match (key, decode_with(self.format, code, self.subnormals)) {
@@ -148,6 +207,51 @@ mod tests {
     use super::super::{Elementwise, apply};
     use super::*;
     use systole_isa::format::NAMED;
+
+    #[test]
+    fn narrow_keys_order_as_wide_ones() {
+        let mut narrow = 0;
+        for name in [
+            "e4m3fn",
+            "e5m2",
+            "e4m3fnuz",
+            "e2m1f",
+            "p3109_k8p3se",
+            "fp16",
+            "e6m9",
+            "bf16",
+            "fp32",
+            "e8m23f",
+            "tf32",
+            "e8m0",
+            "int8",
+            "fp64",
+        ] {
+            let format: Format = name.parse().unwrap();
+            let (bits, edges) = (format.bits(), [0, format.mask() >> 1, (format.mask() >> 1) + 1, format.mask()]);
+            let spread = (0..600_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits));
+            let near = edges.iter().flat_map(|&edge| (0..9).map(move |i| edge.wrapping_add(i).wrapping_sub(4)));
+            let codes: Vec<u64> = spread.chain(near.map(|code| code & format.mask())).collect();
+            let buffer = Codes::from_fn(format, codes.len(), |i| codes[i]);
+            for subnormals in [SubnormalPolicy::Gradual, SubnormalPolicy::Daz] {
+                let order = Order::new(format, subnormals);
+                assert_eq!(order.is_narrow(), !["e8m23f", "e8m0", "int8", "fp64"].contains(&name), "{name}");
+                if !order.is_narrow() {
+                    continue;
+                }
+                narrow += 1;
+                let mut keys = vec![0_i32; codes.len()];
+                OrderKey::fill(&order, &buffer, 0, &mut keys);
+                for (&a, &x) in codes.iter().zip(&keys) {
+                    assert_eq!(x == i32::NAN, order.of(a) == NAN, "{name} {a:#x}");
+                    for (&b, &y) in codes.iter().zip(&keys) {
+                        assert_eq!(x.cmp(&y), order.of(a).cmp(&order.of(b)), "{name} {a:#x} {b:#x}");
+                    }
+                }
+            }
+        }
+        assert_eq!(narrow, 20);
+    }
 
     #[test]
     fn the_order_is_that_of_the_maximum() {

@@ -4,16 +4,19 @@
 //! kernel position (ky, kx). Positions in the border or between dilated neighbours are absent
 //! from maxima and +0 in sums. Windows are ordered by (n, oy, ox), positions by (ky, kx).
 
+mod winners;
+
 use super::adder::{Adder, with_adder};
 use super::operation::{Operand, Pool, Target, VectorError, check_buffers, check_count};
-use super::order::{Key, Order};
+use super::order::{Key, Order, OrderKey};
 use super::random::{Draws, addition};
-use super::{PARALLEL_ELEMENTS, total};
+use super::{PARALLEL_ELEMENTS, fit, total, with_words};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::Stage;
 use systole_isa::view::Window;
+use winners::Winners;
 
 /// Refuses a meaningless window and tensors that do not fit it; gives the number of images.
 pub(super) fn check_shapes(op: Pool, window: &Window, target: (usize, usize), operands: &[(usize, usize)]) -> Result<usize, VectorError> {
@@ -101,18 +104,16 @@ impl Geometry {
         self.taps[output * self.kernel..][..self.kernel].iter().copied()
     }
 
-    /// Computes the results image by image; `kernel` gets an image and its `pixels` rows.
-    fn each_image(&self, pixels: usize, kernel: impl Fn(usize, &mut [u64]) -> Activity + Sync) -> (Vec<u64>, Activity) {
-        let mut results = vec![0; self.images * pixels * self.channels];
-        let part = |(image, results): (usize, &mut [u64])| kernel(image, results);
+    /// Fills `results` image by image; `kernel` gets an image and its `pixels` rows.
+    fn each_image<T: Send>(&self, pixels: usize, results: &mut [T], kernel: impl Fn(usize, &mut [T]) -> Activity + Sync) -> Activity {
+        let part = |(image, results): (usize, &mut [T])| kernel(image, results);
         let size = pixels * self.channels;
         let work = self.images * self.output_pixels * self.kernel * self.channels;
-        let activity = if work <= PARALLEL_ELEMENTS {
+        if work <= PARALLEL_ELEMENTS {
             results.chunks_mut(size).enumerate().map(part).fold(Activity::default(), total)
         } else {
             results.par_chunks_mut(size).enumerate().map(part).reduce(Activity::default, total)
-        };
-        (results, activity)
+        }
     }
 }
 
@@ -132,88 +133,88 @@ impl Geometry {
 /// A wrong number of operands, buffers that do not hold them, shapes that do not fit the
 /// window, or a maximum over an empty window.
 pub fn pool(op: Pool, target: &Target, window: &Window, operands: &[Operand]) -> Result<(Codes, Activity), VectorError> {
+    let mut codes = Codes::zeros(target.format, 0);
+    let activity = pool_into(op, target, window, operands, &mut codes)?;
+    Ok((codes, activity))
+}
+
+/// [`pool`] into a buffer, whatever it holds.
+///
+/// # Errors
+/// As [`pool`].
+pub fn pool_into(op: Pool, target: &Target, window: &Window, operands: &[Operand], codes: &mut Codes) -> Result<Activity, VectorError> {
     let shapes: Vec<_> = operands.iter().map(Operand::shape).collect();
     let images = check_shapes(op, window, target.shape(), &shapes)?;
     check_buffers(op.mnemonic(), operands)?;
     let geometry = Geometry::new(window, images);
-    let (results, activity) = match op {
-        Pool::Maximum => maximum(&geometry, target, &operands[0]),
-        Pool::Sum => with_adder!(operands[0].format, target, |adder| sum(&adder, &geometry, target, &operands[0])),
-        Pool::MaximumGradient => {
-            let winners = Winners::new(&geometry, &operands[0], target);
-            with_adder!(operands[1].format, target, |adder| scatter(&adder, &geometry, target, &operands[1], Some(&winners)))
-        }
-        Pool::Spread => {
-            with_adder!(operands[0].format, target, |adder| scatter(&adder, &geometry, target, &operands[0], None))
-        }
-    };
-    Ok((Codes::from_fn(target.format, results.len(), |i| results[i]), activity))
-}
-
-/// The first maximum of each window, channel by channel.
-struct Winners<'a> {
-    geometry: &'a Geometry,
-    order: Order,
-    input: &'a Operand<'a>,
-}
-
-impl<'a> Winners<'a> {
-    fn new(geometry: &'a Geometry, input: &'a Operand, target: &Target) -> Self {
-        Self { geometry, order: Order::new(input.format, target.policy.subnormals), input }
-    }
-
-    /// Ordering keys of one image's elements.
-    fn keys(&self, image: usize) -> Vec<u64> {
-        let size = self.geometry.input_pixels * self.geometry.channels;
-        let mut keys = vec![0; size];
-        self.order.fill(Key::Value, self.input.codes, image * size, &mut keys);
-        keys
-    }
-
-    /// The pixels of the image that win at `output`; `best` is scratch of the same length.
-    fn choose(&self, keys: &[u64], output: usize, best: &mut [u64], chosen: &mut [usize]) {
-        let channels = self.geometry.channels;
-        let mut pixels = self.geometry.window(output).flatten();
-        if let Some(pixel) = pixels.next() {
-            best.copy_from_slice(&keys[pixel * channels..][..channels]);
-            chosen.fill(pixel);
-        }
-        for pixel in pixels {
-            let keys = &keys[pixel * channels..][..channels];
-            for ((chosen, best), &key) in chosen.iter_mut().zip(&mut *best).zip(keys) {
-                if key > *best {
-                    (*chosen, *best) = (pixel, key);
-                }
+    fit(codes, target.format, target.rows * target.cols);
+    Ok(with_words!(codes, |results, narrow| match op {
+        Pool::Maximum => {
+            let order = Order::new(operands[0].format, target.policy.subnormals);
+            if order.is_narrow() {
+                maximum(&Winners::<i32>::new(&geometry, window, order, &operands[0]), target, results, narrow)
+            } else {
+                maximum(&Winners::<u64>::new(&geometry, window, order, &operands[0]), target, results, narrow)
             }
         }
-    }
+        Pool::Sum => with_adder!(operands[0].format, target, |adder| sum(&adder, &geometry, target, &operands[0], results, narrow)),
+        Pool::MaximumGradient => {
+            let order = Order::new(operands[0].format, target.policy.subnormals);
+            with_adder!(operands[1].format, target, |adder| if order.is_narrow() {
+                let winners = Winners::<i32>::new(&geometry, window, order, &operands[0]);
+                scatter(&adder, &geometry, target, &operands[1], Some(&winners), results, narrow)
+            } else {
+                let winners = Winners::<u64>::new(&geometry, window, order, &operands[0]);
+                scatter(&adder, &geometry, target, &operands[1], Some(&winners), results, narrow)
+            })
+        }
+        Pool::Spread => with_adder!(operands[0].format, target, |adder| {
+            scatter::<_, u64, _>(&adder, &geometry, target, &operands[0], None, results, narrow)
+        }),
+    }))
 }
 
-fn maximum(geometry: &Geometry, target: &Target, input: &Operand) -> (Vec<u64>, Activity) {
-    let winners = Winners::new(geometry, input, target);
+fn maximum<K: OrderKey + Send + Sync, T: Send>(
+    winners: &Winners<K>,
+    target: &Target,
+    results: &mut [T],
+    narrow: impl Fn(u64) -> T + Sync,
+) -> Activity {
+    let geometry = winners.geometry;
     let bits = target.policy.rounding.random_bits();
     let channels = geometry.channels;
-    geometry.each_image(geometry.output_pixels, |image, results| {
+    let verbatim = winners.order.is_verbatim(target.format, target.policy);
+    geometry.each_image(geometry.output_pixels, results, |image, results| {
         let mut activity = Activity::default();
-        let keys = winners.keys(image);
-        let (mut best, mut chosen) = (vec![0; channels], vec![0; channels]);
-        for (output, results) in results.chunks_mut(channels).enumerate() {
-            winners.choose(&keys, output, &mut best, &mut chosen);
-            for (channel, (result, &pixel)) in results.iter_mut().zip(&chosen).enumerate() {
-                let row = image * geometry.output_pixels + output;
-                let random = target.site.random(bits, row as u32, channel as u32, Stage::Vector, 0);
-                let code = input.codes.get((image * geometry.input_pixels + pixel) * channels + channel);
-                *result = winners.order.finish(Key::Value, code, target.format, target.policy, random, &mut activity);
+        let first = image * geometry.input_pixels * channels;
+        winners.each_row(image, |output, won, keys| {
+            let rows = results[output * channels..].iter_mut().zip(won).zip(keys);
+            for (i, ((result, &element), &key)) in rows.enumerate() {
+                let code = winners.input.codes.get(first + element);
+                *result = narrow(if verbatim && key != K::NAN {
+                    code & target.format.mask()
+                } else {
+                    let row = image * geometry.output_pixels + output + i / channels;
+                    let random = target.site.random(bits, row as u32, (i % channels) as u32, Stage::Vector, 0);
+                    winners.order.finish(Key::Value, code, target.format, target.policy, random, &mut activity)
+                });
             }
-        }
+        });
         activity
     })
 }
 
-fn sum<A: Adder>(adder: &A, geometry: &Geometry, target: &Target, input: &Operand) -> (Vec<u64>, Activity) {
+fn sum<A: Adder, T: Send>(
+    adder: &A,
+    geometry: &Geometry,
+    target: &Target,
+    input: &Operand,
+    results: &mut [T],
+    narrow: impl Fn(u64) -> T + Sync,
+) -> Activity {
     let bits = target.policy.rounding.random_bits();
     let additions: Vec<_> = (0..geometry.kernel).map(|t| addition(target.site, bits, t)).collect();
-    geometry.each_image(geometry.output_pixels, |image, results| {
+    geometry.each_image(geometry.output_pixels, results, |image, results| {
         let mut activity = Activity::default();
         let mut terms = vec![A::NOTHING; geometry.channels];
         let mut sums = vec![adder.zero(); geometry.channels];
@@ -234,7 +235,7 @@ fn sum<A: Adder>(adder: &A, geometry: &Geometry, target: &Target, input: &Operan
                 }
             }
             for (result, &sum) in results.iter_mut().zip(&sums) {
-                *result = adder.finish(sum, &mut activity);
+                *result = narrow(adder.finish(sum, &mut activity));
             }
         }
         activity
@@ -243,16 +244,18 @@ fn sum<A: Adder>(adder: &A, geometry: &Geometry, target: &Target, input: &Operan
 
 /// Adds each element of G to the winner of its window and channel, or to every pixel of the
 /// window.
-fn scatter<A: Adder>(
+fn scatter<A: Adder, K: OrderKey + Send + Sync, T: Send>(
     adder: &A,
     geometry: &Geometry,
     target: &Target,
     gradient: &Operand,
-    winners: Option<&Winners>,
-) -> (Vec<u64>, Activity) {
+    winners: Option<&Winners<K>>,
+    results: &mut [T],
+    narrow: impl Fn(u64) -> T + Sync,
+) -> Activity {
     let bits = target.policy.rounding.random_bits();
     let channels = geometry.channels;
-    geometry.each_image(geometry.input_pixels, |image, results| {
+    geometry.each_image(geometry.input_pixels, results, |image, results| {
         let mut activity = Activity::default();
         let mut sums = vec![adder.zero(); results.len()];
         // Additions made to each element so far; kept where the draws depend on it.
@@ -265,28 +268,33 @@ fn scatter<A: Adder>(
             let pixel = image * geometry.input_pixels + index / channels;
             Draws::new(target.site, bits, pixel, index % channels).draw(addition(target.site, bits, made[index] - 1))
         };
-        let mut terms = vec![A::NOTHING; channels];
-        let keys = winners.map(|w| w.keys(image));
-        let (mut best, mut chosen) = (vec![0; channels], vec![0; channels]);
-        for output in 0..geometry.output_pixels {
-            adder.terms(gradient.codes, (image * geometry.output_pixels + output) * channels, &mut terms);
-            if let (Some(winners), Some(keys)) = (winners, &keys) {
-                winners.choose(keys, output, &mut best, &mut chosen);
-                for (channel, (&pixel, &term)) in chosen.iter().zip(&terms).enumerate() {
-                    let index = pixel * channels + channel;
-                    sums[index] = adder.add(sums[index], term, draw(index), &mut activity);
-                }
-                continue;
+        let first = image * geometry.output_pixels;
+        match winners {
+            Some(winners) => {
+                let mut terms = Vec::new();
+                winners.each_row(image, |output, won, _| {
+                    terms.resize(won.len(), A::NOTHING);
+                    adder.terms(gradient.codes, (first + output) * channels, &mut terms);
+                    for (&element, &term) in won.iter().zip(&terms) {
+                        sums[element] = adder.add(sums[element], term, draw(element), &mut activity);
+                    }
+                });
             }
-            for pixel in geometry.window(output).flatten() {
-                let first = pixel * channels;
-                for (channel, (sum, &term)) in sums[first..first + channels].iter_mut().zip(&terms).enumerate() {
-                    *sum = adder.add(*sum, term, draw(first + channel), &mut activity);
+            None => {
+                let mut terms = vec![A::NOTHING; channels];
+                for output in 0..geometry.output_pixels {
+                    adder.terms(gradient.codes, (first + output) * channels, &mut terms);
+                    for pixel in geometry.window(output).flatten() {
+                        let first = pixel * channels;
+                        for (channel, (sum, &term)) in sums[first..first + channels].iter_mut().zip(&terms).enumerate() {
+                            *sum = adder.add(*sum, term, draw(first + channel), &mut activity);
+                        }
+                    }
                 }
             }
         }
         for (result, sum) in results.iter_mut().zip(sums) {
-            *result = adder.finish(sum, &mut activity);
+            *result = narrow(adder.finish(sum, &mut activity));
         }
         activity
     })

@@ -48,7 +48,8 @@ impl Memory {
     /// they are zeros that nobody has written. Pieces end where the address is a multiple of
     /// every power of two up to the page, or at the end. The caller has checked that they lie inside.
     pub fn pieces(&self, address: u64, length: usize) -> impl Iterator<Item = (usize, Option<&[u8]>)> {
-        pieces(address, length).map(|(page, place)| (place.len(), self.pages.get(page).and_then(|page| page.as_ref()).map(|page| &page[place])))
+        pieces(address, length)
+            .map(|(page, place)| (place.len(), self.pages.get(page).and_then(|page| page.as_ref()).map(|page| &page[place])))
     }
 
     /// Calls `write` with the same pieces, to be changed.

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use systole_arrays::fast::{self, KernelChoice};
 use systole_arrays::problem::{Operands, Scales, Setup};
 use systole_arrays::ticked;
-use systole_arrays::vector::{Operand, Operation as VectorKind, Target, elementwise, pool, reduce};
+use systole_arrays::vector::{Operand, Operation as VectorKind, Target, elementwise_into, pool_into, reduce};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
@@ -130,10 +130,14 @@ impl Executor<'_> {
             .collect();
         let d = &vector.d;
         let target = Target { format: d.format, rows: d.rows as usize, cols: d.cols as usize, policy: vector.policy, site };
-        let (result, activity) = match vector.kind {
-            VectorKind::Elementwise(op) => elementwise(op, &target, &operands),
-            VectorKind::Reduce(op) => reduce(op, &target, &operands),
-            VectorKind::Pool(op, window) => pool(op, &target, &window, &operands),
+        let mut result = self.memories.buffers.take_codes(d.format, target.rows * target.cols);
+        let activity = match vector.kind {
+            VectorKind::Elementwise(op) => elementwise_into(op, &target, &operands, &mut result),
+            VectorKind::Reduce(op) => reduce(op, &target, &operands).map(|(sums, activity)| {
+                result = sums;
+                activity
+            }),
+            VectorKind::Pool(op, window) => pool_into(op, &target, &window, &operands, &mut result),
         }
         .map_err(|e| e.to_string())?;
         self.memories.scatter(d, result);

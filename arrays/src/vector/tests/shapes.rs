@@ -185,10 +185,10 @@ fn windows() -> Vec<Window> {
 #[test]
 fn pools_are_their_loops() {
     let mut random = Random(23);
-    let inputs = formats(&["fp32", "bf16", "e4m3fn", "fp64", "int8"]);
+    let inputs = formats(&["fp32", "fp32", "bf16", "e4m3fn", "e4m3fnuz", "e2m1f", "e8m23f", "fp64", "int8"]);
     let outputs = formats(&["fp32", "fp32", "bf16", "e5m2", "fp64", "e6m9"]);
     for (number, window) in windows().into_iter().enumerate() {
-        for case in 0..10 {
+        for case in 0..24 {
             let images = 1 + case % 3;
             let w = window;
             let c = w.c as usize;
