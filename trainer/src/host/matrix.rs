@@ -126,22 +126,29 @@ impl<T: Real> Matrix<T> {
 
 /// a b.
 pub(crate) fn product<T: Real>(a: &Matrix<T>, b: &Matrix<T>) -> Matrix<T> {
-    multiply(View::new(a), View::new(b))
+    multiply(a.into(), b.into())
 }
 
 /// a^T b.
 pub(crate) fn product_of_transposed<T: Real>(a: &Matrix<T>, b: &Matrix<T>) -> Matrix<T> {
-    multiply(View::new(a).transposed(), View::new(b))
+    multiply(View::from(a).transposed(), b.into())
 }
 
 /// a b^T.
 pub(crate) fn product_with_transposed<T: Real>(a: &Matrix<T>, b: &Matrix<T>) -> Matrix<T> {
-    multiply(View::new(a), View::new(b).transposed())
+    multiply(a.into(), View::from(b).transposed())
+}
+
+fn multiply<T: Real>(a: View<'_, T>, b: View<'_, T>) -> Matrix<T> {
+    debug_assert_eq!(a.columns, b.rows);
+    let mut c = Matrix::zeros(a.rows, b.columns);
+    Packed::new(b).multiply_onto(a, &mut c.values);
+    c
 }
 
 /// A matrix or its transpose: one of the strides is 1.
 #[derive(Clone, Copy)]
-struct View<'a, T> {
+pub(crate) struct View<'a, T> {
     values: &'a [T],
     rows: usize,
     columns: usize,
@@ -149,24 +156,36 @@ struct View<'a, T> {
     column_stride: usize,
 }
 
-impl<'a, T: Real> View<'a, T> {
-    fn new(m: &'a Matrix<T>) -> Self {
+impl<'a, T> From<&'a Matrix<T>> for View<'a, T> {
+    fn from(m: &'a Matrix<T>) -> Self {
         Self { values: &m.values, rows: m.rows, columns: m.columns, row_stride: m.columns, column_stride: 1 }
     }
+}
 
-    fn transposed(self) -> Self {
+impl<'a, T: Real> View<'a, T> {
+    /// Row-major values in rows of `columns`.
+    pub fn new(values: &'a [T], columns: usize) -> Self {
+        Self { values, rows: values.len() / columns, columns, row_stride: columns, column_stride: 1 }
+    }
+
+    #[must_use]
+    pub fn transposed(self) -> Self {
         Self { rows: self.columns, columns: self.rows, row_stride: self.column_stride, column_stride: self.row_stride, ..self }
     }
 
     /// Columns `first..first + N` as rows of N, zeros beyond the last column.
-    fn pack_columns<const N: usize>(self, first: usize, panel: &mut Vec<[T; N]>) {
-        panel.clear();
-        panel.resize(self.rows, [T::ZERO; N]);
+    fn pack_columns<const N: usize>(self, first: usize, panel: &mut [[T; N]]) {
         let count = N.min(self.columns - first);
+        if count < N {
+            panel.fill([T::ZERO; N]);
+        }
         let values = &self.values[first * self.column_stride..];
         if self.column_stride == 1 {
-            for (k, row) in panel.iter_mut().enumerate() {
-                row[..count].copy_from_slice(&values[k * self.row_stride..][..count]);
+            for (row, source) in panel.iter_mut().zip(values.chunks(self.row_stride)) {
+                match source.first_chunk() {
+                    Some(source) if count == N => *row = *source,
+                    _ => row.iter_mut().zip(&source[..count]).for_each(|(value, &source)| *value = source),
+                }
             }
         } else {
             // A transposed matrix: its columns are contiguous.
@@ -182,33 +201,51 @@ impl<'a, T: Real> View<'a, T> {
 const TILE_ROWS: usize = 4;
 const TILE_COLUMNS: usize = 8;
 
-fn multiply<T: Real>(a: View<'_, T>, b: View<'_, T>) -> Matrix<T> {
-    debug_assert_eq!(a.columns, b.rows);
-    let mut c = Matrix::zeros(a.rows, b.columns);
-    let (mut a_panel, mut b_panels) = (Vec::new(), Vec::new());
-    for column in (0..b.columns).step_by(TILE_COLUMNS) {
-        let mut panel = Vec::new();
-        b.pack_columns::<TILE_COLUMNS>(column, &mut panel);
-        b_panels.push(panel);
+/// A right operand in panels of columns, for one or more products.
+pub(crate) struct Packed<T> {
+    panels: Vec<[T; TILE_COLUMNS]>,
+    rows: usize,
+    columns: usize,
+}
+
+impl<T: Real> Packed<T> {
+    pub fn new(b: View<'_, T>) -> Self {
+        let mut panels = vec![[T::ZERO; TILE_COLUMNS]; b.rows * b.columns.div_ceil(TILE_COLUMNS)];
+        for (tile, panel) in panels.chunks_exact_mut(b.rows.max(1)).enumerate() {
+            b.pack_columns(tile * TILE_COLUMNS, panel);
+        }
+        Self { panels, rows: b.rows, columns: b.columns }
     }
-    for row in (0..a.rows).step_by(TILE_ROWS) {
-        a.transposed().pack_columns::<TILE_ROWS>(row, &mut a_panel);
-        for (tile, b_panel) in b_panels.iter().enumerate() {
-            let column = tile * TILE_COLUMNS;
-            let width = TILE_COLUMNS.min(b.columns - column);
-            let sums = chains(&a_panel, b_panel);
-            for (i, sums) in sums.iter().enumerate().take(a.rows - row) {
-                let at = (row + i) * b.columns + column;
-                c.values[at..at + width].copy_from_slice(&sums[..width]);
+
+    /// c + a b for row-major c: every element's chain goes on from where it stands.
+    pub fn multiply_onto(&self, a: View<'_, T>, c: &mut [T]) {
+        let mut a_panel = vec![[T::ZERO; TILE_ROWS]; self.rows];
+        for row in (0..a.rows).step_by(TILE_ROWS) {
+            a.transposed().pack_columns(row, &mut a_panel);
+            for (tile, b_panel) in self.panels.chunks_exact(self.rows.max(1)).enumerate() {
+                let column = tile * TILE_COLUMNS;
+                let width = TILE_COLUMNS.min(self.columns - column);
+                let mut sums = [[T::ZERO; TILE_COLUMNS]; TILE_ROWS];
+                let rows = || (row..a.rows).take(TILE_ROWS).map(|row| row * self.columns + column);
+                // Value by value: rows are too short for a call that copies them.
+                for (sums, at) in sums.iter_mut().zip(rows()) {
+                    sums.iter_mut().zip(&c[at..at + width]).for_each(|(sum, &c)| *sum = c);
+                }
+                let sums = chains(sums, &a_panel, b_panel);
+                for (sums, at) in sums.iter().zip(rows()) {
+                    c[at..at + width].iter_mut().zip(sums).for_each(|(c, &sum)| *c = sum);
+                }
             }
         }
     }
-    c
 }
 
 #[inline]
-fn chains<T: Real>(a: &[[T; TILE_ROWS]], b: &[[T; TILE_COLUMNS]]) -> [[T; TILE_COLUMNS]; TILE_ROWS] {
-    let mut sums = [[T::ZERO; TILE_COLUMNS]; TILE_ROWS];
+fn chains<T: Real>(
+    mut sums: [[T; TILE_COLUMNS]; TILE_ROWS],
+    a: &[[T; TILE_ROWS]],
+    b: &[[T; TILE_COLUMNS]],
+) -> [[T; TILE_COLUMNS]; TILE_ROWS] {
     for (a, b) in a.iter().zip(b) {
         for i in 0..TILE_ROWS {
             for j in 0..TILE_COLUMNS {
@@ -231,6 +268,21 @@ mod tests {
 
     fn transpose(m: &Matrix<f32>) -> Matrix<f32> {
         Matrix::from_rows(m.rows, (0..m.columns).flat_map(|c| (0..m.rows).map(move |r| m.values[r * m.columns + c])).collect())
+    }
+
+    /// A chain interrupted anywhere is the chain.
+    #[test]
+    fn products_go_on() {
+        let (a, b) = (random(13, 40, 0), random(40, 11, 1));
+        for cut in [1, 8, 39] {
+            let columns = |m: &Matrix<f32>, range: std::ops::Range<usize>| {
+                let kept: Vec<f32> = m.values.chunks(m.columns).flat_map(|row| row[range.clone()].to_vec()).collect();
+                Matrix::from_rows(range.len(), kept)
+            };
+            let mut c = product(&columns(&a, 0..cut), &Matrix::from_rows(11, b.values[..cut * 11].to_vec()));
+            Packed::new(View::new(&b.values[cut * 11..], 11)).multiply_onto((&columns(&a, cut..40)).into(), &mut c.values);
+            assert_eq!(c, product(&a, &b));
+        }
     }
 
     /// Bit for bit the chain of the module's definition, at sizes around the tile's.

@@ -12,7 +12,7 @@ mod training;
 
 pub use loss::{Loss, cross_entropy};
 pub use matrix::{Matrix, Real};
-pub(crate) use matrix::{product, product_of_transposed, product_with_transposed};
+pub(crate) use matrix::{Packed, View, product, product_of_transposed, product_with_transposed};
 pub use network::{Network, Trace};
 pub use optimizer::{Momentum, Schedule, Sgd};
 pub(crate) use training::check;

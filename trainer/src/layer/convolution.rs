@@ -1,8 +1,8 @@
-//! Two-dimensional convolution as a matrix product: im2col(x) W + b.
+//! Two-dimensional convolution as a matrix product: im2col(x) W + b, image by image.
 
-use super::linear::{affine, affine_gradients, weight_and_bias};
+use super::linear::{add_bias, weight_and_bias, with_bias_gradient};
 use super::{Backward, Following, Gradients, Parameter, Shape, ShapeError, Window};
-use crate::host::{Matrix, Real, product_with_transposed};
+use crate::host::{Matrix, Packed, Real, View};
 
 /// A convolution (cross-correlation, as the field has it) with a square kernel; its weights
 /// are the matrix `[(kernel row, kernel column, input channel)][output channel]`.
@@ -19,6 +19,9 @@ pub struct Convolution {
     /// Whether a bias is added to each channel.
     pub bias: bool,
 }
+
+/// Values copied at once where a short run may spill over its end.
+const SPILL: usize = 8;
 
 impl Convolution {
     const fn window(&self) -> Window {
@@ -45,68 +48,91 @@ impl Convolution {
     }
 
     pub(super) fn forward<T: Real>(&self, input: Shape, parameters: &[Matrix<T>], x: &Matrix<T>) -> Matrix<T> {
-        affine(&self.im2col(input, x), parameters)
+        let (positions, reduction) = (self.positions(input), self.reduction(input));
+        let weight = Packed::new((&parameters[0]).into());
+        let mut columns = vec![T::ZERO; positions * reduction];
+        let mut y = Matrix::zeros(x.rows / input.positions() * positions, self.out_channels);
+        let images = x.values.chunks_exact(input.elements()).zip(y.values.chunks_exact_mut(positions * self.out_channels));
+        for (x, y) in images {
+            self.im2col(input, x, &mut columns);
+            weight.multiply_onto(View::new(&columns, reduction), y);
+        }
+        add_bias(&mut y, parameters);
+        y
     }
 
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Gradients<T> {
-        Gradients {
-            input: at.input_wanted.then(|| self.col2im(input, &product_with_transposed(at.dy, &at.parameters[0]))),
-            parameters: affine_gradients(&self.im2col(input, at.x), at.dy, at.parameters),
+        let (positions, reduction) = (self.positions(input), self.reduction(input));
+        let weight = &at.parameters[0];
+        let transposed = at.input_wanted.then(|| Packed::new(View::from(weight).transposed()));
+        let mut columns = vec![T::ZERO; positions * reduction];
+        let mut errors = vec![T::ZERO; if at.input_wanted { columns.len() } else { 0 }];
+        let mut dx = at.input_wanted.then(|| Matrix::zeros(at.x.rows, at.x.columns));
+        let mut dweight = Matrix::zeros(weight.rows, weight.columns);
+        let images = at.x.values.chunks_exact(input.elements()).zip(at.dy.values.chunks_exact(positions * self.out_channels));
+        for (image, (x, dy)) in images.enumerate() {
+            let dy = View::new(dy, self.out_channels);
+            self.im2col(input, x, &mut columns);
+            Packed::new(dy).multiply_onto(View::new(&columns, reduction).transposed(), &mut dweight.values);
+            if let (Some(transposed), Some(dx)) = (&transposed, &mut dx) {
+                errors.fill(T::ZERO);
+                transposed.multiply_onto(dy, &mut errors);
+                self.col2im(input, &errors, &mut dx.values[image * input.elements()..][..input.elements()]);
+            }
         }
+        Gradients { input: dx, parameters: with_bias_gradient(dweight, at.dy, at.parameters) }
     }
 
-    /// Each window as a row: `[(n, output row, output column)][(kernel row, kernel column, channel)]`.
-    fn im2col<T: Real>(&self, input: Shape, x: &Matrix<T>) -> Matrix<T> {
-        let images = x.rows / input.positions();
-        let mut columns = Matrix::zeros(images * self.positions(input), self.reduction(input));
-        self.for_each_run(images, input, |column, pixel, length| {
-            columns.values[column..column + length].copy_from_slice(&x.values[pixel..pixel + length]);
+    /// Each window of an image as a row: `[(output row, output column)][(kernel row, kernel column, channel)]`.
+    /// What lies beyond the image stays as it is, 0.
+    fn im2col<T: Real>(&self, input: Shape, x: &[T], columns: &mut [T]) {
+        // Without padding the next run overwrites what a run spills over its end.
+        let spill = if self.padding == 0 { SPILL } else { 0 };
+        self.for_each_run(input, |column, pixel, length| {
+            match (columns[column..].first_chunk_mut::<SPILL>(), x[pixel..].first_chunk::<SPILL>()) {
+                (Some(columns), Some(x)) if length <= spill => *columns = *x,
+                _ => columns[column..column + length].copy_from_slice(&x[pixel..pixel + length]),
+            }
         });
-        columns
     }
 
     /// The transpose of [`Self::im2col`]: every value is added where it was taken from.
-    fn col2im<T: Real>(&self, input: Shape, columns: &Matrix<T>) -> Matrix<T> {
-        let images = columns.rows / self.positions(input);
-        let mut x = Matrix::zeros(images * input.positions(), input.channels);
-        self.for_each_run(images, input, |column, pixel, length| {
-            for (x, c) in x.values[pixel..pixel + length].iter_mut().zip(&columns.values[column..]) {
+    fn col2im<T: Real>(&self, input: Shape, columns: &[T], x: &mut [T]) {
+        self.for_each_run(input, |column, pixel, length| {
+            for (x, c) in x[pixel..pixel + length].iter_mut().zip(&columns[column..column + length]) {
                 *x += *c;
             }
         });
-        x
     }
 
     fn positions(&self, input: Shape) -> usize {
         self.window().padded_output(input, self.padding).map_or(0, Shape::positions)
     }
 
-    /// Visits every row of every window as far as it lies within the image: first element in
-    /// the im2col matrix, first element in the image, number of elements.
-    fn for_each_run(&self, images: usize, input: Shape, mut visit: impl FnMut(usize, usize, usize)) {
+    /// Visits every row of every window of an image as far as it lies within the image: first
+    /// element in the im2col matrix, first element in the image, number of elements.
+    fn for_each_run(&self, input: Shape, mut visit: impl FnMut(usize, usize, usize)) {
         let Ok(output) = self.window().padded_output(input, self.padding) else {
             return;
         };
         let row_length = self.reduction(input);
-        for n in 0..images {
-            for oy in 0..output.height {
-                for ox in 0..output.width {
-                    let row = (n * output.height + oy) * output.width + ox;
-                    // Kernel columns whose image column ox * stride + kx - padding exists.
-                    let left = ox * self.stride;
-                    let first = self.padding.saturating_sub(left);
-                    let last = self.kernel.min((input.width + self.padding).saturating_sub(left));
-                    if first >= last {
+        for oy in 0..output.height {
+            for ox in 0..output.width {
+                let row = oy * output.width + ox;
+                // Kernel columns whose image column ox * stride + kx - padding exists.
+                let left = ox * self.stride;
+                let first = self.padding.saturating_sub(left);
+                let last = self.kernel.min((input.width + self.padding).saturating_sub(left));
+                if first >= last {
+                    continue;
+                }
+                for ky in 0..self.kernel {
+                    let Some(y) = (oy * self.stride + ky).checked_sub(self.padding).filter(|&y| y < input.height) else {
                         continue;
-                    }
-                    for ky in 0..self.kernel {
-                        let Some(y) = (oy * self.stride + ky).checked_sub(self.padding).filter(|&y| y < input.height) else {
-                            continue;
-                        };
-                        let to = row * row_length + (ky * self.kernel + first) * input.channels;
-                        let from = ((n * input.height + y) * input.width + left + first - self.padding) * input.channels;
-                        visit(to, from, (last - first) * input.channels);
-                    }
+                    };
+                    let to = row * row_length + (ky * self.kernel + first) * input.channels;
+                    let from = (y * input.width + left + first - self.padding) * input.channels;
+                    visit(to, from, (last - first) * input.channels);
                 }
             }
         }

@@ -34,7 +34,7 @@ impl Linear {
     pub(super) fn backward<T: Real>(at: Backward<'_, T>) -> Gradients<T> {
         Gradients {
             input: at.input_wanted.then(|| product_with_transposed(at.dy, &at.parameters[0])),
-            parameters: affine_gradients(at.x, at.dy, at.parameters),
+            parameters: with_bias_gradient(product_of_transposed(at.x, at.dy), at.dy, at.parameters),
         }
     }
 }
@@ -46,8 +46,14 @@ pub(super) fn weight_and_bias(rows: usize, columns: usize, bound: f32, bias: boo
 }
 
 /// x W, plus the bias if there is one.
-pub(super) fn affine<T: Real>(x: &Matrix<T>, parameters: &[Matrix<T>]) -> Matrix<T> {
+fn affine<T: Real>(x: &Matrix<T>, parameters: &[Matrix<T>]) -> Matrix<T> {
     let mut y = product(x, &parameters[0]);
+    add_bias(&mut y, parameters);
+    y
+}
+
+/// Adds the bias, if there is one, to every row.
+pub(super) fn add_bias<T: Real>(y: &mut Matrix<T>, parameters: &[Matrix<T>]) {
     if let Some(bias) = parameters.get(1) {
         for row in y.rows_mut() {
             for (y, b) in row.iter_mut().zip(&bias.values) {
@@ -55,11 +61,9 @@ pub(super) fn affine<T: Real>(x: &Matrix<T>, parameters: &[Matrix<T>]) -> Matrix
             }
         }
     }
-    y
 }
 
-/// x^T dy, and the column sums of dy if there is a bias.
-pub(super) fn affine_gradients<T: Real>(x: &Matrix<T>, dy: &Matrix<T>, parameters: &[Matrix<T>]) -> Vec<Matrix<T>> {
-    let weight = product_of_transposed(x, dy);
+/// The weights' gradient, and the column sums of dy if there is a bias.
+pub(super) fn with_bias_gradient<T: Real>(weight: Matrix<T>, dy: &Matrix<T>, parameters: &[Matrix<T>]) -> Vec<Matrix<T>> {
     std::iter::once(weight).chain(parameters.get(1).map(|_| dy.column_sums())).collect()
 }

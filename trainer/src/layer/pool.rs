@@ -77,29 +77,67 @@ pub struct MaxPool(
 
 impl MaxPool {
     pub(super) fn forward<T: Real>(&self, input: Shape, x: &Matrix<T>) -> Matrix<T> {
-        self.0.reduce(input, x, |sources| x.values[first_largest(x, sources)])
+        let images = x.rows / input.positions();
+        let positions = self.0.output(input).map_or(0, Shape::positions);
+        let mut y = Matrix::zeros(images * positions, input.channels);
+        self.for_each_largest(input, x, |output, largest| y.values[output] = x.values[largest]);
+        y
     }
 
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Matrix<T> {
         let mut dx = Matrix::zeros(at.x.rows, at.x.columns);
-        self.0.for_each(at.x.rows / input.positions(), input, |out, sources| {
-            dx.values[first_largest(at.x, sources)] += at.dy.values[out];
-        });
+        self.for_each_largest(input, at.x, |output, largest| dx.values[largest] += at.dy.values[output]);
         dx
+    }
+
+    /// Visits every output element, in row-major order, with the first of the largest elements
+    /// of its window, or its first NaN. First down the window's rows, for a whole row of the image at
+    /// once, then along them: of equal elements the upper one wins, within a row the left one.
+    fn for_each_largest<T: Real>(&self, input: Shape, x: &Matrix<T>, mut visit: impl FnMut(usize, usize)) {
+        let Ok(output) = self.0.output(input) else {
+            return;
+        };
+        let (Window { size, stride }, channels) = (self.0, input.channels);
+        let width = input.width * channels;
+        let (mut best, mut best_row) = (vec![T::ZERO; width], vec![0; width]);
+        let mut at = 0;
+        for (n, image) in x.values.chunks_exact(input.elements()).enumerate() {
+            for oy in 0..output.height {
+                let first = oy * stride;
+                best.copy_from_slice(&image[first * width..][..width]);
+                best_row.fill(first as u32);
+                for y in first + 1..first + size {
+                    for ((best, row), &value) in best.iter_mut().zip(&mut best_row).zip(&image[y * width..][..width]) {
+                        let better = !is_nan(*best) & (is_nan(value) | (value > *best));
+                        *best = if better { value } else { *best };
+                        *row = if better { y as u32 } else { *row };
+                    }
+                }
+                for ox in 0..output.width {
+                    let left = ox * stride * channels;
+                    for first in left..left + channels {
+                        let mut winner = first;
+                        for other in (first + channels..).step_by(channels).take(size - 1) {
+                            let (value, largest) = (best[other], best[winner]);
+                            let above = best_row[other] < best_row[winner];
+                            let better = if is_nan(largest) {
+                                is_nan(value) & above
+                            } else {
+                                is_nan(value) | (value > largest) | ((value == largest) & above)
+                            };
+                            winner = if better { other } else { winner };
+                        }
+                        visit(at, n * input.elements() + best_row[winner] as usize * width + winner);
+                        at += 1;
+                    }
+                }
+            }
+        }
     }
 }
 
-/// The first of the largest values, or the first NaN.
-fn first_largest<T: Real>(x: &Matrix<T>, sources: &[usize]) -> usize {
-    let mut best = sources[0];
-    for &source in &sources[1..] {
-        let (value, largest) = (x.values[source], x.values[best]);
-        let (value_is_nan, largest_is_nan) = (value.partial_cmp(&value).is_none(), largest.partial_cmp(&largest).is_none());
-        if !largest_is_nan && (value_is_nan || value > largest) {
-            best = source;
-        }
-    }
-    best
+fn is_nan<T: Real>(value: T) -> bool {
+    value.partial_cmp(&value).is_none()
 }
 
 /// Mean of each window.
@@ -152,6 +190,40 @@ mod tests {
         let window = Window { size: 2, stride: 2 };
         assert_eq!(MaxPool(window).forward(input, &x).values, [4.0, 8.0]);
         assert_eq!(AvgPool(window).forward(input, &x).values, [2.5, 6.5]);
+    }
+
+    /// The first of the largest elements of a window, or its first NaN.
+    fn first_largest(x: &Matrix<f32>, sources: &[usize]) -> usize {
+        let mut best = sources[0];
+        for &source in &sources[1..] {
+            let (value, largest) = (x.values[source], x.values[best]);
+            if !largest.is_nan() && (value.is_nan() || value > largest) {
+                best = source;
+            }
+        }
+        best
+    }
+
+    #[test]
+    fn largest_in_kernel_order() {
+        // Few values, so that many are equal; zeros of both signs and NaN among them.
+        let values = [0.0, -0.0, 1.0, 1.0, -1.0, f32::NAN];
+        let mut state = 1_u32;
+        let mut draw = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            values[(state >> 16) as usize % values.len()]
+        };
+        for (size, stride, input) in
+            [(2, 2, Shape::new(5, 6, 3)), (3, 2, Shape::new(7, 7, 1)), (3, 1, Shape::new(5, 4, 2)), (1, 2, Shape::new(3, 3, 2))]
+        {
+            let pool = MaxPool(Window { size, stride });
+            let x = Matrix::from_rows(input.channels, (0..4 * input.elements()).map(|_| draw()).collect());
+            let mut found = Vec::new();
+            pool.for_each_largest(input, &x, |output, largest| found.push((output, largest)));
+            let mut expected = Vec::new();
+            pool.0.for_each(4, input, |output, sources| expected.push((output, first_largest(&x, sources))));
+            assert_eq!(found, expected, "{size} {stride} {input}");
+        }
     }
 
     #[test]
