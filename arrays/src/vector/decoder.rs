@@ -116,6 +116,7 @@ impl Decoder {
     }
 
     /// The values of `out.len()` codes from `start` on.
+    #[inline]
     pub fn fill(&self, codes: &Codes, start: usize, out: &mut [f64]) {
         /// Code by code, the decoder's kind settled outside the loop.
         fn each<T: Copy>(codes: &[T], out: &mut [f64], decode: impl Fn(T) -> f64) {

@@ -9,7 +9,7 @@ use super::exact::Scalar;
 use super::narrow::Narrower;
 use super::operation::{Elementwise, Operand, Target, VectorError, check_buffers, check_count};
 use super::rounder::{Rounder, plain};
-use super::{PARALLEL_ELEMENTS, count_result, fit, native, random, total, wide, with_words};
+use super::{PARALLEL_ELEMENTS, count_result, fit, native, on_wide_lanes, random, total, wide, with_words};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -19,7 +19,7 @@ use systole_isa::round::Flags;
 /// Elements staged at a time.
 const BLOCK: usize = 512;
 /// Elements one thread takes at a time.
-const GRAIN: usize = 32 * BLOCK;
+const GRAIN: usize = 16 * BLOCK;
 /// Widest operand whose unary results are tabulated.
 const TABLE_BITS: u32 = 8;
 
@@ -82,8 +82,11 @@ pub fn elementwise_into(op: Elementwise, target: &Target, operands: &[Operand], 
 /// An operand as blocks of elements of the result's shape.
 enum Source<'a, E> {
     Whole(&'a Codes),
-    Scalar(E),
-    Row(Vec<E>),
+    /// A row or a single element: `period` values again and again, for a block from any of them.
+    Repeated {
+        values: Vec<E>,
+        period: usize,
+    },
     Column(Vec<E>),
 }
 
@@ -97,26 +100,24 @@ impl<'a, E: Copy + Default> Source<'a, E> {
         };
         match operand.shape() {
             shape if shape == target.shape() => Self::Whole(operand.codes),
-            (1, 1) => Self::Scalar(all()[0]),
-            (1, _) => Self::Row(all()),
+            (1, period) => Self::Repeated { values: all().into_iter().cycle().take(period + BLOCK).collect(), period },
             _ => Self::Column(all()),
         }
     }
 
-    /// The elements from `start` on.
+    /// The `len` elements from `start` on, at most a block, where they lie side by side.
+    fn side_by_side(&self, start: usize, len: usize) -> Option<&[E]> {
+        match self {
+            Self::Repeated { values, period } => Some(&values[start % period..][..len]),
+            Self::Whole(_) | Self::Column(_) => None,
+        }
+    }
+
+    /// The elements from `start` on, at most a block.
     fn fill(&self, cols: usize, start: usize, decode: &impl Fn(&Codes, usize, &mut [E]), out: &mut [E]) {
         match self {
             Self::Whole(codes) => decode(codes, start, out),
-            Self::Scalar(value) => out.fill(*value),
-            Self::Row(values) => {
-                let (mut done, mut col) = (0, start % cols);
-                while done < out.len() {
-                    let run = (cols - col).min(out.len() - done);
-                    out[done..done + run].copy_from_slice(&values[col..col + run]);
-                    done += run;
-                    col = 0;
-                }
-            }
+            Self::Repeated { values, period } => out.copy_from_slice(&values[start % period..][..out.len()]),
             Self::Column(values) => {
                 let (mut done, mut row, mut left) = (0, start / cols, cols - start % cols);
                 while done < out.len() {
@@ -135,9 +136,11 @@ impl<'a, E: Copy + Default> Source<'a, E> {
 fn blocks<T: Send>(out: &mut [T], kernel: impl Fn(usize, &mut [T], &mut Activity) + Sync) -> Activity {
     let grain = |start: usize, out: &mut [T]| {
         let mut activity = Activity::default();
-        for (i, block) in out.chunks_mut(BLOCK).enumerate() {
-            kernel(start + i * BLOCK, block, &mut activity);
-        }
+        on_wide_lanes(|| {
+            for (i, block) in out.chunks_mut(BLOCK).enumerate() {
+                kernel(start + i * BLOCK, block, &mut activity);
+            }
+        });
         activity
     };
     if out.len() <= PARALLEL_ELEMENTS {
@@ -294,10 +297,10 @@ fn by_native(op: Elementwise, target: &Target, operands: &[Operand], out: &mut [
     let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
     let activity = blocks(out, |start, out, activity| {
         let mut buffers = [[0; BLOCK]; 3];
-        // Whole fp32 operands are read in place.
-        let whole: [Option<&[u32]>; 3] = std::array::from_fn(|i| match (sources.get(i), readers.get(i)) {
-            (Some(Source::Whole(Codes::U32(v))), Some(Fp32Bits { decoder: None })) => Some(&v[start..start + out.len()]),
-            _ => None,
+        // Whole fp32 operands and repeated ones are read in place.
+        let whole: [Option<&[u32]>; 3] = std::array::from_fn(|i| match (sources.get(i)?, readers.get(i)?) {
+            (Source::Whole(Codes::U32(v)), Fp32Bits { decoder: None }) => Some(&v[start..start + out.len()]),
+            (source, _) => source.side_by_side(start, out.len()),
         });
         for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
             if whole[i].is_none() {

@@ -83,6 +83,7 @@ impl Narrower {
     }
 
     /// `out[i]` = the operation on binary32s `a[i]`, `b[i]`, rounded. Unary operations ignore `b`.
+    #[inline]
     pub fn compute<T: Copy>(
         &self,
         op: Elementwise,

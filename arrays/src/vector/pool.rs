@@ -10,7 +10,7 @@ use super::adder::{Adder, with_adder};
 use super::operation::{Operand, Pool, Target, VectorError, check_buffers, check_count};
 use super::order::{Key, Order, OrderKey};
 use super::random::{Draws, addition};
-use super::{PARALLEL_ELEMENTS, fit, total, with_words};
+use super::{PARALLEL_ELEMENTS, fit, on_wide_lanes, total, with_words};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -106,7 +106,7 @@ impl Geometry {
 
     /// Fills `results` image by image; `kernel` gets an image and its `pixels` rows.
     fn each_image<T: Send>(&self, pixels: usize, results: &mut [T], kernel: impl Fn(usize, &mut [T]) -> Activity + Sync) -> Activity {
-        let part = |(image, results): (usize, &mut [T])| kernel(image, results);
+        let part = |(image, results): (usize, &mut [T])| on_wide_lanes(|| kernel(image, results));
         let size = pixels * self.channels;
         let work = self.images * self.output_pixels * self.kernel * self.channels;
         if work <= PARALLEL_ELEMENTS {
@@ -183,7 +183,7 @@ fn maximum<K: OrderKey + Send + Sync, T: Send>(
     let geometry = winners.geometry;
     let bits = target.policy.rounding.random_bits();
     let channels = geometry.channels;
-    let verbatim = winners.order.is_verbatim(target.format, target.policy);
+    let (verbatim, mask) = (winners.order.is_verbatim(target.format, target.policy), target.format.mask());
     geometry.each_image(geometry.output_pixels, results, |image, results| {
         let mut activity = Activity::default();
         let first = image * geometry.input_pixels * channels;
@@ -192,7 +192,7 @@ fn maximum<K: OrderKey + Send + Sync, T: Send>(
             for (i, ((result, &element), &key)) in rows.enumerate() {
                 let code = winners.input.codes.get(first + element);
                 *result = narrow(if verbatim && key != K::NAN {
-                    code & target.format.mask()
+                    code & mask
                 } else {
                     let row = image * geometry.output_pixels + output + i / channels;
                     let random = target.site.random(bits, row as u32, (i % channels) as u32, Stage::Vector, 0);

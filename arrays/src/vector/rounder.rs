@@ -126,6 +126,7 @@ impl Rounder {
     }
 
     /// [`Rounder::round`] of each value; `randoms` is read in stochastic modes only.
+    #[inline]
     pub fn fill<T>(&self, values: &[f64], randoms: &[u64], out: &mut [T], narrow: impl Fn(u64) -> T, activity: &mut Activity) {
         macro_rules! all {
             ($rounding:expr) => {

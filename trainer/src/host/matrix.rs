@@ -181,7 +181,8 @@ impl<'a, T: Real> View<'a, T> {
         }
         let values = &self.values[first * self.column_stride..];
         if self.column_stride == 1 {
-            for (row, source) in panel.iter_mut().zip(values.chunks(self.row_stride)) {
+            for (k, row) in panel.iter_mut().enumerate() {
+                let source = &values[k * self.row_stride..];
                 match source.first_chunk() {
                     Some(source) if count == N => *row = *source,
                     _ => row.iter_mut().zip(&source[..count]).for_each(|(value, &source)| *value = source),

@@ -46,6 +46,7 @@ impl<'a, K: OrderKey> Winners<'a, K> {
 
     /// Visits the rows of windows of one image: their first output pixel, and for each of their
     /// pixels and channels the winning element of the image and its key.
+    #[inline]
     pub fn each_row(&self, image: usize, mut visit: impl FnMut(usize, &[usize], &[K])) {
         let Self { geometry, width, .. } = *self;
         let (size, channels) = (geometry.input_pixels * geometry.channels, geometry.channels);
@@ -68,13 +69,18 @@ impl<'a, K: OrderKey> Winners<'a, K> {
             for ((won, winning), columns) in outputs.zip(&self.columns) {
                 for (channel, (won, winning)) in won.iter_mut().zip(winning).enumerate() {
                     let mut at = columns[0] + channel;
+                    let (mut key, mut row) = (best[at], best_row[at]);
                     for &column in &columns[1..] {
                         let other = column + channel;
-                        let better = best[other] > best[at] || (best[other] == best[at] && best_row[other] < best_row[at]);
+                        let (other_key, other_row) = (best[other], best_row[other]);
+                        // No branches: which of neighbours is larger cannot be predicted.
+                        let better = (other_key > key) | ((other_key == key) & (other_row < row));
                         at = if better { other } else { at };
+                        key = if better { other_key } else { key };
+                        row = if better { other_row } else { row };
                     }
-                    *won = best_row[at] as usize * width + at;
-                    *winning = best[at];
+                    *won = row as usize * width + at;
+                    *winning = key;
                 }
             }
             visit(oy * self.columns.len(), &won, &winning);
