@@ -274,12 +274,73 @@ mod tests {
             let format: Format = name.parse().unwrap();
             for view in views(format) {
                 assert_eq!(view.problem(), None);
-                let codes = gather(&memory, &view, &mut Buffers::default());
+                let codes = gather(&memory, &view, &mut used_buffers());
                 for row in 0..view.rows {
                     for col in 0..view.cols {
                         let expected = view.offset(row, col).map_or(0, |offset| read_code(&memory, &view, offset));
                         assert_eq!(codes.get((row * view.cols + col) as usize), expected, "{name} {view:?} {row} {col}");
                     }
+                }
+            }
+        }
+    }
+
+    /// Buffers full of ones, so that whatever is not written shows.
+    fn used_buffers() -> Buffers {
+        let mut buffers = Buffers::default();
+        for _ in 0..2 {
+            buffers.give(vec![u8::MAX; 300_000]);
+            buffers.give(vec![u16::MAX; 300_000]);
+            buffers.give(vec![u32::MAX; 300_000]);
+            buffers.give(vec![u64::MAX; 300_000]);
+        }
+        buffers
+    }
+
+    /// Views that are gathered in parts, in blocks, and across pages of memory.
+    #[test]
+    fn gathering_in_parts_is_reading_every_offset() {
+        let memory = filled(2_500_000);
+        let view = |address, rows, cols, layout| TensorView {
+            address,
+            rows,
+            cols,
+            layout,
+            ..TensorView::contiguous(Format::FP32, Space::Dram, 0, 1, 1)
+        };
+        let strided = |inner, outer, inner_stride, column| Layout::Strided { inner, outer, inner_stride, column };
+        let window = |out, side, c, kernel, stride, pad, dilate| {
+            let (out_h, out_w, h, w, kernel_h, kernel_w) = (out, out, side, side, kernel, kernel);
+            Layout::Window(Window { out_h, out_w, h, w, c, kernel_h, kernel_w, stride, pad, dilate })
+        };
+        for (rows, cols, layout) in [
+            (250, 200, strided(250, 0, 200, 1)),
+            (250, 200, strided(250, 0, 1, 250)),
+            (6, 9000, strided(6, 0, 1, 6)),
+            (9000, 6, strided(9000, 0, 1, 9000)),
+            (250, 200, strided(250, 0, 230, 1)),
+            (250, 200, strided(10, -2000, 1, 10)),
+            (3 * 576, 25, window(24, 28, 1, 5, 1, 0, 1)),
+            (3 * 784, 54, window(28, 28, 6, 3, 1, 1, 1)),
+            (2 * 784, 25, window(28, 14, 1, 5, 1, 4, 2)),
+            (3 * 100, 150, window(10, 14, 6, 5, 1, 0, 1)),
+        ] {
+            for (name, address) in [
+                ("e4m3fn", 1_000_001),
+                ("e2m1f", 900_000),
+                ("fp16", 1_000_002),
+                ("fp16", 1_000_003),
+                ("fx30.18", 1_000_004),
+                ("fx17.3", 999_999),
+            ] {
+                let format: Format = name.parse().unwrap();
+                let view = TensorView { format, ..view(address, rows, cols, layout) };
+                assert_eq!(view.problem(), None);
+                let codes = gather(&memory, &view, &mut used_buffers());
+                assert_eq!(codes.len() as u64, view.elements());
+                for (i, code) in codes.iter().enumerate() {
+                    let expected = view.offset(i as u32 / cols, i as u32 % cols).map_or(0, |offset| read_code(&memory, &view, offset));
+                    assert_eq!(code, expected, "{view:?} {i}");
                 }
             }
         }
@@ -292,7 +353,7 @@ mod tests {
             for view in views(format).iter().filter(|view| !overlaps_itself(view)) {
                 let mut memory = filled(50_000);
                 let codes = Codes::from_fn(format, view.elements() as usize, |i| (i as u64 * 77) & format.mask());
-                scatter(&mut memory, view, &codes, &mut Buffers::default());
+                scatter(&mut memory, view, &codes, &mut used_buffers());
                 assert_eq!(gather(&memory, view, &mut Buffers::default()), codes, "{name} {view:?}");
                 let (mut before, mut after) = (vec![0; 50_000], vec![0; 50_000]);
                 filled(50_000).read(0, &mut before);
