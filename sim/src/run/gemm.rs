@@ -162,13 +162,51 @@ pub struct Outcome {
 impl Outcome {
     /// SHA-256 of the row-major little-endian output codes, in hex.
     pub fn digest(&self) -> Option<String> {
-        self.d.as_ref().map(|d| hex_digest(&d.codes.to_le_bytes()))
+        self.d.as_ref().map(|d| {
+            let mut hash = Sha256::new();
+            let width = d.codes.bytes_per_code();
+            let mut bytes = Vec::with_capacity(PORTION * width);
+            for begin in (0..d.codes.len()).step_by(PORTION) {
+                bytes.clear();
+                for i in begin..d.codes.len().min(begin + PORTION) {
+                    bytes.extend_from_slice(&d.codes.get(i).to_le_bytes()[..width]);
+                }
+                hash.update(&bytes);
+            }
+            hex(&hash.finalize())
+        })
     }
+}
+
+/// Codes that pass between host and machine at once.
+const PORTION: usize = 1 << 20;
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// SHA-256 in hex.
 pub fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
+    hex(&Sha256::digest(bytes))
+}
+
+fn write(machine: &mut Machine, place: &Placed, matrix: &Matrix) -> Result<(), DeviceError> {
+    for begin in (0..matrix.codes.len()).step_by(PORTION) {
+        let end = matrix.codes.len().min(begin + PORTION);
+        let codes: Vec<u64> = (begin..end).map(|i| matrix.codes.get(i)).collect();
+        machine.write(place.address + begin as u64 * u64::from(place.format.storage_bytes()), place.format, &codes)?;
+    }
+    Ok(())
+}
+
+fn read(machine: &Machine, place: &Placed) -> Result<Matrix, DeviceError> {
+    let mut codes = Codes::zeros(place.format, place.rows as usize * place.cols as usize);
+    for begin in (0..codes.len()).step_by(PORTION) {
+        let count = PORTION.min(codes.len() - begin);
+        let portion = machine.read(place.address + begin as u64 * u64::from(place.format.storage_bytes()), place.format, count)?;
+        portion.iter().zip(begin..).for_each(|(&code, i)| codes.set(i, code));
+    }
+    Ok(Matrix { rows: place.rows, cols: place.cols, codes })
 }
 
 /// A contiguous tensor placed in DRAM.
@@ -240,26 +278,20 @@ pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -
     });
     program.push(Instruction::Halt {});
 
-    let codes = |m: &Matrix| m.codes.iter().collect::<Vec<_>>();
     if engine.computes_values() {
         if let Some((left, right)) = &task.operands {
-            machine.write(a.address, a.format, &codes(left))?;
-            machine.write(b.address, b.format, &codes(right))?;
+            write(&mut machine, &a, left)?;
+            write(&mut machine, &b, right)?;
         }
         for (place, matrix) in [(&c, &task.c), (&scales[0], &task.scales[0]), (&scales[1], &task.scales[1])] {
             if let (Some(place), Some(matrix)) = (place, matrix) {
-                machine.write(place.address, place.format, &codes(matrix))?;
+                write(&mut machine, place, matrix)?;
             }
         }
     }
     let start = Instant::now();
     let record = machine.run(&program, 0)?;
     let seconds = start.elapsed().as_secs_f64();
-    let result = if engine.computes_values() {
-        let read = machine.read(d.address, d.format, task.m as usize * task.n as usize)?;
-        Some(Matrix { rows: task.m, cols: task.n, codes: Codes::from_fn(d.format, read.len(), |i| read[i]) })
-    } else {
-        None
-    };
+    let result = if engine.computes_values() { Some(read(&machine, &d)?) } else { None };
     Ok(Outcome { record, d: result, kernels: machine.kernels_used(), seconds })
 }
