@@ -52,14 +52,15 @@ impl Memory {
             .map(|(page, place)| (place.len(), self.pages.get(page).and_then(|page| page.as_ref()).map(|page| &page[place])))
     }
 
-    /// Calls `write` with the same pieces, to be changed.
-    pub fn pieces_mut(&mut self, address: u64, length: usize, mut write: impl FnMut(&mut [u8])) {
-        for (page, place) in pieces(address, length) {
-            if self.pages.len() <= page {
-                self.pages.resize_with(page + 1, || None);
-            }
-            write(&mut self.pages[page].get_or_insert_with(|| vec![0; PAGE].into_boxed_slice())[place]);
+    /// The same pieces, to be changed.
+    pub fn pieces_mut(&mut self, address: u64, length: usize) -> impl Iterator<Item = &mut [u8]> {
+        let first = address as usize / PAGE;
+        let end = (address as usize + length).div_ceil(PAGE).max(first);
+        if self.pages.len() < end {
+            self.pages.resize_with(end, || None);
         }
+        let pages = self.pages[first..end].iter_mut().map(|page| page.get_or_insert_with(|| vec![0; PAGE].into_boxed_slice()));
+        pages.zip(pieces(address, length)).map(|(page, (_, place))| &mut page[place])
     }
 
     /// The bytes from `address` on. The caller has checked that they lie inside.
@@ -76,11 +77,11 @@ impl Memory {
 
     /// Replaces the bytes from `address` on. The caller has checked that they lie inside.
     pub fn write(&mut self, address: u64, mut bytes: &[u8]) {
-        self.pieces_mut(address, bytes.len(), |piece| {
+        for piece in self.pieces_mut(address, bytes.len()) {
             let (these, rest) = bytes.split_at(piece.len());
             piece.copy_from_slice(these);
             bytes = rest;
-        });
+        }
     }
 }
 

@@ -170,7 +170,8 @@ fn image_windows<W: Word>(window: &Window, image: &[W], out: &mut [W]) {
                 } else {
                     let from = left.clamp(0, w);
                     let to = (left + kernel_w).clamp(from, w);
-                    let before = (from - left).min(kernel_w);
+                    // All of it where the window lies left of the image, nothing where it lies right of it.
+                    let before = (from - left).clamp(0, kernel_w);
                     zeros(out, &mut at, before);
                     pixels(out, &mut at, line + from, to - from);
                     zeros(out, &mut at, kernel_w - before - (to - from));
@@ -348,18 +349,26 @@ mod tests {
 
     #[test]
     fn what_is_scattered_is_gathered_and_nothing_else_changes() {
+        let check = |view: &TensorView, bytes: usize| {
+            let mut memory = filled(bytes);
+            let codes = Codes::from_fn(view.format, view.elements() as usize, |i| (i as u64 * 77) & view.format.mask());
+            scatter(&mut memory, view, &codes, &mut used_buffers());
+            assert!(gather(&memory, view, &mut Buffers::default()) == codes, "{view:?}");
+            let (mut before, mut after) = (vec![0; bytes], vec![0; bytes]);
+            filled(bytes).read(0, &mut before);
+            memory.read(0, &mut after);
+            let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
+            assert!(changed as u64 <= view.bytes(), "{view:?}");
+        };
         for name in FORMATS {
             let format: Format = name.parse().unwrap();
             for view in views(format).iter().filter(|view| !overlaps_itself(view)) {
-                let mut memory = filled(50_000);
-                let codes = Codes::from_fn(format, view.elements() as usize, |i| (i as u64 * 77) & format.mask());
-                scatter(&mut memory, view, &codes, &mut used_buffers());
-                assert_eq!(gather(&memory, view, &mut Buffers::default()), codes, "{name} {view:?}");
-                let (mut before, mut after) = (vec![0; 50_000], vec![0; 50_000]);
-                filled(50_000).read(0, &mut before);
-                memory.read(0, &mut after);
-                let changed = before.iter().zip(&after).filter(|(a, b)| a != b).count();
-                assert!(changed as u64 <= view.bytes());
+                check(view, 50_000);
+            }
+            // In parts, and across pages.
+            for (inner, inner_stride, column) in [(250, 200, 1), (250, 1, 250), (250, 210, 1)] {
+                let layout = Layout::Strided { inner, outer: 0, inner_stride, column };
+                check(&TensorView { layout, ..TensorView::contiguous(format, Space::Dram, 1_000_000, 250, 200) }, 1_500_000);
             }
         }
     }

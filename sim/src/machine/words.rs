@@ -13,8 +13,8 @@ use systole_isa::format::Format;
 const GRAIN: usize = 1 << 15;
 
 /// Bytes of the largest buffer worth keeping, and how many of each width are kept.
-const SPARE_BYTES: usize = 32 << 20;
-const SPARE_BUFFERS: usize = 16;
+const SPARE_BYTES: usize = 8 << 20;
+const SPARE_BUFFERS: usize = 12;
 
 /// What a buffer of codes consists of.
 pub trait Word: Copy + Default + Send + Sync {
@@ -113,11 +113,15 @@ pub fn read<W: Word>(memory: &Memory, address: u64, size: usize, out: &mut [W]) 
 /// Writes codes as a stretch of `size` bytes each from `address` on.
 pub fn write<W: Word>(memory: &mut Memory, address: u64, size: usize, mut words: &[W]) {
     if is_plain::<W>(address, size) {
-        memory.pieces_mut(address, words.len() * size, |piece| {
+        for piece in memory.pieces_mut(address, words.len() * size) {
             let (these, rest) = words.split_at(piece.len() / size);
-            W::store(these, piece);
+            if these.len() > GRAIN {
+                these.par_chunks(GRAIN).zip(piece.par_chunks_mut(GRAIN * size)).for_each(|(words, piece)| W::store(words, piece));
+            } else {
+                W::store(these, piece);
+            }
             words = rest;
-        });
+        }
     } else {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.code().to_le_bytes().into_iter().take(size)).collect();
         memory.write(address, &bytes);
