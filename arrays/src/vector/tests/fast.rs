@@ -2,7 +2,7 @@
 
 use super::super::function::Function;
 use super::super::rounder::Rounder;
-use super::super::{Elementwise, Operand, Target, apply, count_result, elementwise};
+use super::super::{Elementwise, Operand, Target, apply, count_result, elementwise, elementwise_into};
 use super::{ROUNDINGS, Random, SITE, format, formats};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -130,7 +130,10 @@ fn check_instruction(op: Elementwise, inputs: &[Format], to: Format, policy: Pol
     let cols = 1 + random.next() as usize % len;
     let (rows, cols) = if len.is_multiple_of(cols) { (len / cols, cols) } else { (1, len) };
     let operands: Vec<Operand> = inputs.iter().zip(&buffers).map(|(&format, codes)| Operand { format, rows, cols, codes }).collect();
-    let (got, activity) = elementwise(op, &target(to, rows, cols, policy), &operands).unwrap();
+    // Into a buffer that an earlier result has left full.
+    let mut got = Codes::from_fn(random.pick(&[to, Format::FP16]), len + 3, |_| u64::MAX);
+    let activity = elementwise_into(op, &target(to, rows, cols, policy), &operands, &mut got).unwrap();
+    assert_eq!(got.len(), len);
     let mut want_activity = Activity::default();
     for i in 0..len {
         let codes: Vec<_> = operands.iter().map(|o| (o.format, o.codes.get(i))).collect();

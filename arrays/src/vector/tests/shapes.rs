@@ -1,8 +1,8 @@
 //! Broadcasting, reductions and pooling against loops written from the instruction table.
 
 use super::super::{
-    Elementwise, Operand, Operation, Pool, Reduction, Target, VectorWork, apply, count_result, count_rounding, elementwise, pool, reduce,
-    work,
+    Elementwise, Operand, Operation, Pool, Reduction, Target, VectorWork, apply, count_result, count_rounding, elementwise, pool,
+    pool_into, reduce, work,
 };
 use super::{Random, SITE, format, formats, has_zero};
 use systole_isa::codes::Codes;
@@ -246,7 +246,9 @@ fn pools_are_their_loops() {
             // Gradients.
             let result = target(to, ins, policy);
             for (op, operands, lists) in [(Pool::MaximumGradient, vec![xs, gs], &to_maximum), (Pool::Spread, vec![gs], &to_all)] {
-                let (got, activity) = pool(op, &result, &window, &operands).unwrap();
+                // Into a buffer that an earlier result has left full.
+                let mut got = Codes::from_fn(to, ins.0 * c + 3, |_| u64::MAX);
+                let activity = pool_into(op, &result, &window, &operands, &mut got).unwrap();
                 let mut want_activity = Activity::default();
                 for (i, terms) in lists.iter().enumerate() {
                     let want = chain(terms, fg, &result, i / c, i % c, &mut want_activity);
