@@ -7,11 +7,11 @@ use super::simd::Number;
 use rayon::prelude::*;
 use std::ops::Range;
 use systole_isa::codes::Codes;
-use systole_isa::format::{Decoded, Format};
+use systole_isa::format::{Decoded, Format, Subnormals};
 use systole_isa::round::{SubnormalPolicy, decode_with};
 
 /// A binary64 with its reach, for one code.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Entry {
     value: f64,
     /// Bits of the finite size: as integers they order as the sizes do.
@@ -110,6 +110,40 @@ impl Reader {
     }
 
     fn entry(&self, code: u64) -> Entry {
+        self.finite_float(code).unwrap_or_else(|| self.any_entry(code))
+    }
+
+    /// Finite codes of IEEE 754 layout, by their fields.
+    #[inline(always)]
+    fn finite_float(&self, code: u64) -> Option<Entry> {
+        let Format::Float(f) = self.format else { return None };
+        let magnitude = code & ((1 << f.magnitude_bits()) - 1);
+        let known = f.signed && f.subnormals == Subnormals::Gradual && self.subnormals == SubnormalPolicy::Gradual;
+        if !known || magnitude > f.max_finite_magnitude() || code >> f.magnitude_bits() > 1 {
+            return None;
+        }
+        let (zero, negative) = (magnitude == 0, code >> f.magnitude_bits() != 0);
+        // The code of -0 may be a NaN.
+        if zero && negative && !f.has_negative_zero() {
+            return None;
+        }
+        let normal = magnitude >> f.mantissa_bits != 0;
+        let rebias = ((f.min_exponent() - 1 + 1023) as u64) << 52;
+        let shifted = f64::from_bits((magnitude << (52 - f.mantissa_bits)) + rebias);
+        let size = if normal { shifted } else { magnitude as f64 * power_of_two(f.min_quantum_exponent()) } * power_of_two(self.scale);
+        let significand = size.to_bits() & ((1 << 52) - 1) | 1 << 52;
+        let lsb = (size.to_bits() >> 52) as i32 - 1075 + significand.trailing_zeros() as i32;
+        Some(Entry {
+            value: if negative { -size } else { size },
+            size: size.to_bits(),
+            lsb: if zero { NO_LSB } else { lsb },
+            special: false,
+            negative_zero: zero && negative,
+            zero,
+        })
+    }
+
+    fn any_entry(&self, code: u64) -> Entry {
         let decoded = match decode_with(self.format, code, self.subnormals) {
             Decoded::Finite(x) => Decoded::Finite(x.scale(self.scale)),
             special => special,
@@ -523,6 +557,23 @@ mod tests {
             assert!(half.to_f64() == value || half.to_f64().is_nan() && value.is_nan(), "{code:#x}");
             assert!(Half::from_f64(value) == half || value.is_nan() && Half::from_f64(value).to_f64().is_nan(), "{code:#x}");
             assert_eq!(half.to_f64().is_sign_negative(), code >> 15 == 1, "{code:#x}");
+        }
+    }
+
+    #[test]
+    fn finite_floats_by_their_fields() {
+        for (name, scale) in [("fp16", 0), ("bf16", 3), ("e6m9", -7), ("dlfloat16", 0), ("e4m3fn", 40), ("e5m2fnuz", -20), ("e6m9f", 1)] {
+            let format: Format = name.parse().unwrap();
+            let reader = Reader::new(format, SubnormalPolicy::Gradual, scale).unwrap();
+            let mut read = 0u64;
+            for code in 0..=format.mask() {
+                if let Some(entry) = reader.finite_float(code) {
+                    assert_eq!(entry, reader.any_entry(code), "{name} {code:#x}");
+                    assert_eq!(entry.value.is_sign_negative(), reader.any_entry(code).value.is_sign_negative(), "{name} {code:#x}");
+                    read += 1;
+                }
+            }
+            assert!(name == "dlfloat16" || read > format.mask() / 2, "{name}: {read}");
         }
     }
 }
