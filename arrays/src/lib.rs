@@ -3,6 +3,8 @@
 //! It knows nothing of training, memory systems or programs. [`datapath`] defines what every
 //! operation computes; the engines around it give the same bits at different speeds.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod dataflow;
 pub mod datapath;
 pub mod fast;

@@ -1,6 +1,7 @@
 //! The `systole` command: one file per subcommand, each flag defined once.
 
 mod asm;
+mod bench;
 mod cost;
 mod format;
 mod gemm;
@@ -46,6 +47,11 @@ enum Command {
     Disasm(asm::DisasmArgs),
     /// Run a program on the simulated machine.
     Run(asm::RunArgs),
+    /// Measure the speed of this machine's kernels and engines.
+    ///
+    /// Every product is timed by turns with the machine's own f32 product, and held against another
+    /// computation of its bits first. Without --threads everything runs on one thread.
+    Bench(bench::BenchArgs),
     /// List what is built in.
     List(list::ListArgs),
 }
@@ -158,6 +164,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Asm(args)) => asm::assemble(&args),
         Some(Command::Disasm(args)) => asm::disassemble(&args),
         Some(Command::Run(args)) => asm::run(&args, &cli.common),
+        Some(Command::Bench(args)) => bench::run(&args, &cli.common),
         Some(Command::List(args)) => list::run(&args),
     }
 }

@@ -1,5 +1,7 @@
-//! Runs from specification to result: one matrix product, one training, one file of test vectors.
+//! Runs from specification to result: one matrix product, one training, one file of test vectors,
+//! one measurement of speed.
 
+pub mod bench;
 pub mod gemm;
 pub mod golden;
 pub mod operands;
