@@ -81,7 +81,7 @@ fn run(work: Work, name: &str) -> u64 {
         }
         Work::Conversion => {
             let conversion = conversions().into_iter().find(|c| c.name() == name).expect("a conversion of the table");
-            let codes = conversion.elements(1 << 15);
+            let codes = conversion.elements(1 << 17);
             conversion.run(&codes).expect("a conversion");
             codes.len() as u64
         }
@@ -149,7 +149,7 @@ fn guard(bless: bool) -> Result<bool, String> {
                 format!("{:+.1} %{mark}", 100.0 * change)
             }
         };
-        println!("{now:>9.3}  {name:<32}{verdict}");
+        println!("{now:>9.3}  {name:<34}{verdict}");
     }
     if bless {
         std::fs::write(FILE, text).map_err(|e| format!("{FILE}: {e}"))?;

@@ -48,7 +48,7 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
         quick: args.quick,
         kernel: common.kernel()?,
         threads: common.threads.map_or(1, usize::from),
-        peers: !args.no_peers && args.only.is_none(),
+        peers: !args.no_peers,
         only: args.only.clone(),
     };
     let spinner = ProgressBar::new_spinner();

@@ -24,7 +24,7 @@ pub use turns::Speed;
 
 use std::time::Duration;
 use systole_arrays::fast::KernelChoice;
-use turns::Pace;
+use turns::{Clock, Pace};
 
 /// What is measured, and how thoroughly.
 #[derive(Clone, Debug)]
@@ -39,7 +39,7 @@ pub struct Options {
     pub threads: usize,
     /// Whether to look for other programs.
     pub peers: bool,
-    /// Only cases, conversions and engines whose name contains this.
+    /// Only cases, conversions, engines and programs whose name contains this.
     pub only: Option<String>,
 }
 
@@ -49,10 +49,11 @@ impl Options {
     }
 
     const fn pace(&self) -> Pace {
+        let clock = Clock::of(self.threads);
         if self.quick {
-            Pace { budget: Duration::from_millis(250), fewest: 3, most: 9 }
+            Pace { clock, budget: Duration::from_millis(250), fewest: 3, most: 9 }
         } else {
-            Pace { budget: Duration::from_millis(1500), fewest: 7, most: 25 }
+            Pace { clock, budget: Duration::from_millis(1500), fewest: 7, most: 25 }
         }
     }
 

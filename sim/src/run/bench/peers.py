@@ -2,14 +2,16 @@
 
 Products of e4m3fn codes (row-major, hexadecimal, `side` squared of A and of B) are accumulated in
 e6m9, nearest even, one fused rounding a step. Codes are finite and below 2, where e4m3fn and an
-IEEE-like e4m3 are the same. What is printed is one line of JSON: `version`, `side`, `seconds`, and
-either `codes` (D's e6m9 codes, hexadecimal) or `cycles`; or `why` nothing was measured.
+IEEE-like e4m3 are the same. What is printed is one line of JSON: `version`, `side`, `seconds` of
+the processor, and either `codes` (D's e6m9 codes, hexadecimal) or `cycles`; or `why` nothing was
+measured.
 """
 
 import contextlib
 import io
 import json
 import os
+import struct
 import sys
 import tempfile
 import time
@@ -23,9 +25,9 @@ def squares(text, side, n):
 
 
 def timed(multiply):
-    start = time.perf_counter()
+    start = time.process_time()
     result = multiply()
-    return time.perf_counter() - start, result
+    return time.process_time() - start, result
 
 
 def grown(task, prepare, read):
@@ -86,7 +88,7 @@ def mptorch(task):
 
     def e6m9(x):
         """Code of a binary32 value that e6m9 has."""
-        bits = torch.tensor(x, dtype=torch.float32).view(torch.int32).item() & 0xFFFFFFFF
+        (bits,) = struct.unpack("<I", struct.pack("<f", x))
         sign, exponent, fraction = bits >> 31, (bits >> 23 & 255) - 127, bits & 0x7FFFFF
         if exponent == 128:
             return sign << 15 | 63 << 9 | fraction >> 14
@@ -150,10 +152,10 @@ def scalesim(task):
             paths[name] = os.path.join(directory, name + (".cfg" if name == "config" else ".csv"))
             with open(paths[name], "w") as file:
                 file.write(text)
-        start = time.perf_counter()
+        start = time.process_time()
         simulator = Simulator(save_disk_space=True, verbose=False, input_type_gemm=True, **paths)
         simulator.run_scale(top_path=os.path.join(directory, "out"))
-        seconds = time.perf_counter() - start
+        seconds = time.process_time() - start
         with open(os.path.join(directory, "out", "run", "COMPUTE_REPORT.csv")) as report:
             header, row = (line.split(",") for line in report.read().splitlines()[:2])
     by_name = dict(zip((name.strip() for name in header), row))

@@ -12,9 +12,10 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use systole_arrays::bench::{Case, cases};
 use systole_arrays::fast;
-use systole_arrays::problem::Shape;
+use systole_arrays::problem::{Operands, Shape};
 use systole_isa::codes::Codes;
 use systole_isa::design::find;
+use systole_isa::format::Format;
 
 /// Times one of them.
 const SCRIPT: &str = include_str!("peers.py");
@@ -44,7 +45,7 @@ pub struct Measured {
     pub version: String,
     /// Extent of the product in every direction.
     pub side: u32,
-    /// Seconds it took.
+    /// Processor seconds it took.
     pub seconds: f64,
     /// Seconds systole took for the same.
     pub ours: f64,
@@ -82,9 +83,13 @@ enum Answer {
 
 /// Asks every program for the same work.
 pub fn measure(options: &Options, progress: &impl Fn(&str)) -> Result<Vec<Peer>, String> {
+    if !NAMES.iter().any(|name| options.wants(name)) {
+        return Ok(Vec::new());
+    }
     let case = cases().into_iter().find(|case| case.name == "e6m9").ok_or("no such case")?;
     Command::new("python3")
         .arg("--version")
+        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -98,7 +103,7 @@ pub fn measure(options: &Options, progress: &impl Fn(&str)) -> Result<Vec<Peer>,
         "side": side, "a": hex(operands.a), "b": hex(operands.b), "seconds": seconds, "cycles_side": cycles_side, "array": ARRAY,
     })
     .to_string();
-    let peers = NAMES.into_iter().map(|name| {
+    let peers = NAMES.into_iter().filter(|name| options.wants(name)).map(|name| {
         progress(name);
         let outcome = ask(name, &task).and_then(|answer| match answer {
             Answer::Product { version, side: n, seconds, codes } => {
@@ -146,7 +151,7 @@ fn ask(name: &str, task: &str) -> Result<Answer, String> {
 }
 
 /// The upper left `side` x `side` of an `of` x `of` matrix.
-fn corner(codes: &Codes, format: systole_isa::format::Format, of: u32, side: u32) -> Codes {
+fn corner(codes: &Codes, format: Format, of: u32, side: u32) -> Codes {
     let (of, side) = (of as usize, side as usize);
     Codes::from_fn(format, side * side, |i| codes.get(i / side * of + i % side))
 }
@@ -160,7 +165,7 @@ fn product(options: &Options, case: &Case, of: u32, side: u32, codes: &str) -> R
     let mode = &whole.setup.mode;
     let [a, b] = [(whole.operands().a, mode.a), (whole.operands().b, mode.b)].map(|(codes, format)| corner(codes, format, of, side));
     let shape = Shape { m: side, n: side, k: side };
-    let operands = systole_arrays::problem::Operands::new(&a, &b, None);
+    let operands = Operands::new(&a, &b, None);
     let run = || fast::gemm(&whole.setup, shape, &operands, options.kernel);
     let (values, _) = run();
     let theirs = (0..codes.len()).step_by(4).map(|i| u64::from_str_radix(&codes[i..i + 4], 16).ok());

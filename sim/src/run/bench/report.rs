@@ -1,5 +1,6 @@
 //! What a measurement says, as text and as JSON.
 
+use super::turns::Clock;
 use super::{Agreement, Host, Measured, Report, Speed};
 use crate::report::{grouped, indented, numeric_table};
 use comfy_table::CellAlignment;
@@ -14,8 +15,10 @@ fn figure(x: f64) -> String {
         1
     } else if x >= 0.9995 {
         2
-    } else {
+    } else if x >= 0.09995 {
         3
+    } else {
+        4
     };
     format!("{x:.digits$}")
 }
@@ -121,6 +124,7 @@ impl Report {
             "host": self.host.json(),
             "threads": self.options.threads,
             "kernel": self.options.kernel.to_string(),
+            "clock": if Clock::of(self.options.threads) == Clock::Thread { "thread" } else { "wall" },
             "size": self.options.size,
             "quick": self.options.quick,
             "native": yardstick(&self.native),
@@ -140,7 +144,11 @@ impl Report {
         let plural = if options.threads == 1 { "" } else { "s" };
         let _ = writeln!(text, "systole {} on {}", env!("CARGO_PKG_VERSION"), self.host.text());
         let unoptimised = if cfg!(debug_assertions) { "; built without optimisation" } else { "" };
-        let _ = writeln!(text, "{} thread{plural}, kernels {}{unoptimised}; medians of rounds", options.threads, options.kernel);
+        let clock = match Clock::of(options.threads) {
+            Clock::Thread => "processor time of the thread",
+            Clock::Wall => "wall time",
+        };
+        let _ = writeln!(text, "{} thread{plural}, kernels {}{unoptimised}; medians of {clock}", options.threads, options.kernel);
         if let Some(native) = &self.native {
             let _ = writeln!(
                 text,
@@ -181,12 +189,18 @@ impl Report {
             table.add_row([row.name, row.kernel, &row.side.to_string(), &rate, &native, &softfloat]);
         }
         let _ = write!(text, "\n{}", indented(&table));
-        let reasons: Vec<_> = self.arithmetic.iter().filter(|row| !row.reason.is_empty()).collect();
+        let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+        for row in self.arithmetic.iter().filter(|row| !row.reason.is_empty()) {
+            match reasons.iter_mut().find(|(reason, _)| *reason == row.reason) {
+                Some((_, names)) => names.push(row.name),
+                None => reasons.push((&row.reason, vec![row.name])),
+            }
+        }
         if !reasons.is_empty() {
             let _ = writeln!(text, "\n  why no faster kernel");
         }
-        for row in reasons {
-            let _ = writeln!(text, "  {}: {}", row.name, row.reason);
+        for (reason, names) in reasons {
+            let _ = writeln!(text, "  {}\n    {reason}", names.join(", "));
         }
     }
 

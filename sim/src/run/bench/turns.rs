@@ -1,10 +1,46 @@
-//! Things timed by turns, so that noise falls on all of them alike.
+//! Things timed by turns, so that noise falls on all of them alike, and by a clock that stands
+//! still while another process has the core.
 
 use std::time::{Duration, Instant};
+
+/// What time is told by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clock {
+    /// Processor time of the measuring thread: for work on that thread alone.
+    Thread,
+    /// The wall's.
+    Wall,
+}
+
+impl Clock {
+    /// The steadiest clock for work on so many threads.
+    pub const fn of(threads: usize) -> Self {
+        if threads == 1 && cfg!(target_os = "linux") { Self::Thread } else { Self::Wall }
+    }
+
+    /// Seconds `task` takes.
+    pub fn time(self, task: impl FnOnce()) -> f64 {
+        #[cfg(target_os = "linux")]
+        if self == Self::Thread {
+            let now = || {
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+                time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
+            };
+            let start = now();
+            task();
+            return now() - start;
+        }
+        let start = Instant::now();
+        task();
+        start.elapsed().as_secs_f64()
+    }
+}
 
 /// How long to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
+    /// What times are told by.
+    pub clock: Clock,
     /// Rounds begin while less than this has passed.
     pub budget: Duration,
     /// Rounds at least.
@@ -46,9 +82,7 @@ pub fn by_turns<const N: usize>(pace: Pace, mut tasks: [&mut dyn FnMut(); N]) ->
             break;
         }
         for (task, times) in tasks.iter_mut().zip(&mut seconds) {
-            let began = Instant::now();
-            task();
-            times.push(began.elapsed().as_secs_f64());
+            times.push(pace.clock.time(&mut *task));
         }
     }
     seconds
@@ -85,9 +119,18 @@ mod tests {
     }
 
     #[test]
+    #[cfg(target_os = "linux")]
+    fn a_thread_that_sleeps_takes_no_time() {
+        let nap = || std::thread::sleep(Duration::from_millis(50));
+        assert!(Clock::Wall.time(nap) >= 0.05);
+        assert!(Clock::Thread.time(nap) < 0.04);
+        assert_eq!((Clock::of(1), Clock::of(2)), (Clock::Thread, Clock::Wall));
+    }
+
+    #[test]
     fn rounds_are_by_turns_and_within_bounds() {
         let order = std::cell::RefCell::new(String::new());
-        let pace = Pace { budget: Duration::ZERO, fewest: 3, most: 9 };
+        let pace = Pace { clock: Clock::Wall, budget: Duration::ZERO, fewest: 3, most: 9 };
         let [a, b] = by_turns(pace, [&mut || order.borrow_mut().push('a'), &mut || order.borrow_mut().push('b')]);
         assert_eq!((a.len(), b.len(), order.into_inner().as_str()), (3, 3, "abababab"));
         let [a] = by_turns(Pace { budget: Duration::MAX, ..pace }, [&mut || ()]);
