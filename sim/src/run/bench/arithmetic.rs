@@ -7,6 +7,7 @@ use std::hint::black_box;
 use systole_arrays::bench::{Case, Problem, cases, sgemm};
 use systole_arrays::fast::{KernelChoice, KernelUse, gemm};
 use systole_arrays::problem::Shape;
+use systole_isa::codes::Codes;
 
 /// Extent of the product that tells how long a larger one would take.
 const PROBE: u32 = 128;
@@ -111,14 +112,30 @@ fn check(problem: &Problem, choice: KernelChoice, count: u32) -> (KernelUse, Res
     let rows = problem.sample(count);
     let part = problem.of_rows(&rows);
     let (again, other_used) = gemm(&part.setup, part.shape, &part.operands(), other);
-    let columns = problem.shape.n as usize;
-    let differing = again.d.iter().enumerate().position(|(i, code)| {
-        let at = rows[i / columns] as usize * columns + i % columns;
-        whole.d.get(at) != code
-    });
-    let agreed = match differing {
+    let agreed = match differing(&whole.d, problem.shape.n as usize, &rows, &again.d) {
         None => Ok(()),
-        Some(i) => Err(format!("differs from {} at row {}, column {}", other_used.name, rows[i / columns], i % columns)),
+        Some((row, column)) => Err(format!("differs from {} at row {row}, column {column}", other_used.name)),
     };
     (used, agreed)
+}
+
+/// Where the first of these rows of a matrix differs from the same rows computed again.
+fn differing(whole: &Codes, columns: usize, rows: &[u32], again: &Codes) -> Option<(u32, usize)> {
+    let places = rows.iter().flat_map(|&row| (0..columns).map(move |column| (row, column)));
+    places.zip(again.iter()).find(|&((row, column), code)| whole.get(row as usize * columns + column) != code).map(|(place, _)| place)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use systole_isa::format::Format;
+
+    #[test]
+    fn one_wrong_code_is_found() {
+        let whole = Codes::from_fn(Format::FP16, 40, |i| i as u64);
+        let mut again = Codes::from_fn(Format::FP16, 20, |i| if i < 10 { 10 + i as u64 } else { 20 + i as u64 });
+        assert_eq!(differing(&whole, 10, &[1, 3], &again), None);
+        again.set(17, 0);
+        assert_eq!(differing(&whole, 10, &[1, 3], &again), Some((3, 7)));
+    }
 }

@@ -268,3 +268,50 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ArithmeticRow, ConversionRow, Options, Peer, TickedRow};
+    use super::*;
+    use systole_arrays::fast::KernelChoice;
+
+    #[test]
+    fn figures_have_three_digits() {
+        for (x, expected) in [(1234.4, "1234"), (99.96, "100"), (99.94, "99.9"), (9.996, "10.0"), (9.994, "9.99"), (0.0123, "0.0123")] {
+            assert_eq!(figure(x), expected);
+        }
+        assert_eq!([duration(2.5), duration(0.0025), duration(2.5e-6)], ["2.50 s", "2.50 ms", "2.50 us"]);
+    }
+
+    #[test]
+    fn wrong_bits_have_no_speed() {
+        const WRONG: &str = "differs from scalar at row 3, column 7";
+        let host = Host { cpu: "a CPU".to_owned(), kernels: vec![], cores: 1, load: None, date: "2026-11-22".to_owned() };
+        let options = Options { size: 64, quick: true, kernel: KernelChoice::Auto, threads: 1, peers: false, only: None };
+        let report = Report {
+            options,
+            host,
+            native: None,
+            softfloat: None,
+            arithmetic: vec![ArithmeticRow {
+                name: "e6m9",
+                kernel: "carrier32/avx2",
+                reason: String::new(),
+                side: 64,
+                outcome: Err(WRONG.to_owned()),
+            }],
+            conversions: vec![ConversionRow { name: "fp32 to e5m2 rne".to_owned(), outcome: Err(WRONG.to_owned()) }],
+            ticked: vec![TickedRow { name: "ticked os", outcome: Err(WRONG.to_owned()) }],
+            timing: None,
+            peers: Ok(vec![Peer { name: "mptorch", outcome: Err("no torch".to_owned()) }]),
+        };
+        assert_eq!(report.wrong(), ["e6m9", "fp32 to e5m2 rne", "ticked os"]);
+        let (text, json) = (report.text(), report.json());
+        assert_eq!(text.matches("WRONG").count(), 3, "{text}");
+        assert_eq!(text.matches(WRONG).count(), 3, "{text}");
+        assert!(text.contains("mptorch: not measured: no torch"), "{text}");
+        for row in [&json["arithmetic"][0], &json["conversions"][0], &json["ticked"][0]] {
+            assert_eq!(row["wrong"], WRONG);
+        }
+    }
+}
