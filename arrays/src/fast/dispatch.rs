@@ -197,6 +197,9 @@ impl Prepared<'_> {
         if self.stages.product.is_some() {
             return Err("products are rounded".to_owned());
         }
+        if !L::FUSES && self.product_bits > L::Number::SIGNIFICAND {
+            return Err("products are not exact, and there is no fused multiply-add".to_owned());
+        }
         let native = L::Number::BITS == 32 && accumulator.format == Format::FP32 && accumulator.is_nearest_even();
         let kernel = Fused { lanes, native, floating: accumulator.floating };
         if kernel.way(&self.finite).is_some() {
@@ -232,6 +235,9 @@ impl Prepared<'_> {
         let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
         if self.stages.product.is_some() {
             return Err("products are rounded".to_owned());
+        }
+        if self.product_bits > L::Number::SIGNIFICAND {
+            return Err(format!("products have {} significant bits, more than {}", self.product_bits, L::Number::SIGNIFICAND));
         }
         if self.problem.mac.mode().scale == Scaling::Exponent {
             return Err("block scales join the exponents".to_owned());

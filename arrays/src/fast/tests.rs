@@ -354,6 +354,39 @@ fn large_problems_inside_the_domains() {
     ran.borrow().assert_ran(&["fma32", "carrier32", "carrier64", "integer"]);
 }
 
+/// Products of 48 bits: exact in no lane of binary32.
+#[test]
+fn wide_products_are_rounded_once() {
+    let unit = Unit::Aligned(Aligned {
+        fraction_bits: 10,
+        term_truncation: Truncation::TowardZero,
+        addend: Addend::Together,
+        groups: 1,
+        sum_truncation: Truncation::TowardZero,
+        zero_exponent: None,
+        infinite_from: None,
+        negative_zero: false,
+    });
+    let chain = mode("fp32", "fp32", "fp32");
+    let aligned = MacMode { unit, lanes: 4, rounding: Rounding::Rtz, ..chain.clone() };
+    let mut ran = Ran::default();
+    for mode in [chain, aligned] {
+        let (m, n, k) = (48, 64, 40);
+        let value = |i: usize| {
+            f32::from_bits(0x3f00_0000 + (i as u32).wrapping_mul(2_654_435_761) % 0x0180_0000) * if i % 3 == 0 { -1.0 } else { 1.0 }
+        };
+        ran.check_large(&Problem {
+            scales: [None, None],
+            setup: setup(mode),
+            shape: Shape { m, n, k },
+            a: Codes::from_fn(Format::FP32, (m * k) as usize, |i| value(i * 7 + 1).to_bits().into()),
+            b: Codes::from_fn(Format::FP32, (k * n) as usize, |i| value(i * 7 + 2).to_bits().into()),
+            c: None,
+        });
+    }
+    assert!(!ran.0.contains_key("fma32/portable"), "{:?}", ran.0);
+}
+
 /// Sums around the end of binary16, where some spans overflow and others come close.
 #[test]
 fn large_problems_into_binary16() {

@@ -101,6 +101,8 @@ pub(super) trait Lanes: Copy + Send + Sync {
     type M: Copy;
     /// How many; a multiple of four.
     const LANES: usize;
+    /// True if `mul_add` rounds once even where `a b` is not exact.
+    const FUSES: bool = true;
 
     /// Runs a loop with the machine's instructions enabled.
     fn enter<W: Work<Self>>(self, work: W) -> W::Out;

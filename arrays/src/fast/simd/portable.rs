@@ -53,6 +53,7 @@ macro_rules! lanes {
             type V = [$bits; $count];
             type M = [$bits; $count];
             const LANES: usize = $count;
+            const FUSES: bool = false;
 
             #[inline(always)]
             fn enter<W: Work<Self>>(self, work: W) -> W::Out {
