@@ -71,7 +71,9 @@ impl Near {
     pub fn new<W: Word>(format: FloatFormat, rounding: Rounding, addend_bits: i32) -> Self {
         let gradual = format.subnormals == Subnormals::Gradual;
         let (sign, hidden) = (1u64 << format.magnitude_bits(), 1u64 << format.mantissa_bits);
-        let lowest = if gradual { hidden } else { 1 };
+        let max_finite = format.max_finite_magnitude();
+        // Formats of subnormals alone have no usual sums: no code is that large.
+        let lowest = Some(if gradual { hidden } else { 1 }).filter(|&lowest| lowest <= max_finite).unwrap_or(u64::MAX);
         // The exponent of the last place were the field 0, and of a result's first place where
         // its field is: fields of normal numbers count from 1, or from 0 without subnormals.
         let base = format.min_quantum_exponent() - i32::from(gradual);
@@ -87,8 +89,8 @@ impl Near {
             fraction: hidden - 1,
             hidden,
             lowest,
-            span: format.max_finite_magnitude() - lowest,
-            max_finite: format.max_finite_magnitude(),
+            span: max_finite.saturating_sub(lowest),
+            max_finite,
             place,
             addend_place: place - base,
             room: room as u32,
