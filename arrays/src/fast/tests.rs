@@ -373,7 +373,8 @@ fn wide_products_are_rounded_once() {
     for mode in [chain, aligned] {
         let (m, n, k) = (48, 64, 40);
         let value = |i: usize| {
-            f32::from_bits(0x3f00_0000 + (i as u32).wrapping_mul(2_654_435_761) % 0x0180_0000) * if i.is_multiple_of(3) { -1.0 } else { 1.0 }
+            f32::from_bits(0x3f00_0000 + (i as u32).wrapping_mul(2_654_435_761) % 0x0180_0000)
+                * if i.is_multiple_of(3) { -1.0 } else { 1.0 }
         };
         ran.check_large(&Problem {
             scales: [None, None],
