@@ -10,6 +10,7 @@ pub mod datapath;
 pub mod fast;
 mod ordinal;
 pub mod problem;
+mod simd;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod testing;

@@ -49,15 +49,26 @@ pub enum Stage {
 /// A 128-bit block as four words, the first in the lowest bytes.
 pub type Block = [u32; 4];
 
+/// Rounds of Philox4x32-10.
+pub const PHILOX_ROUNDS: u32 = 10;
+/// What a round multiplies words 0 and 2 by.
+pub const PHILOX_MULTIPLIERS: [u64; 2] = [0xd251_1f53, 0xcd9e_8d57];
+
+/// The key of the next round.
+#[inline]
+pub const fn philox_next_key([low, high]: [u32; 2]) -> [u32; 2] {
+    [low.wrapping_add(0x9e37_79b9), high.wrapping_add(0xbb67_ae85)]
+}
+
 /// Philox4x32-10 (Salmon et al., SC'11).
 pub const fn philox(mut counter: Block, seed: u64) -> Block {
     let mut key = [seed as u32, (seed >> 32) as u32];
     let mut round = 0;
-    while round < 10 {
-        let left = counter[0] as u64 * 0xd251_1f53;
-        let right = counter[2] as u64 * 0xcd9e_8d57;
+    while round < PHILOX_ROUNDS {
+        let left = counter[0] as u64 * PHILOX_MULTIPLIERS[0];
+        let right = counter[2] as u64 * PHILOX_MULTIPLIERS[1];
         counter = [(right >> 32) as u32 ^ counter[1] ^ key[0], right as u32, (left >> 32) as u32 ^ counter[3] ^ key[1], left as u32];
-        key = [key[0].wrapping_add(0x9e37_79b9), key[1].wrapping_add(0xbb67_ae85)];
+        key = philox_next_key(key);
         round += 1;
     }
     counter

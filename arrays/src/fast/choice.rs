@@ -1,7 +1,7 @@
 //! Which instructions kernels may use, by name.
 
 #[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512, Avx512Fp16};
+use crate::simd::{Avx2, Avx512, Avx512Fp16};
 use std::fmt;
 use std::str::FromStr;
 

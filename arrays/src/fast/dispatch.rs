@@ -24,13 +24,13 @@ use super::prepared::{Done, Name, Prepared, significant_bits};
 use super::reach::Reach;
 use super::rounder::power_of_two;
 use super::scalar::{self, Problem};
-#[cfg(target_arch = "x86_64")]
-use super::simd::{Avx2, Avx512, Avx512Fp16};
-use super::simd::{Lanes, Machine, Number, Portable};
 use crate::dataflow::separate_fold_length;
 use crate::datapath::Mac;
 use crate::ordinal::Draws;
 use crate::problem::{Operands, Setup, Shape, Values};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512, Avx512Fp16};
+use crate::simd::{Lanes, Machine, Number, Portable};
 use systole_isa::design::{Aligned as AlignedUnit, Product, Scaling, Unit};
 use systole_isa::format::Format;
 

@@ -1,8 +1,8 @@
 //! Finished sums on their way out: conversion to the output format and codes.
 
 use super::rounder::{Counts, Rounder, Tally, power_of_two};
-use super::simd::{Lanes, Work};
 use crate::datapath::{Element, Mac, Output, Register};
+use crate::simd::{Lanes, Work};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::{Block, Site, Stage};

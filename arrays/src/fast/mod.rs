@@ -12,7 +12,7 @@
 //! | `aligned32`, `aligned64` | floats, of units that align a block to its largest exponent with the accumulator one term more | exact | all but stochastic |
 //! | `scalar` | any | any | all |
 //!
-//! Kernels are written once, over lanes of a machine (`simd`): AVX-512, AVX2, plain Rust.
+//! Kernels are written once, over lanes of a machine (`crate::simd`): AVX-512, AVX2, plain Rust.
 //! [`gemm`] in `dispatch.rs` says how one is chosen. Outputs are independent, so threads share
 //! them out without touching the order of any sum; results are the same at any thread count.
 
@@ -27,7 +27,6 @@ mod reach;
 mod rounder;
 mod scalar;
 mod scales;
-mod simd;
 #[cfg(test)]
 mod tests;
 mod tiles;

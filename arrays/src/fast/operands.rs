@@ -3,7 +3,7 @@
 
 use super::reach::{NO_LSB, Reach};
 use super::rounder::power_of_two;
-use super::simd::Number;
+use crate::simd::Number;
 use rayon::prelude::*;
 use std::ops::Range;
 use systole_isa::codes::Codes;

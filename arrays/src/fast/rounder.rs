@@ -11,7 +11,7 @@
 //! correctly rounded sums", 2008): no number of P - 1 bits or fewer lies between a sum and its
 //! stand-in, so a second rounding to p bits (p + N for `sr<N>`) sees what the exact sum shows.
 
-use super::simd::{Lanes, Number};
+use crate::simd::{Lanes, Number};
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, FixedFormat, Format, Specials, Subnormals};
 use systole_isa::round::{Policy, Rounding, SubnormalPolicy, Tininess, encode, encode_decoded};

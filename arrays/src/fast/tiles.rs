@@ -8,7 +8,7 @@ use super::reach::Reach;
 use super::rounder::{Counts, Mode, Rounder, Tally};
 use super::scalar::{self, Problem};
 use super::scales::BlockScales;
-use super::simd::{Lanes, Number, Work};
+use crate::simd::{Lanes, Number, Work};
 use rayon::prelude::*;
 use std::ops::Range;
 use systole_isa::codes::Codes;

@@ -37,8 +37,11 @@ pub(super) struct Fields {
     sign: u64,
     magnitude_mask: u64,
     max_finite: u64,
-    infinity: Option<u64>,
-    minus_zero_is_nan: bool,
+    /// A magnitude beyond all codes where there is none.
+    infinity: u64,
+    /// The code of -0 where that is NaN, else a code beyond all.
+    nan: u64,
+    sign_shift: u32,
     /// Magnitudes below this are `small` multiples; the others have a hidden bit.
     first_normal: u64,
     small: f64,
@@ -93,8 +96,9 @@ impl Decoder {
                     sign: f.sign_code(),
                     magnitude_mask: (1 << f.magnitude_bits()) - 1,
                     max_finite: f.max_finite_magnitude(),
-                    infinity: f.infinity_magnitude(),
-                    minus_zero_is_nan: !f.has_negative_zero(),
+                    infinity: f.infinity_magnitude().unwrap_or(u64::MAX),
+                    nan: if f.has_negative_zero() { u64::MAX } else { f.sign_code() },
+                    sign_shift: 63 - f.magnitude_bits(),
                     first_normal: if gradual { 1 << f.mantissa_bits } else { 1 },
                     small: if gradual { power_of_two(f.min_quantum_exponent()) } else { 0.0 },
                     rebias: ((1023 - f.bias) as u64) << f.mantissa_bits,
@@ -105,7 +109,7 @@ impl Decoder {
     }
 
     /// The value of one code.
-    #[inline]
+    #[inline(always)]
     pub fn decode(&self, code: u64) -> f64 {
         match self {
             Self::Fp32 => f32::from_bits(code as u32).into(),
@@ -116,9 +120,10 @@ impl Decoder {
     }
 
     /// The values of `out.len()` codes from `start` on.
-    #[inline]
+    #[inline(always)]
     pub fn fill(&self, codes: &Codes, start: usize, out: &mut [f64]) {
         /// Code by code, the decoder's kind settled outside the loop.
+        #[inline(always)]
         fn each<T: Copy>(codes: &[T], out: &mut [f64], decode: impl Fn(T) -> f64) {
             for (value, &code) in out.iter_mut().zip(codes) {
                 *value = decode(code);
@@ -142,22 +147,17 @@ impl Decoder {
 impl Fields {
     #[inline(always)]
     fn decode(&self, code: u64) -> f64 {
+        // Without a branch, so that loops take lanes.
+        let select = |truth: bool, yes: u64, no: u64| no ^ ((yes ^ no) & 0u64.wrapping_sub(truth.into()));
         let magnitude = code & self.magnitude_mask;
-        let negative = code & self.sign != 0;
-        let value = if magnitude < self.first_normal {
-            if magnitude == 0 && negative && self.minus_zero_is_nan {
-                return f64::NAN;
-            }
-            // Below 2^24, so the conversion is exact.
-            f64::from(magnitude as i32) * self.small
-        } else if magnitude <= self.max_finite {
-            f64::from_bits(magnitude.wrapping_add(self.rebias) << self.shift)
-        } else if Some(magnitude) == self.infinity {
-            f64::INFINITY
-        } else {
-            return f64::NAN;
-        };
-        f64::from_bits(value.to_bits() | u64::from(negative) << 63)
+        // Below 2^24, so the conversion is exact.
+        let small = f64::from(magnitude as i32) * self.small;
+        let normal = magnitude.wrapping_add(self.rebias) << self.shift;
+        let finite = select((magnitude as i64) < self.first_normal as i64, small.to_bits(), normal);
+        let infinite = select(magnitude == self.infinity, f64::INFINITY.to_bits(), f64::NAN.to_bits());
+        let size = select(magnitude as i64 > self.max_finite as i64, infinite, finite);
+        let sign = (code & self.sign) << self.sign_shift;
+        f64::from_bits(select(code == self.nan, f64::NAN.to_bits(), size | sign))
     }
 }
 

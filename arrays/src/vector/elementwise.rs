@@ -1,25 +1,20 @@
 //! Elementwise instructions: broadcasting, and the choice among definition, tables and fast paths.
 //!
-//! Elements are walked in blocks: operands are gathered into short buffers (repeated where the
-//! operand has extent 1), computed, rounded. Blocks run in parallel; an element's bits depend on
-//! its operands and site alone.
+//! An element's bits depend on its operands and site alone.
 
+use super::blocks::{BLOCK, Decode, Kernel, Source, run};
 use super::decoder::{Decoder, within_fp32};
 use super::exact::Scalar;
-use super::narrow::Narrower;
+use super::fixed::NarrowToFixed;
 use super::operation::{Elementwise, Operand, Target, VectorError, check_buffers, check_count};
-use super::rounder::{Rounder, plain};
-use super::{PARALLEL_ELEMENTS, count_result, fit, native, on_wide_lanes, random, total, wide, with_words};
-use rayon::prelude::*;
+use super::rounder::{Narrow, NarrowToNearest, Rounder, plain};
+use super::selection::{self, selects};
+use super::{Word, count_result, fit, native, random, wide, with_words};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::format::Format;
-use systole_isa::round::Flags;
+use systole_isa::round::{Flags, Policy};
 
-/// Elements staged at a time.
-const BLOCK: usize = 512;
-/// Elements one thread takes at a time.
-const GRAIN: usize = 16 * BLOCK;
 /// Widest operand whose unary results are tabulated.
 const TABLE_BITS: u32 = 8;
 
@@ -61,210 +56,213 @@ pub fn elementwise_into(op: Elementwise, target: &Target, operands: &[Operand], 
     let scalar = Scalar::new(op, &formats, target.format, target.policy)?;
     fit(codes, target.format, target.rows * target.cols);
     let fp32 = formats.iter().all(|&f| within_fp32(f));
+    if op.arity() == 1 && formats[0].bits() <= TABLE_BITS && target.policy.rounding.random_bits() == 0 {
+        return Ok(by_table(&scalar, target, &operands[0], codes));
+    }
     if fp32
         && native::computes(op, target.format, target.policy)
         && let Codes::U32(out) = &mut *codes
     {
-        return by_native(op, target, operands, out);
+        return Ok(run(&ByHost { op, scalar: host_definition(op, target)?, sources: Binary32s::sources(target, operands) }, out));
     }
-    if op.arity() == 1 && formats[0].bits() <= TABLE_BITS && target.policy.rounding.random_bits() == 0 {
-        return Ok(by_table(&scalar, target, &operands[0], codes));
+    if fp32
+        && selects(op)
+        && let Some(narrower) = Narrower::new(target.format, target.policy)
+    {
+        let kernel = ByNarrowing { op, target, narrower, sources: Binary32s::sources(target, operands) };
+        return Ok(with_words!(codes, |words| run(&kernel, words)));
     }
-    if fp32 && let Some(narrower) = Narrower::new(op, target.format, target.policy) {
-        return Ok(by_narrowing(&narrower, op, target, operands, codes));
+    if let Some(kernel) = ByBinary64::new(op, target, operands) {
+        return Ok(with_words!(codes, |words| run(&kernel, words)));
     }
-    Ok(match Wide::new(op, target, operands) {
-        Some(wide) => by_wide(&wide, op, target, operands, codes),
-        None => by_definition(&scalar, target, operands, codes),
-    })
-}
-
-/// An operand as blocks of elements of the result's shape.
-enum Source<'a, E> {
-    Whole(&'a Codes),
-    /// A row or a single element: `period` values again and again, for a block from any of them.
-    Repeated {
-        values: Vec<E>,
-        period: usize,
-    },
-    Column(Vec<E>),
-}
-
-impl<'a, E: Copy + Default> Source<'a, E> {
-    /// `decode` fills a buffer with consecutive elements from an index on.
-    fn new(target: &Target, operand: &Operand<'a>, decode: &impl Fn(&Codes, usize, &mut [E])) -> Self {
-        let all = || {
-            let mut values = vec![E::default(); operand.codes.len()];
-            decode(operand.codes, 0, &mut values);
-            values
-        };
-        match operand.shape() {
-            shape if shape == target.shape() => Self::Whole(operand.codes),
-            (1, period) => Self::Repeated { values: all().into_iter().cycle().take(period + BLOCK).collect(), period },
-            _ => Self::Column(all()),
-        }
-    }
-
-    /// The `len` elements from `start` on, at most a block, where they lie side by side.
-    fn side_by_side(&self, start: usize, len: usize) -> Option<&[E]> {
-        match self {
-            Self::Repeated { values, period } => Some(&values[start % period..][..len]),
-            Self::Whole(_) | Self::Column(_) => None,
-        }
-    }
-
-    /// The elements from `start` on, at most a block.
-    fn fill(&self, cols: usize, start: usize, decode: &impl Fn(&Codes, usize, &mut [E]), out: &mut [E]) {
-        match self {
-            Self::Whole(codes) => decode(codes, start, out),
-            Self::Repeated { values, period } => out.copy_from_slice(&values[start % period..][..out.len()]),
-            Self::Column(values) => {
-                let (mut done, mut row, mut left) = (0, start / cols, cols - start % cols);
-                while done < out.len() {
-                    let run = left.min(out.len() - done);
-                    out[done..done + run].fill(values[row]);
-                    done += run;
-                    row += 1;
-                    left = cols;
-                }
-            }
-        }
-    }
-}
-
-/// Fills `out` block by block; `kernel` gets a block's first index.
-fn blocks<T: Send>(out: &mut [T], kernel: impl Fn(usize, &mut [T], &mut Activity) + Sync) -> Activity {
-    let grain = |start: usize, out: &mut [T]| {
-        let mut activity = Activity::default();
-        on_wide_lanes(|| {
-            for (i, block) in out.chunks_mut(BLOCK).enumerate() {
-                kernel(start + i * BLOCK, block, &mut activity);
-            }
-        });
-        activity
-    };
-    if out.len() <= PARALLEL_ELEMENTS {
-        return grain(0, out);
-    }
-    out.par_chunks_mut(GRAIN).enumerate().map(|(i, out)| grain(i * GRAIN, out)).reduce(Activity::default, total)
-}
-
-/// Fills a buffer of codes, of whatever width, block by block.
-macro_rules! fill_codes {
-    ($codes:expr, |$start:ident, $out:ident, $narrow:ident, $activity:ident| $body:expr) => {
-        with_words!($codes, |words, $narrow| blocks(words, |$start, $out, $activity| $body))
-    };
+    let sources = operands.iter().map(|o| Source::new(target, o, Verbatim)).collect();
+    let kernel = ByDefinition { scalar, target, sources };
+    Ok(with_words!(codes, |words| run(&kernel, words)))
 }
 
 /// Operands beyond the operation's arity are stood in for by the first.
+#[inline(always)]
 fn three<T>(count: usize, get: impl Fn(usize) -> T) -> [T; 3] {
     std::array::from_fn(|i| get(if i < count { i } else { 0 }))
 }
 
-fn by_definition(scalar: &Scalar, target: &Target, operands: &[Operand], codes: &mut Codes) -> Activity {
-    let decode = |codes: &Codes, start: usize, out: &mut [u64]| {
+/// Codes as they are.
+struct Verbatim;
+
+impl Decode<u64> for Verbatim {
+    #[inline(always)]
+    fn decode(&self, codes: &Codes, start: usize, out: &mut [u64]) {
         for (i, code) in out.iter_mut().enumerate() {
             *code = codes.get(start + i);
         }
-    };
-    let sources: Vec<_> = operands.iter().map(|o| Source::new(target, o, &decode)).collect();
-    let bits = target.policy.rounding.random_bits();
-    fill_codes!(codes, |start, out, narrow, activity| {
-        let mut buffers = [[0; BLOCK]; 3];
-        let mut randoms = [0; BLOCK];
-        for (buffer, source) in buffers.iter_mut().zip(&sources) {
-            source.fill(target.cols, start, &decode, &mut buffer[..out.len()]);
+    }
+}
+
+impl Decode<u8> for Verbatim {
+    #[inline(always)]
+    fn decode(&self, codes: &Codes, start: usize, out: &mut [u8]) {
+        match codes {
+            Codes::U8(v) => out.copy_from_slice(&v[start..start + out.len()]),
+            _ => out.iter_mut().enumerate().for_each(|(i, code)| *code = codes.get(start + i) as u8),
+        }
+    }
+}
+
+/// Any instruction, element by element.
+struct ByDefinition<'a> {
+    scalar: Scalar,
+    target: &'a Target,
+    sources: Vec<Source<'a, u64, Verbatim>>,
+}
+
+impl<T: Word> Kernel<T> for ByDefinition<'_> {
+    type Buffers = ([[u64; BLOCK]; 3], [u32; BLOCK]);
+
+    fn buffers(&self) -> Self::Buffers {
+        ([[0; BLOCK]; 3], [0; BLOCK])
+    }
+
+    #[inline(always)]
+    fn block(&self, (buffers, randoms): &mut Self::Buffers, start: usize, out: &mut [T], activity: &mut Activity) {
+        let Target { format, cols, policy, site, .. } = *self.target;
+        let bits = policy.rounding.random_bits();
+        for (buffer, source) in buffers.iter_mut().zip(&self.sources) {
+            source.fill(start, &mut buffer[..out.len()]);
         }
         if bits > 0 {
-            random::fill(target.site, bits, target.cols, start, &mut randoms[..out.len()]);
+            random::fill(site, bits, cols, start, &mut randoms[..out.len()]);
         }
         for (i, result) in out.iter_mut().enumerate() {
-            let (code, flags) = scalar.apply([buffers[0][i], buffers[1][i], buffers[2][i]], randoms[i]);
-            count_result(target.format, code, flags, activity);
-            *result = narrow(code);
+            let (code, flags) = self.scalar.apply([buffers[0][i], buffers[1][i], buffers[2][i]], randoms[i].into());
+            count_result(format, code, flags, activity);
+            *result = T::of(code);
         }
-    })
+    }
 }
 
 /// Unary operations on at most 8 bits: every result is computed once, by definition.
 fn by_table(scalar: &Scalar, target: &Target, operand: &Operand, codes: &mut Codes) -> Activity {
-    let table: Vec<(u64, Flags)> = (0..1 << operand.format.bits()).map(|code| scalar.apply([code, 0, 0], 0)).collect();
-    let counts: Vec<Activity> = table
-        .iter()
-        .map(|&(code, flags)| {
-            let mut activity = Activity::default();
-            count_result(target.format, code, flags, &mut activity);
-            activity
-        })
-        .collect();
-    let mask = operand.format.mask();
-    let decode = |codes: &Codes, start: usize, out: &mut [u8]| {
-        for (i, code) in out.iter_mut().enumerate() {
-            *code = (codes.get(start + i) & mask) as u8;
-        }
-    };
-    let source = Source::new(target, operand, &decode);
-    fill_codes!(codes, |start, out, narrow, activity| {
-        let mut buffer = [0; BLOCK];
-        source.fill(target.cols, start, &decode, &mut buffer[..out.len()]);
-        for (result, &code) in out.iter_mut().zip(&buffer) {
-            *result = narrow(table[usize::from(code)].0);
-            *activity += counts[usize::from(code)];
-        }
-    })
+    let results: Vec<(u64, Flags)> = (0..1 << operand.format.bits()).map(|code| scalar.apply([code, 0, 0], 0)).collect();
+    let mut counts = [Activity::default(); 1 << TABLE_BITS];
+    // Codes of fewer bits stand for all that share them.
+    let table: [u64; 1 << TABLE_BITS] = std::array::from_fn(|i| {
+        let (code, flags) = results[i & operand.format.mask() as usize];
+        count_result(target.format, code, flags, &mut counts[i]);
+        code
+    });
+    let counted = counts.map(|counts| counts != Activity::default());
+    let source = &Source::new(target, operand, Verbatim);
+    with_words!(codes, |words| run(&ByTable { table: table.map(Word::of), counts, counted, source }, words))
 }
 
-/// What binary64 and one rounding need, where operands, result and operation are in that domain.
-struct Wide {
-    rounder: Rounder,
-    decoders: Vec<Decoder>,
+struct ByTable<'a, T> {
+    table: [T; 1 << TABLE_BITS],
+    counts: [Activity; 1 << TABLE_BITS],
+    /// Where counts are not all 0.
+    counted: [bool; 1 << TABLE_BITS],
+    source: &'a Source<'a, u8, Verbatim>,
 }
 
-impl Wide {
-    fn new(op: Elementwise, target: &Target, operands: &[Operand]) -> Option<Self> {
-        if !plain(target.policy) || !wide::computes(op, target.format, target.policy) {
-            return None;
+impl<T: Word> Kernel<T> for ByTable<'_, T> {
+    type Buffers = [u8; BLOCK];
+
+    fn buffers(&self) -> Self::Buffers {
+        [0; BLOCK]
+    }
+
+    #[inline(always)]
+    fn block(&self, buffer: &mut Self::Buffers, start: usize, out: &mut [T], activity: &mut Activity) {
+        let read = &mut buffer[..out.len()];
+        self.source.fill(start, read);
+        let mut any = false;
+        for (result, &code) in out.iter_mut().zip(&*read) {
+            *result = self.table[usize::from(code)];
+            any |= self.counted[usize::from(code)];
         }
-        let decoders = operands.iter().map(|o| Decoder::new(o.format)).collect::<Option<_>>()?;
-        Some(Self { rounder: Rounder::new(target.format, target.policy)?, decoders })
+        if any {
+            let counted = read.iter().filter(|&&code| self.counted[usize::from(code)]);
+            counted.for_each(|&code| *activity += self.counts[usize::from(code)]);
+        }
     }
 }
 
-fn by_wide(Wide { rounder, decoders }: &Wide, op: Elementwise, target: &Target, operands: &[Operand], codes: &mut Codes) -> Activity {
-    let decode = |i: usize| {
-        let decoder = &decoders[i];
-        move |codes: &Codes, start: usize, out: &mut [f64]| decoder.fill(codes, start, out)
-    };
-    let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
-    let bits = rounder.rounding().random_bits();
-    let down = rounder.rounding().cancels_to_negative_zero();
-    fill_codes!(codes, |start, out, narrow, activity| {
-        let mut buffers = [[0.0; BLOCK]; 3];
-        let mut exact = [0.0; BLOCK];
-        let mut randoms = [0; BLOCK];
-        for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
-            source.fill(target.cols, start, &decode(i), &mut buffer[..out.len()]);
-        }
-        if bits > 0 {
-            random::fill(target.site, bits, target.cols, start, &mut randoms[..out.len()]);
-        }
-        wide::compute(op, down, three(sources.len(), |i| &buffers[i][..out.len()]), &mut exact[..out.len()]);
-        rounder.fill(&exact[..out.len()], &randoms[..out.len()], out, narrow, activity);
-    })
+/// Arithmetic in binary64 and one rounding.
+struct ByBinary64<'a> {
+    op: Elementwise,
+    target: &'a Target,
+    rounder: Rounder,
+    sources: Vec<Source<'a, f64, Decoder>>,
 }
 
-/// Fills buffers with binary32 bits; the operand's format is within binary32.
-struct Fp32Bits {
+impl<'a> ByBinary64<'a> {
+    /// The kernel, where operands, result and operation are in that domain.
+    fn new(op: Elementwise, target: &'a Target, operands: &[Operand<'a>]) -> Option<Self> {
+        if !plain(target.policy) || !wide::computes(op, target.format, target.policy) {
+            return None;
+        }
+        let decoders: Vec<_> = operands.iter().map(|o| Decoder::new(o.format)).collect::<Option<_>>()?;
+        let rounder = Rounder::new(target.format, target.policy)?;
+        let sources = operands.iter().zip(decoders).map(|(o, decoder)| Source::new(target, o, decoder)).collect();
+        Some(Self { op, target, rounder, sources })
+    }
+}
+
+impl Decode<f64> for Decoder {
+    #[inline(always)]
+    fn decode(&self, codes: &Codes, start: usize, out: &mut [f64]) {
+        self.fill(codes, start, out);
+    }
+}
+
+impl<T: Word> Kernel<T> for ByBinary64<'_> {
+    type Buffers = ([[f64; BLOCK]; 3], [f64; BLOCK], [u32; BLOCK]);
+
+    fn buffers(&self) -> Self::Buffers {
+        ([[0.0; BLOCK]; 3], [0.0; BLOCK], [0; BLOCK])
+    }
+
+    #[inline(always)]
+    fn block(&self, (buffers, exact, randoms): &mut Self::Buffers, start: usize, out: &mut [T], activity: &mut Activity) {
+        let (len, rounding) = (out.len(), self.rounder.rounding());
+        for (buffer, source) in buffers.iter_mut().zip(&self.sources) {
+            source.fill(start, &mut buffer[..len]);
+        }
+        if rounding.random_bits() > 0 {
+            random::fill(self.target.site, rounding.random_bits(), self.target.cols, start, &mut randoms[..len]);
+        }
+        let operands = three(self.sources.len(), |i| &buffers[i][..len]);
+        wide::compute(self.op, rounding.cancels_to_negative_zero(), operands, &mut exact[..len]);
+        self.rounder.fill(exact[..len].iter().copied(), &randoms[..len], out, activity);
+    }
+}
+
+/// Codes of a format within binary32 as its bits.
+struct Binary32s {
     /// None for fp32 itself.
     decoder: Option<Decoder>,
 }
 
-impl Fp32Bits {
-    fn new(operand: &Operand) -> Self {
-        Self { decoder: if operand.format == Format::FP32 { None } else { Decoder::new(operand.format) } }
+impl Binary32s {
+    fn sources<'a>(target: &Target, operands: &[Operand<'a>]) -> Vec<Source<'a, u32, Self>> {
+        let decoder = |format| if format == Format::FP32 { None } else { Decoder::new(format) };
+        operands.iter().map(|o| Source::new(target, o, Self { decoder: decoder(o.format) })).collect()
     }
+}
 
-    fn fill(&self, codes: &Codes, start: usize, out: &mut [u32]) {
+impl Source<'_, u32, Binary32s> {
+    /// Elements that need no buffer.
+    #[inline(always)]
+    fn in_place(&self, start: usize, len: usize) -> Option<&[u32]> {
+        match self.whole() {
+            Some(Codes::U32(v)) if self.decoder().decoder.is_none() => Some(&v[start..start + len]),
+            _ => self.side_by_side(start, len),
+        }
+    }
+}
+
+impl Decode<u32> for Binary32s {
+    #[inline(always)]
+    fn decode(&self, codes: &Codes, start: usize, out: &mut [u32]) {
         match (&self.decoder, codes) {
             (Some(decoder), _) => {
                 for (n, chunk) in out.chunks_mut(BLOCK).enumerate() {
@@ -286,47 +284,91 @@ impl Fp32Bits {
     }
 }
 
-/// The host's binary32.
-fn by_native(op: Elementwise, target: &Target, operands: &[Operand], out: &mut [u32]) -> Result<Activity, VectorError> {
-    let scalar = Scalar::new(op, &[Format::FP32; 3][..op.arity()], target.format, target.policy)?;
-    let readers: Vec<Fp32Bits> = operands.iter().map(Fp32Bits::new).collect();
-    let decode = |i: usize| {
-        let reader = &readers[i];
-        move |codes: &Codes, start: usize, out: &mut [u32]| reader.fill(codes, start, out)
-    };
-    let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
-    let activity = blocks(out, |start, out, activity| {
-        let mut buffers = [[0; BLOCK]; 3];
-        // Whole fp32 operands and repeated ones are read in place.
-        let whole: [Option<&[u32]>; 3] = std::array::from_fn(|i| match (sources.get(i)?, readers.get(i)?) {
-            (Source::Whole(Codes::U32(v)), Fp32Bits { decoder: None }) => Some(&v[start..start + out.len()]),
-            (source, _) => source.side_by_side(start, out.len()),
-        });
-        for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
-            if whole[i].is_none() {
-                source.fill(target.cols, start, &decode(i), &mut buffer[..out.len()]);
-            }
-        }
-        let operands = three(sources.len(), |i| whole[i].unwrap_or(&buffers[i][..out.len()]));
-        native::compute(op, &scalar, operands, out, activity);
-    });
-    Ok(activity)
+/// The definition on operands that are binary32s by now.
+fn host_definition(op: Elementwise, target: &Target) -> Result<Scalar, VectorError> {
+    Scalar::new(op, &[Format::FP32; 3][..op.arity()], target.format, target.policy)
 }
 
-/// Binary32 values to narrow floats.
-fn by_narrowing(narrower: &Narrower, op: Elementwise, target: &Target, operands: &[Operand], codes: &mut Codes) -> Activity {
-    let readers: Vec<Fp32Bits> = operands.iter().map(Fp32Bits::new).collect();
-    let decode = |i: usize| {
-        let reader = &readers[i];
-        move |codes: &Codes, start: usize, out: &mut [u32]| reader.fill(codes, start, out)
-    };
-    let sources: Vec<_> = operands.iter().enumerate().map(|(i, o)| Source::new(target, o, &decode(i))).collect();
-    fill_codes!(codes, |start, out, narrow, activity| {
-        let mut buffers = [[0; BLOCK]; 2];
-        for (i, (buffer, source)) in buffers.iter_mut().zip(&sources).enumerate() {
-            source.fill(target.cols, start, &decode(i), &mut buffer[..out.len()]);
+/// The host's binary32.
+struct ByHost<'a> {
+    op: Elementwise,
+    scalar: Scalar,
+    sources: Vec<Source<'a, u32, Binary32s>>,
+}
+
+impl Kernel<u32> for ByHost<'_> {
+    type Buffers = [[u32; BLOCK]; 3];
+
+    fn buffers(&self) -> Self::Buffers {
+        [[0; BLOCK]; 3]
+    }
+
+    #[inline(always)]
+    fn block(&self, buffers: &mut Self::Buffers, start: usize, out: &mut [u32], activity: &mut Activity) {
+        let len = out.len();
+        let in_place: [Option<&[u32]>; 3] = std::array::from_fn(|i| self.sources.get(i)?.in_place(start, len));
+        for ((buffer, source), in_place) in buffers.iter_mut().zip(&self.sources).zip(&in_place) {
+            if in_place.is_none() {
+                source.fill(start, &mut buffer[..len]);
+            }
         }
-        let [a, b] = &mut buffers;
-        narrower.compute(op, &mut a[..out.len()], &b[..out.len()], out, narrow, activity);
-    })
+        let operands = three(self.sources.len(), |i| in_place[i].unwrap_or(&buffers[i][..len]));
+        native::compute(self.op, &self.scalar, operands, out, activity);
+    }
+}
+
+/// How binary32s are rounded.
+enum Narrower {
+    ToNearest(NarrowToNearest),
+    General(Narrow),
+    Fixed(NarrowToFixed),
+}
+
+impl Narrower {
+    fn new(format: Format, policy: Policy) -> Option<Self> {
+        if matches!(format, Format::Fixed(_)) {
+            return NarrowToFixed::new(format, policy).map(Self::Fixed);
+        }
+        NarrowToNearest::new(format, policy).map(Self::ToNearest).or_else(|| Narrow::new(format, policy).map(Self::General))
+    }
+}
+
+/// Selections of binary32 values, and one rounding.
+struct ByNarrowing<'a> {
+    op: Elementwise,
+    target: &'a Target,
+    narrower: Narrower,
+    sources: Vec<Source<'a, u32, Binary32s>>,
+}
+
+impl<T: Word> Kernel<T> for ByNarrowing<'_> {
+    type Buffers = ([[u32; BLOCK]; 2], [u32; BLOCK]);
+
+    fn buffers(&self) -> Self::Buffers {
+        ([[0; BLOCK]; 2], [0; BLOCK])
+    }
+
+    #[inline(always)]
+    fn block(&self, ([a, b], randoms): &mut Self::Buffers, start: usize, out: &mut [T], activity: &mut Activity) {
+        let len = out.len();
+        let in_place = if self.op == Elementwise::Convert { self.sources[0].in_place(start, len) } else { None };
+        if in_place.is_none() {
+            self.sources[0].fill(start, &mut a[..len]);
+            if let Some(second) = self.sources.get(1) {
+                second.fill(start, &mut b[..len]);
+            }
+            selection::apply(self.op, &mut a[..len], &b[..len]);
+        }
+        let values = in_place.unwrap_or(&a[..len]);
+        let Target { site, cols, policy, .. } = *self.target;
+        let randoms = &mut randoms[..len];
+        if policy.rounding.random_bits() > 0 {
+            random::fill(site, policy.rounding.random_bits(), cols, start, randoms);
+        }
+        match &self.narrower {
+            Narrower::ToNearest(rounder) => rounder.fill(values, out, activity),
+            Narrower::General(rounder) => rounder.fill(values.iter().map(|&bits| f32::from_bits(bits)), randoms, out, activity),
+            Narrower::Fixed(rounder) => rounder.fill(values, randoms, out, activity),
+        }
+    }
 }

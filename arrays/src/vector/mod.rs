@@ -7,11 +7,12 @@
 //! [`work`] tells what an instruction costs from its shapes alone.
 
 mod adder;
+mod blocks;
 mod decoder;
 mod elementwise;
 mod exact;
+mod fixed;
 pub mod function;
-mod narrow;
 mod native;
 mod operation;
 mod order;
@@ -19,6 +20,7 @@ mod pool;
 mod random;
 mod reduce;
 mod rounder;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod wide;
@@ -77,27 +79,32 @@ fn total(mut a: Activity, b: Activity) -> Activity {
     a
 }
 
-/// Evaluates `$body` with the words of a buffer of codes in `$words` and what makes a word of a
-/// code in `$narrow`.
+/// A word of a buffer of codes.
+trait Word: Copy + Send + Sync {
+    /// The word of a code, which fits.
+    fn of(code: u64) -> Self;
+}
+
+macro_rules! words {
+    ($($word:ident)*) => {$(
+        impl Word for $word {
+            #[inline(always)]
+            fn of(code: u64) -> Self {
+                code as Self
+            }
+        }
+    )*};
+}
+words!(u8 u16 u32 u64);
+
+/// Evaluates `$body` with the words of a buffer of codes in `$words`.
 macro_rules! with_words {
-    ($codes:expr, |$words:ident, $narrow:ident| $body:expr) => {
+    ($codes:expr, |$words:ident| $body:expr) => {
         match $codes {
-            Codes::U8($words) => {
-                let $narrow = |code: u64| code as u8;
-                $body
-            }
-            Codes::U16($words) => {
-                let $narrow = |code: u64| code as u16;
-                $body
-            }
-            Codes::U32($words) => {
-                let $narrow = |code: u64| code as u32;
-                $body
-            }
-            Codes::U64($words) => {
-                let $narrow = |code: u64| code;
-                $body
-            }
+            Codes::U8($words) => $body,
+            Codes::U16($words) => $body,
+            Codes::U32($words) => $body,
+            Codes::U64($words) => $body,
         }
     };
 }
@@ -109,5 +116,5 @@ fn fit(codes: &mut Codes, format: Format, len: usize) {
     if codes.bytes_per_code() != empty.bytes_per_code() {
         *codes = empty;
     }
-    with_words!(codes, |words, narrow| words.resize(len, narrow(0)));
+    with_words!(codes, |words| words.resize(len, 0));
 }

@@ -36,7 +36,7 @@ pub(super) fn within(output: Format, policy: Policy) -> bool {
 
 /// `out[i] = op(a[i], b[i], c[i])` on binary32 bits; `scalar` is the definition for fp32
 /// operands. Operands the operation does not take are ignored but as long as `out`.
-#[inline]
+#[inline(always)]
 pub(super) fn compute(op: Elementwise, scalar: &Scalar, operands: [&[u32]; 3], out: &mut [u32], activity: &mut Activity) {
     let f = f32::from_bits;
     let magnitude = |x: u32| x & !SIGN;

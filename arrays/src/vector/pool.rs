@@ -10,7 +10,7 @@ use super::adder::{Adder, with_adder};
 use super::operation::{Operand, Pool, Target, VectorError, check_buffers, check_count};
 use super::order::{Key, Order, OrderKey};
 use super::random::{Draws, addition};
-use super::{PARALLEL_ELEMENTS, fit, on_wide_lanes, total, with_words};
+use super::{PARALLEL_ELEMENTS, Word, fit, on_wide_lanes, total, with_words};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -105,7 +105,7 @@ impl Geometry {
     }
 
     /// Fills `results` image by image; `kernel` gets an image and its `pixels` rows.
-    fn each_image<T: Send>(&self, pixels: usize, results: &mut [T], kernel: impl Fn(usize, &mut [T]) -> Activity + Sync) -> Activity {
+    fn each_image<T: Word>(&self, pixels: usize, results: &mut [T], kernel: impl Fn(usize, &mut [T]) -> Activity + Sync) -> Activity {
         let part = |(image, results): (usize, &mut [T])| on_wide_lanes(|| kernel(image, results));
         let size = pixels * self.channels;
         let work = self.images * self.output_pixels * self.kernel * self.channels;
@@ -148,38 +148,33 @@ pub fn pool_into(op: Pool, target: &Target, window: &Window, operands: &[Operand
     check_buffers(op.mnemonic(), operands)?;
     let geometry = Geometry::new(window, images);
     fit(codes, target.format, target.rows * target.cols);
-    Ok(with_words!(codes, |results, narrow| match op {
+    Ok(with_words!(codes, |results| match op {
         Pool::Maximum => {
             let order = Order::new(operands[0].format, target.policy.subnormals);
             if order.is_narrow() {
-                maximum(&Winners::<i32>::new(&geometry, window, order, &operands[0]), target, results, narrow)
+                maximum(&Winners::<i32>::new(&geometry, window, order, &operands[0]), target, results)
             } else {
-                maximum(&Winners::<u64>::new(&geometry, window, order, &operands[0]), target, results, narrow)
+                maximum(&Winners::<u64>::new(&geometry, window, order, &operands[0]), target, results)
             }
         }
-        Pool::Sum => with_adder!(operands[0].format, target, |adder| sum(&adder, &geometry, target, &operands[0], results, narrow)),
+        Pool::Sum => with_adder!(operands[0].format, target, |adder| sum(&adder, &geometry, target, &operands[0], results)),
         Pool::MaximumGradient => {
             let order = Order::new(operands[0].format, target.policy.subnormals);
             with_adder!(operands[1].format, target, |adder| if order.is_narrow() {
                 let winners = Winners::<i32>::new(&geometry, window, order, &operands[0]);
-                scatter(&adder, &geometry, target, &operands[1], Some(&winners), results, narrow)
+                scatter(&adder, &geometry, target, &operands[1], Some(&winners), results)
             } else {
                 let winners = Winners::<u64>::new(&geometry, window, order, &operands[0]);
-                scatter(&adder, &geometry, target, &operands[1], Some(&winners), results, narrow)
+                scatter(&adder, &geometry, target, &operands[1], Some(&winners), results)
             })
         }
         Pool::Spread => with_adder!(operands[0].format, target, |adder| {
-            scatter::<_, u64, _>(&adder, &geometry, target, &operands[0], None, results, narrow)
+            scatter::<_, u64, _>(&adder, &geometry, target, &operands[0], None, results)
         }),
     }))
 }
 
-fn maximum<K: OrderKey + Send + Sync, T: Send>(
-    winners: &Winners<K>,
-    target: &Target,
-    results: &mut [T],
-    narrow: impl Fn(u64) -> T + Sync,
-) -> Activity {
+fn maximum<K: OrderKey + Send + Sync, T: Word>(winners: &Winners<K>, target: &Target, results: &mut [T]) -> Activity {
     let geometry = winners.geometry;
     let bits = target.policy.rounding.random_bits();
     let channels = geometry.channels;
@@ -191,7 +186,7 @@ fn maximum<K: OrderKey + Send + Sync, T: Send>(
             let rows = results[output * channels..].iter_mut().zip(won).zip(keys);
             for (i, ((result, &element), &key)) in rows.enumerate() {
                 let code = winners.input.codes.get(first + element);
-                *result = narrow(if verbatim && key != K::NAN {
+                *result = T::of(if verbatim && key != K::NAN {
                     code & mask
                 } else {
                     let row = image * geometry.output_pixels + output + i / channels;
@@ -204,14 +199,7 @@ fn maximum<K: OrderKey + Send + Sync, T: Send>(
     })
 }
 
-fn sum<A: Adder, T: Send>(
-    adder: &A,
-    geometry: &Geometry,
-    target: &Target,
-    input: &Operand,
-    results: &mut [T],
-    narrow: impl Fn(u64) -> T + Sync,
-) -> Activity {
+fn sum<A: Adder, T: Word>(adder: &A, geometry: &Geometry, target: &Target, input: &Operand, results: &mut [T]) -> Activity {
     let bits = target.policy.rounding.random_bits();
     let additions: Vec<_> = (0..geometry.kernel).map(|t| addition(target.site, bits, t)).collect();
     geometry.each_image(geometry.output_pixels, results, |image, results| {
@@ -235,7 +223,7 @@ fn sum<A: Adder, T: Send>(
                 }
             }
             for (result, &sum) in results.iter_mut().zip(&sums) {
-                *result = narrow(adder.finish(sum, &mut activity));
+                *result = T::of(adder.finish(sum, &mut activity));
             }
         }
         activity
@@ -244,14 +232,13 @@ fn sum<A: Adder, T: Send>(
 
 /// Adds each element of G to the winner of its window and channel, or to every pixel of the
 /// window.
-fn scatter<A: Adder, K: OrderKey + Send + Sync, T: Send>(
+fn scatter<A: Adder, K: OrderKey + Send + Sync, T: Word>(
     adder: &A,
     geometry: &Geometry,
     target: &Target,
     gradient: &Operand,
     winners: Option<&Winners<K>>,
     results: &mut [T],
-    narrow: impl Fn(u64) -> T + Sync,
 ) -> Activity {
     let bits = target.policy.rounding.random_bits();
     let channels = geometry.channels;
@@ -294,7 +281,7 @@ fn scatter<A: Adder, K: OrderKey + Send + Sync, T: Send>(
             }
         }
         for (result, sum) in results.iter_mut().zip(sums) {
-            *result = narrow(adder.finish(sum, &mut activity));
+            *result = T::of(adder.finish(sum, &mut activity));
         }
         activity
     })

@@ -1,25 +1,85 @@
 //! Random bits of a vector instruction's roundings, drawn in bulk.
 
-use systole_isa::entropy::{Block, Site, Stage, mix};
+use crate::simd::{Pairs, Work, on_best_f32};
+use systole_isa::entropy::{Block, PHILOX_MULTIPLIERS, PHILOX_ROUNDS, Site, Stage, mix, philox_next_key};
+
+/// Position blocks drawn from at a time.
+const GROUP: usize = 32;
+/// Lanes of the widest machine.
+const MAX_LANES: usize = 16;
 
 /// Fills `out` with the bits of the only rounding (index 0) of the row-major elements from
 /// `start` on, of a result with `cols` columns: four neighbours share one mixing.
-pub(super) fn fill(site: Site, bits: u32, cols: usize, start: usize, out: &mut [u64]) {
-    let addition = site.addition(Stage::Vector, 0);
-    let (mut row, mut col) = (start / cols, start % cols);
-    let mut i = 0;
-    while i < out.len() {
-        let words = mix(site.position(row as u32, col as u32), addition);
-        let run = (4 - col % 4).min(cols - col).min(out.len() - i);
-        for (offset, value) in out[i..i + run].iter_mut().enumerate() {
-            *value = u64::from(words[(col + offset) % 4] >> (32 - bits));
-        }
-        i += run;
-        col += run;
-        if col == cols {
-            (row, col) = (row + 1, 0);
+pub(super) fn fill(site: Site, bits: u32, cols: usize, start: usize, out: &mut [u32]) {
+    on_best_f32!(Fill { site, bits, cols, start, out });
+}
+
+struct Fill<'a> {
+    site: Site,
+    bits: u32,
+    cols: usize,
+    start: usize,
+    out: &'a mut [u32],
+}
+
+impl<L: Pairs> Work<L> for Fill<'_> {
+    type Out = ();
+
+    #[inline(always)]
+    fn run(self, s: L) {
+        let Self { site, bits, cols, start, mut out } = self;
+        let addition = site.addition(Stage::Vector, 0);
+        let (mut row, mut col) = (start / cols, start % cols);
+        let mut drawn = [0.0; 4 * GROUP];
+        while !out.is_empty() {
+            let skipped = col % 4;
+            let run = (4 * GROUP - skipped).min(cols - col).min(out.len());
+            let positions = positions(s, site, row as u32, col as u32 / 4);
+            for (words, positions) in drawn.chunks_exact_mut(L::LANES).zip(positions.chunks_exact(L::LANES / 4)) {
+                s.store(s.draw(positions, &addition, bits), words);
+            }
+            let (now, later) = out.split_at_mut(run);
+            now.iter_mut().zip(&drawn[skipped..]).for_each(|(value, word)| *value = word.to_bits());
+            out = later;
+            col += run;
+            if col == cols {
+                (row, col) = (row + 1, 0);
+            }
         }
     }
+}
+
+/// The position blocks of a row from a block of four columns on: [`Site::position`] side by side,
+/// in the even lanes.
+#[inline(always)]
+fn positions<L: Pairs>(s: L, site: Site, row: u32, first: u32) -> [Block; GROUP] {
+    let each = |x: u32| s.splat(f32::from_bits(x));
+    let multipliers = PHILOX_MULTIPLIERS.map(|m| each(m as u32));
+    let mut blocks = [[0; 4]; GROUP];
+    for (part, blocks) in blocks.chunks_exact_mut(L::LANES / 2).enumerate() {
+        let mut counters = [0.0; MAX_LANES];
+        for (i, counter) in counters.iter_mut().enumerate() {
+            *counter = f32::from_bits(first.wrapping_add((part * (L::LANES / 2) + i / 2) as u32));
+        }
+        let (mut a, mut b, mut c, mut d) = (each(row), s.load(&counters), each(site.instruction), each(site.step));
+        let mut key = [site.seed as u32, (site.seed >> 32) as u32];
+        for _ in 0..PHILOX_ROUNDS {
+            let (left, right) = (s.multiply_even(a, multipliers[0]), s.multiply_even(c, multipliers[1]));
+            a = s.xor(s.xor(s.odd_to_even(right), b), each(key[0]));
+            c = s.xor(s.xor(s.odd_to_even(left), d), each(key[1]));
+            (b, d) = (right, left);
+            key = philox_next_key(key);
+        }
+        let words = [a, b, c, d].map(|x| {
+            let mut words = [0.0; MAX_LANES];
+            s.store(x, &mut words);
+            words
+        });
+        for (i, block) in blocks.iter_mut().enumerate() {
+            *block = [words[0][2 * i], words[1][2 * i], words[2][2 * i], words[3][2 * i]].map(f32::to_bits);
+        }
+    }
+    blocks
 }
 
 /// The draws of one element's successive roundings.
@@ -57,12 +117,12 @@ mod tests {
     #[test]
     fn bulk_draws_are_the_sites() {
         let site = Site { seed: 5, step: 6, instruction: 7 };
-        for (cols, start) in [(1, 0), (3, 2), (4, 4), (10, 7), (1000, 998)] {
-            let mut drawn = [0; 37];
+        for (cols, start) in [(1, 0), (3, 2), (4, 4), (10, 7), (1000, 998), (5000, 3), (131, 130)] {
+            let mut drawn = [0; 437];
             fill(site, 11, cols, start, &mut drawn);
             for (i, &value) in drawn.iter().enumerate() {
                 let (row, col) = ((start + i) / cols, (start + i) % cols);
-                assert_eq!(value, site.random(11, row as u32, col as u32, Stage::Vector, 0), "{cols} {start} {i}");
+                assert_eq!(u64::from(value), site.random(11, row as u32, col as u32, Stage::Vector, 0), "{cols} {start} {i}");
                 let later = Draws::new(site, 11, row, col).draw(addition(site, 11, 9));
                 assert_eq!(later, site.random(11, row as u32, col as u32, Stage::Vector, 9));
             }

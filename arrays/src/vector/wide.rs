@@ -53,7 +53,7 @@ const fn ordered(x: f64) -> i64 {
 
 /// `out[i] = op(a[i], b[i], c[i])`, to be rounded by [`super::rounder::Rounder`]. Operands the
 /// operation does not take are ignored.
-#[inline]
+#[inline(always)]
 pub(super) fn compute(op: Elementwise, down: bool, [a, b, c]: [&[f64]; 3], out: &mut [f64]) {
     macro_rules! each {
         (|$x:ident| $e:expr) => {

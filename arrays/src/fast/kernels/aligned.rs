@@ -14,8 +14,8 @@
 use super::super::operands::Carrier;
 use super::super::order::{Knowledge, Way};
 use super::super::rounder::{Counts, Mode, Rounder, power_of_two};
-use super::super::simd::{Lanes, Number, Work};
 use super::{Kernel, Tile, VECTORS, load, store};
+use crate::simd::{Lanes, Number, Work};
 use std::ops::Range;
 use systole_isa::design::{Addend, Aligned as Unit, Truncation};
 

@@ -6,8 +6,8 @@
 
 use super::super::order::{Knowledge, Randomness, Way};
 use super::super::rounder::{Constants, Counts, Mode, Rounder, Tally};
-use super::super::simd::{Lanes, Work};
 use super::{Kernel, Tile, VECTORS};
+use crate::simd::{Lanes, Work};
 use std::ops::Range;
 
 /// The kernel.

@@ -8,8 +8,8 @@
 use super::super::operands::Carrier;
 use super::super::order::{Knowledge, Way};
 use super::super::rounder::Counts;
-use super::super::simd::{Lanes, Number, Work};
 use super::{Kernel, Tile, VECTORS, load, store};
+use crate::simd::{Lanes, Number, Work};
 use std::ops::Range;
 
 /// The kernel.

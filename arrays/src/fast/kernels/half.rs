@@ -9,8 +9,8 @@
 use super::super::operands::Half;
 use super::super::order::{Knowledge, Way};
 use super::super::rounder::Counts;
-use super::super::simd::{Avx512Fp16, Machine, Number};
 use super::{Chain, Kernel, Tile};
+use crate::simd::{Avx512Fp16, Machine, Number};
 use std::ops::Range;
 
 /// The kernel.

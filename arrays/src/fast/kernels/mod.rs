@@ -17,7 +17,7 @@ pub(super) use half::Fma16;
 use super::operands::Carrier;
 use super::order::{Knowledge, Way};
 use super::rounder::Counts;
-use super::simd::Lanes;
+use crate::simd::Lanes;
 use std::ops::Range;
 use systole_isa::entropy::Block;
 

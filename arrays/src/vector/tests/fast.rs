@@ -104,7 +104,7 @@ fn conversions_from_fp32() {
 #[ignore = "10^7 conversions per format: a minute; run with --ignored after touching the rounder"]
 fn conversions_from_fp32_at_length() {
     let mut random = Random(5);
-    for name in ["e4m3fn", "e5m2", "e6m9", "bf16", "fp16"] {
+    for name in ["e4m3fn", "e5m2", "e6m9", "bf16", "fp16", "int8"] {
         for rounding in ROUNDINGS {
             let codes = Codes::U32((0..1_000_000).map(|_| random.next() as u32).collect());
             check_conversion(Format::FP32, format(name), Policy::new(rounding), &codes);
@@ -179,18 +179,37 @@ fn narrowing() {
         "e5m0b14f",
         "e4m3b-20fn",
         "e8m3b130",
+        "e1m6",
+        "int8",
+        "fx6.4",
+        "fx16.12",
     ]);
     for op in ops {
         for &to in &outputs {
             for overflow in [Overflow::Ieee, Overflow::Saturate] {
-                check_instruction(op, &formats(&["fp32", "fp32"])[..op.arity()], to, Policy::RNE.overflow(overflow), 4000, &mut random);
+                for rounding in ROUNDINGS {
+                    let policy = Policy::new(rounding).overflow(overflow);
+                    check_instruction(op, &formats(&["fp32", "fp32"])[..op.arity()], to, policy, 2000, &mut random);
+                }
             }
             check_instruction(op, &formats(&["bf16", "e5m2"])[..op.arity()], to, Policy::RNE, 1000, &mut random);
         }
     }
     // Every value around the subnormals, the smallest normal and the largest numbers.
     for to in outputs {
-        let Format::Float(f) = to else { continue };
+        let Format::Float(f) = to else {
+            // Numbers of quanta, in halves, and their neighbours.
+            let Format::Fixed(f) = to else { unreachable!() };
+            let halves = (-300..300).map(|i| i as f32 / 2.0 * (-f.fraction_bits as f32).exp2());
+            let ends = (0..1 << 12).map(|i| ((f.max_integer() - 1000 + i) as f32 + 0.5) * (-f.fraction_bits as f32).exp2());
+            let codes: Vec<u32> = halves.chain(ends).map(f32::to_bits).flat_map(|x| [x, x ^ 1 << 31, x + 1, x.saturating_sub(1)]).collect();
+            for rounding in ROUNDINGS {
+                for overflow in [Overflow::Ieee, Overflow::Saturate] {
+                    check_conversion(Format::FP32, to, Policy::new(rounding).overflow(overflow), &Codes::U32(codes.clone()));
+                }
+            }
+            continue;
+        };
         let place = |exponent: i32| ((exponent + 127).clamp(0, 254) as u32) << 23;
         let codes = [f.min_quantum_exponent() - 1, f.min_quantum_exponent(), f.min_exponent() - 1, f.min_exponent(), f.bias]
             .into_iter()
@@ -198,7 +217,10 @@ fn narrowing() {
             .chain((0..1 << 13).map(|i| i << 10))
             .flat_map(|code| [code, code | 0x8000_0000])
             .collect();
-        check_conversion(Format::FP32, to, Policy::RNE, &Codes::U32(codes));
+        let codes = Codes::U32(codes);
+        for rounding in ROUNDINGS {
+            check_conversion(Format::FP32, to, Policy::new(rounding), &codes);
+        }
     }
 }
 

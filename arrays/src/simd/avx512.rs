@@ -1,12 +1,12 @@
 //! AVX-512 with its byte, doubleword, short-vector and AES extensions: Ice Lake and Zen 4 on.
 
-use super::{Lanes, Machine, Work};
+use super::{Lanes, Machine, Pairs, Work};
 use std::arch::x86_64::*;
 use systole_isa::entropy::Block;
 
 /// Proof that this CPU has AVX512F, BW, DQ and VL, VAES, FMA and AES-NI.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Avx512(());
+pub(crate) struct Avx512(());
 
 impl Avx512 {
     /// The proof, if it holds.
@@ -24,7 +24,7 @@ impl Avx512 {
 
 /// Proof that this CPU has AVX512-FP16 as well.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Avx512Fp16(Avx512);
+pub(crate) struct Avx512Fp16(Avx512);
 
 impl Avx512Fp16 {
     /// The proof, if it holds.
@@ -47,11 +47,11 @@ impl Machine for Avx512Fp16 {
 
 /// Eight binary64 lanes.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct F64(());
+pub(crate) struct F64(());
 
 /// Sixteen binary32 lanes.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct F32(());
+pub(crate) struct F32(());
 
 impl Machine for Avx512 {
     const NAME: &'static str = "avx512";
@@ -281,5 +281,12 @@ impl Lanes for F32 {
             let words = _mm512_aesenc_epi128(first, addition);
             _mm512_castsi512_ps(_mm512_srl_epi32(words, _mm_cvtsi32_si128(32 - bits as i32)))
         }
+    }
+}
+
+impl Pairs for F32 {
+    intrinsics! {
+        multiply_even(a: __m512, b: __m512) -> __m512 = _mm512_castsi512_ps(_mm512_mul_epu32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+        odd_to_even(a: __m512) -> __m512 = _mm512_castsi512_ps(_mm512_srli_epi64::<32>(_mm512_castps_si512(a)));
     }
 }

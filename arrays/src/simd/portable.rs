@@ -1,19 +1,19 @@
 //! Lanes in plain Rust.
 
-use super::{Lanes, Machine, Work};
+use super::{Lanes, Machine, Pairs, Work};
 use systole_isa::entropy::{Block, mix};
 
 /// The baseline every machine has.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Portable;
+pub(crate) struct Portable;
 
 /// Four binary64 lanes, as bits, because masks are no numbers.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct F64;
+pub(crate) struct F64;
 
 /// Eight binary32 lanes.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct F32;
+pub(crate) struct F32;
 
 impl Machine for Portable {
     const NAME: &'static str = "portable";
@@ -199,3 +199,15 @@ macro_rules! lanes {
 
 lanes!(F64, f64, u64, i64, 4);
 lanes!(F32, f32, u32, i32, 8);
+
+impl Pairs for F32 {
+    #[inline(always)]
+    fn multiply_even(self, a: Self::V, b: Self::V) -> Self::V {
+        let product = |i: usize| u64::from(a[i & !1]) * u64::from(b[i & !1]);
+        std::array::from_fn(|i| (product(i) >> (32 * (i & 1))) as u32)
+    }
+    #[inline(always)]
+    fn odd_to_even(self, a: Self::V) -> Self::V {
+        std::array::from_fn(|i| if i % 2 == 0 { a[i + 1] } else { 0 })
+    }
+}

@@ -1,12 +1,12 @@
 //! AVX2, FMA and AES-NI: every x86-64 server and desktop core since 2013.
 
-use super::{Lanes, Machine, Work};
+use super::{Lanes, Machine, Pairs, Work};
 use std::arch::x86_64::*;
 use systole_isa::entropy::Block;
 
 /// Proof that this CPU has AVX2, FMA and AES-NI.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// The proof, if it holds.
@@ -17,11 +17,11 @@ impl Avx2 {
 
 /// Four binary64 lanes.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct F64(Avx2);
+pub(crate) struct F64(Avx2);
 
 /// Eight binary32 lanes.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct F32(Avx2);
+pub(crate) struct F32(Avx2);
 
 impl Machine for Avx2 {
     const NAME: &'static str = "avx2";
@@ -205,5 +205,12 @@ impl Lanes for F32 {
         let (low, high) = (words(self.0, &positions[0], addition), words(self.0, &positions[1], addition));
         // SAFETY: AVX2 by `self`.
         unsafe { _mm256_castsi256_ps(_mm256_srl_epi32(_mm256_set_m128i(high, low), _mm_cvtsi32_si128(32 - bits as i32))) }
+    }
+}
+
+impl Pairs for F32 {
+    intrinsics! {
+        multiply_even(a: __m256, b: __m256) -> __m256 = _mm256_castsi256_ps(_mm256_mul_epu32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+        odd_to_even(a: __m256) -> __m256 = _mm256_castsi256_ps(_mm256_srli_epi64::<32>(_mm256_castps_si256(a)));
     }
 }

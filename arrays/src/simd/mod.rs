@@ -11,22 +11,22 @@ mod avx512;
 mod portable;
 
 #[cfg(target_arch = "x86_64")]
-pub(super) use avx2::Avx2;
+pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
-pub(super) use avx512::{Avx512, Avx512Fp16};
-pub(super) use portable::Portable;
+pub(crate) use avx512::{Avx512, Avx512Fp16};
+pub(crate) use portable::Portable;
 use std::fmt::Debug;
 use systole_isa::entropy::Block;
 
 /// A loop to be compiled for one machine. `run` must be `#[inline(always)]`.
-pub(super) trait Work<L> {
+pub(crate) trait Work<L> {
     /// What the loop returns.
     type Out;
     fn run(self, lanes: L) -> Self::Out;
 }
 
 /// A host float.
-pub(super) trait Number: Copy + Default + PartialEq + Send + Sync + 'static {
+pub(crate) trait Number: Copy + Default + PartialEq + Send + Sync + 'static {
     const BITS: u32;
     /// Significant bits.
     const SIGNIFICAND: u32;
@@ -84,7 +84,7 @@ impl Number for f64 {
 }
 
 /// A CPU's vectors of both widths.
-pub(super) trait Machine: Copy + Debug {
+pub(crate) trait Machine: Copy + Debug {
     /// How reports call it.
     const NAME: &'static str;
     type F32: Lanes<Number = f32>;
@@ -93,8 +93,27 @@ pub(super) trait Machine: Copy + Debug {
     fn f64(self) -> Self::F64;
 }
 
+/// Runs a loop, known for all lanes, on binary32 lanes of the best machine there is.
+macro_rules! on_best_f32 {
+    ($work:expr) => {{
+        use $crate::simd::{Lanes, Machine};
+        let work = $work;
+        #[cfg(target_arch = "x86_64")]
+        if let Some(machine) = $crate::simd::Avx512::detect() {
+            machine.f32().enter(work)
+        } else if let Some(machine) = $crate::simd::Avx2::detect() {
+            machine.f32().enter(work)
+        } else {
+            $crate::simd::Portable.f32().enter(work)
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        $crate::simd::Portable.f32().enter(work)
+    }};
+}
+pub(crate) use on_best_f32;
+
 /// Lanes of one host float on one machine.
-pub(super) trait Lanes: Copy + Send + Sync {
+pub(crate) trait Lanes: Copy + Send + Sync {
     type Number: Number;
     type V: Copy;
     /// A truth per lane.
@@ -185,6 +204,14 @@ pub(super) trait Lanes: Copy + Send + Sync {
     fn up(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         self.odd(a, b, c)
     }
+}
+
+/// Integers in pairs of binary32 lanes.
+pub(crate) trait Pairs: Lanes<Number = f32> {
+    /// Product of the even lanes' bits as integers, its upper half in the odd lanes.
+    fn multiply_even(self, a: Self::V, b: Self::V) -> Self::V;
+    /// The odd lanes' bits in the even lanes, zeros in the odd ones.
+    fn odd_to_even(self, a: Self::V) -> Self::V;
 }
 
 /// The nearest sum, one in the last place where it is inexact, and the same where it lies
