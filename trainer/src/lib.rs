@@ -18,7 +18,7 @@
 //! assert!(run.epochs[1].loss < run.epochs[0].loss);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod data;
 pub mod entropy;

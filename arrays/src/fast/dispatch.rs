@@ -135,9 +135,8 @@ impl Prepared<'_> {
         if self.stages.product.is_some() {
             return Err("products are rounded".to_owned());
         }
-        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
         let fits = |format, reach: Reach| significant_bits(format) <= 11 && reach.lsb >= -24 && reach.max < 65536.0;
-        if !fits(mode.a, self.a_survey.of(0..m)) || !fits(mode.b, self.b_survey.of(0..n)) {
+        if !fits(mode.a, self.a_survey.all) || !fits(mode.b, self.b_survey.all) {
             return Err("operands with the shared biases are not in binary16's range".to_owned());
         }
         let randomness = self.randomness();
@@ -182,9 +181,8 @@ impl Prepared<'_> {
     /// Whether operands are exact in binary32.
     fn operands_fit_binary32(&self) -> Result<(), String> {
         let mode = self.problem.mac.mode();
-        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
         let fits = |format, reach: Reach| significant_bits(format) <= 24 && reach.lsb >= -126 && reach.max < power_of_two(127);
-        if fits(mode.a, self.a_survey.of(0..m)) && fits(mode.b, self.b_survey.of(0..n)) {
+        if fits(mode.a, self.a_survey.all) && fits(mode.b, self.b_survey.all) {
             Ok(())
         } else {
             Err("operands with the shared biases are not in binary32's range".to_owned())
@@ -224,15 +222,13 @@ impl Prepared<'_> {
         if self.finite.addend.lsb < -149 || self.finite.addend.max >= power_of_two(126) {
             return Err("products are not in binary32's range".to_owned());
         }
-        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
-        if !kernel.watches() && (self.a_survey.of(0..m).special || self.b_survey.of(0..n).special || self.c_reach.special) {
+        if !kernel.watches() && (self.a_survey.all.special || self.b_survey.all.special || self.c_reach.special) {
             return Err("there are infinities or NaNs".to_owned());
         }
         kernel.way(&self.finite).is_some().then_some(kernel).ok_or_else(|| "these operands may overflow or underflow".to_owned())
     }
 
     fn aligned<S: Machine, L: Lanes<Number: Carrier>>(&self, machine: S, lanes: L, unit: AlignedUnit, name: Name) -> Result<Done, String> {
-        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
         if self.stages.product.is_some() {
             return Err("products are rounded".to_owned());
         }
@@ -242,7 +238,7 @@ impl Prepared<'_> {
         if self.problem.mac.mode().scale == Scaling::Exponent {
             return Err("block scales join the exponents".to_owned());
         }
-        let largest = self.a_survey.of(0..m).max.max(self.b_survey.of(0..n).max);
+        let largest = self.a_survey.all.max.max(self.b_survey.all.max);
         let largest = if largest == 0.0 { 0 } else { (largest.to_bits() >> 52) as i32 - 1023 };
         let bias = -(self.problem.setup.bias_a + self.problem.setup.bias_b);
         let mode = self.problem.mac.mode();

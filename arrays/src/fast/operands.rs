@@ -6,6 +6,7 @@ use super::rounder::power_of_two;
 use crate::simd::Number;
 use rayon::prelude::*;
 use std::ops::Range;
+use std::sync::OnceLock;
 use systole_isa::codes::Codes;
 use systole_isa::format::{Decoded, Format, Subnormals};
 use systole_isa::round::{SubnormalPolicy, decode_with};
@@ -50,6 +51,7 @@ struct Table {
     keys: [Key; 256],
     /// The sizes in ascending order: what a key's rank stands for.
     sizes: [u64; 256],
+    zeros: Zeros,
 }
 
 /// What a survey asks of a code, such that the lanewise maximum answers for a set of codes:
@@ -60,7 +62,7 @@ type Key = [i16; 8];
 const NO_KEY: Key = [0, i16::MIN, 0, 0, 0, 0, 0, 0];
 
 impl Table {
-    fn new(entry: impl Fn(u64) -> Entry) -> Self {
+    fn new(format: Format, entry: impl Fn(u64) -> Entry) -> Self {
         let entries: [Entry; 256] = std::array::from_fn(|code| entry(code as u64));
         let mut sizes = entries.map(|e| e.size);
         sizes.sort_unstable();
@@ -69,7 +71,20 @@ impl Table {
             let low = if e.lsb == NO_LSB { i16::MIN } else { -e.lsb as i16 };
             [rank, low, e.special.into(), e.negative_zero.into(), e.zero.into(), 0, 0, 0]
         });
-        Self { values: entries.map(|e| e.value), keys, sizes }
+        let mask = format.mask() as u8;
+        let mut zeros = (0..=mask).filter(|&code| entries[usize::from(code)].zero);
+        let first = zeros.next().unwrap_or(0);
+        // A format has one zero or two.
+        let zeros = Zeros { mask, codes: [first, zeros.next().unwrap_or(first)] };
+        Self { values: entries.map(|e| e.value), keys, sizes, zeros }
+    }
+
+    /// The key of a set of codes.
+    fn key_of(&self, seen: &Seen) -> Key {
+        let mut gathered = NO_KEY;
+        let keys = self.keys.iter().zip(seen).filter(|(_, seen)| **seen);
+        keys.for_each(|(key, _)| gathered.take(key));
+        gathered
     }
 
     fn reach(&self, key: &Key) -> Reach {
@@ -104,7 +119,7 @@ impl Reader {
         }
         let mut reader = Self { format, subnormals, scale, table: None };
         if format.bits() <= 8 {
-            reader.table = Some(Box::new(Table::new(|code| reader.entry(code))));
+            reader.table = Some(Box::new(Table::new(format, |code| reader.entry(code))));
         }
         Some(reader)
     }
@@ -219,79 +234,192 @@ impl Entry {
     }
 }
 
-/// Calls `$body` with the slice of codes in `$v` and a closure from one of them to its value.
-macro_rules! with_values {
-    ($codes:expr, $reader:expr, |$v:ident, $value:ident| $body:expr) => {
+/// Calls `$body` with the slice of codes in `$v` and a closure from one of them to its number.
+macro_rules! with_numbers {
+    ($codes:expr, $reader:expr, |$v:ident, $number:ident| $body:expr) => {
         match ($codes, &$reader.table) {
             (Codes::U8($v), Some(table)) => {
-                let $value = |code: u8| table.values[code as usize];
+                let numbers = table.values.map(T::from_f64);
+                let $number = |code: u8| numbers[code as usize];
                 $body
             }
             (Codes::U8($v), None) => {
-                let $value = |code: u8| $reader.entry(code.into()).value;
+                let $number = |code: u8| T::from_f64($reader.entry(code.into()).value);
                 $body
             }
             (Codes::U16($v), _) => {
-                let $value = |code: u16| $reader.entry(code.into()).value;
+                let $number = |code: u16| T::from_f64($reader.entry(code.into()).value);
                 $body
             }
             (Codes::U32($v), _) => {
-                let $value = |code: u32| $reader.entry(code.into()).value;
+                let $number = |code: u32| T::from_f64($reader.entry(code.into()).value);
                 $body
             }
             (Codes::U64($v), _) => {
-                let $value = |code: u64| $reader.entry(code).value;
+                let $number = |code: u64| T::from_f64($reader.entry(code).value);
                 $body
             }
         }
     };
 }
 
-/// What the lines of a matrix along k reach, and its zeros at each k.
+/// What an operand reaches, and its zeros at each k.
 pub(super) struct Survey {
-    /// One per row of A or column of B.
-    pub lines: Vec<Reach>,
+    /// The union over all lines: rows of A, columns of B.
+    pub all: Reach,
     /// Zeros among the lines at each k.
     pub zeros: Vec<u32>,
+    /// One per line; of narrow codes gathered only if asked for.
+    lines: OnceLock<Vec<Reach>>,
+}
+
+/// Which lines of a matrix run along k.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lines {
+    /// Of an M x K matrix the rows.
+    Rows,
+    /// Of a K x N matrix the columns.
+    Columns,
 }
 
 impl Survey {
-    /// The union over `lines`.
+    /// Surveys a row-major matrix of `width` columns.
+    pub fn new(codes: &Codes, reader: &Reader, along: Lines, width: usize) -> Self {
+        if let (Codes::U8(v), Some(table)) = (codes, &reader.table) {
+            let (seen, zeros) = match along {
+                Lines::Rows => scan_rows(v, width, &table.zeros),
+                Lines::Columns => scan_columns(v, width, &table.zeros),
+            };
+            return Self { all: table.reach(&table.key_of(&seen)), zeros, lines: OnceLock::new() };
+        }
+        let (lines, zeros) = along.survey(codes, reader, width);
+        Self { all: Self::union(&lines), zeros, lines: lines.into() }
+    }
+
+    fn union(lines: &[Reach]) -> Reach {
+        lines.iter().fold(Reach::ZERO, |all, &line| all.union(line))
+    }
+
+    /// The union over `lines`, which [`Survey::gather`] has gathered.
     pub fn of(&self, lines: Range<usize>) -> Reach {
-        self.lines[lines].iter().fold(Reach::ZERO, |all, &line| all.union(line))
+        self.lines.get().map_or(self.all, |all| Self::union(&all[lines]))
+    }
+
+    /// Gathers what each line reaches, if that has not been done: the operand and scale once more.
+    pub fn gather(&self, codes: &Codes, reader: &Reader, along: Lines, width: usize, scale: Option<Reach>) {
+        self.lines.get_or_init(|| {
+            let (mut lines, _) = along.survey(codes, reader, width);
+            if let Some(scale) = scale {
+                lines.iter_mut().for_each(|line| *line = line.scaled(scale));
+            }
+            lines
+        });
     }
 
     /// The same with lines multiplied by scales within `scale`.
     #[must_use]
     pub fn scaled(mut self, scale: Reach) -> Self {
-        self.lines.iter_mut().for_each(|line| *line = Reach { negative_zero: line.negative_zero, ..line.product(scale) });
+        self.all = self.all.scaled(scale);
+        if let Some(lines) = self.lines.get_mut() {
+            lines.iter_mut().for_each(|line| *line = line.scaled(scale));
+        }
         self
     }
+}
 
-    /// Surveys an M x K matrix whose lines are its rows.
-    pub fn rows(codes: &Codes, reader: &Reader, k: usize) -> Self {
-        match (codes, &reader.table) {
-            (Codes::U8(v), Some(table)) => survey_rows(v, k, |code| table.keys[code as usize], |key| table.reach(key)),
-            (Codes::U8(v), None) => survey_rows(v, k, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U16(v), _) => survey_rows(v, k, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U32(v), _) => survey_rows(v, k, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U64(v), _) => survey_rows(v, k, |code| reader.entry(code), Entry::reach),
+impl Lines {
+    /// What each line reaches, and zeros at each k.
+    fn survey(self, codes: &Codes, reader: &Reader, width: usize) -> (Vec<Reach>, Vec<u32>) {
+        macro_rules! each {
+            ($v:expr, $ask:expr, $reach:expr) => {
+                match self {
+                    Self::Rows => survey_rows($v, width, $ask, $reach),
+                    Self::Columns => survey_columns($v, width, $ask, $reach),
+                }
+            };
         }
-    }
-
-    /// Surveys a K x N matrix whose lines are its columns.
-    pub fn columns(codes: &Codes, reader: &Reader, n: usize) -> Self {
         match (codes, &reader.table) {
-            (Codes::U8(v), Some(table)) => survey_columns(v, n, |code| table.keys[code as usize], |key| table.reach(key)),
-            (Codes::U8(v), None) => survey_columns(v, n, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U16(v), _) => survey_columns(v, n, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U32(v), _) => survey_columns(v, n, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U64(v), _) => survey_columns(v, n, |code| reader.entry(code), Entry::reach),
+            (Codes::U8(v), Some(table)) => each!(v, |code| table.keys[code as usize], |key| table.reach(key)),
+            (Codes::U8(v), None) => each!(v, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U16(v), _) => each!(v, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U32(v), _) => each!(v, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U64(v), _) => each!(v, |code| reader.entry(code), Entry::reach),
         }
     }
 }
 
-fn survey_rows<C: Copy + Sync, G: Gather>(v: &[C], k: usize, ask: impl Fn(C) -> G + Sync, reach: impl Fn(&G) -> Reach + Sync) -> Survey {
+/// The codes that occur.
+type Seen = [bool; 256];
+
+fn merge(mut seen: Seen, other: &Seen) -> Seen {
+    seen.iter_mut().zip(other).for_each(|(seen, other)| *seen |= other);
+    seen
+}
+
+/// Codes of zero: their bits under the mask are one of the two.
+struct Zeros {
+    mask: u8,
+    codes: [u8; 2],
+}
+
+impl Zeros {
+    #[inline(always)]
+    const fn holds(&self, code: u8) -> u8 {
+        let code = code & self.mask;
+        (code == self.codes[0]) as u8 | (code == self.codes[1]) as u8
+    }
+}
+
+/// The codes of a matrix whose rows run along k, and zeros in each column.
+fn scan_rows(v: &[u8], k: usize, zero: &Zeros) -> (Seen, Vec<u32>) {
+    let rows = rows_per_part(k);
+    let none = || ([false; 256], vec![0u32; k]);
+    v.par_chunks(k * rows)
+        .fold(none, |(mut seen, mut zeros), rows| {
+            rows.iter().for_each(|&code| seen[usize::from(code)] = true);
+            // Counts of as many rows as a byte can count.
+            let mut few = vec![0u8; k];
+            for rows in rows.chunks(k * usize::from(u8::MAX)) {
+                few.fill(0);
+                for row in rows.chunks_exact(k) {
+                    few.iter_mut().zip(row).for_each(|(few, &code)| *few += zero.holds(code));
+                }
+                zeros.iter_mut().zip(&few).for_each(|(zeros, &few)| *zeros += u32::from(few));
+            }
+            (seen, zeros)
+        })
+        .reduce(none, |(seen, mut sum), (other, part)| {
+            sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+            (merge(seen, &other), sum)
+        })
+}
+
+/// The codes of a matrix whose columns run along k, and zeros in each row.
+fn scan_columns(v: &[u8], n: usize, zero: &Zeros) -> (Seen, Vec<u32>) {
+    let rows = rows_per_part(n);
+    let mut zeros = vec![0u32; v.len() / n];
+    let none = || [false; 256];
+    let seen = v
+        .par_chunks(n * rows)
+        .zip(zeros.par_chunks_mut(rows))
+        .fold(none, |mut seen, (rows, zeros)| {
+            rows.iter().for_each(|&code| seen[usize::from(code)] = true);
+            for (row, zeros) in rows.chunks_exact(n).zip(zeros) {
+                let few = |codes: &[u8]| codes.iter().fold(0u8, |few, &code| few + zero.holds(code));
+                *zeros = row.chunks(usize::from(u8::MAX)).map(|codes| u32::from(few(codes))).sum();
+            }
+            seen
+        })
+        .reduce(none, |seen, other| merge(seen, &other));
+    (seen, zeros)
+}
+
+fn survey_rows<C: Copy + Sync, G: Gather>(
+    v: &[C],
+    k: usize,
+    ask: impl Fn(C) -> G + Sync,
+    reach: impl Fn(&G) -> Reach + Sync,
+) -> (Vec<Reach>, Vec<u32>) {
     let rows = rows_per_part(k);
     let mut lines = vec![Reach::ZERO; v.len() / k];
     let none = || vec![0u32; k];
@@ -314,10 +442,15 @@ fn survey_rows<C: Copy + Sync, G: Gather>(v: &[C], k: usize, ask: impl Fn(C) -> 
             sum.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
             sum
         });
-    Survey { lines, zeros }
+    (lines, zeros)
 }
 
-fn survey_columns<C: Copy + Sync, G: Gather>(v: &[C], n: usize, ask: impl Fn(C) -> G + Sync, reach: impl Fn(&G) -> Reach + Sync) -> Survey {
+fn survey_columns<C: Copy + Sync, G: Gather>(
+    v: &[C],
+    n: usize,
+    ask: impl Fn(C) -> G + Sync,
+    reach: impl Fn(&G) -> Reach + Sync,
+) -> (Vec<Reach>, Vec<u32>) {
     let rows = rows_per_part(n);
     let mut zeros = vec![0u32; v.len() / n];
     let nothing = || vec![G::NOTHING; n];
@@ -338,7 +471,7 @@ fn survey_columns<C: Copy + Sync, G: Gather>(v: &[C], n: usize, ask: impl Fn(C) 
             lines.iter_mut().zip(&part).for_each(|(line, part)| line.take(part));
             lines
         });
-    Survey { lines: lines.iter().map(reach).collect(), zeros }
+    (lines.iter().map(reach).collect(), zeros)
 }
 
 /// Rows of `width` codes that make a part worth a thread's while.
@@ -435,7 +568,9 @@ impl Carrier for f64 {
 
 /// Panels of `lines` lines each, k-major, zeros past the last line.
 pub(super) struct Panels<T: Carrier> {
+    /// Of which the first `len` are panels.
     numbers: Vec<T>,
+    len: usize,
     /// Numbers of one panel.
     stride: usize,
     /// The first line; a multiple of `lines`.
@@ -447,26 +582,30 @@ impl<T: Carrier> Panels<T> {
     fn unfilled(range: &Range<usize>, lines: usize, k: usize) -> Self {
         let stride = lines * k;
         let mut numbers = T::spare().with_borrow_mut(Vec::pop).unwrap_or_default();
-        numbers.resize(range.len().div_ceil(lines) * stride, T::default());
-        if !range.len().is_multiple_of(lines) {
-            let last = numbers.len() - stride;
-            numbers[last..].fill(T::default());
+        let len = range.len().div_ceil(lines) * stride;
+        if numbers.len() < len {
+            numbers.resize(len, T::default());
         }
-        Self { numbers, stride, first: range.start }
+        if !range.len().is_multiple_of(lines) {
+            numbers[len - stride..len].fill(T::default());
+        }
+        Self { numbers, len, stride, first: range.start }
     }
 
     /// Panels of rows of an M x K matrix.
     pub fn rows(codes: &Codes, reader: &Reader, k: usize, lines: usize, range: Range<usize>) -> Self {
         let mut panels = Self::unfilled(&range, lines, k);
         let stride = panels.stride;
-        with_values!(codes, reader, |v, value| {
-            panels.numbers.par_chunks_mut(stride).zip(v[range.start * k..range.end * k].par_chunks(stride)).for_each(|(panel, rows)| {
-                for (line, row) in rows.chunks_exact(k).enumerate() {
-                    for (to, &code) in panel[line..].iter_mut().step_by(lines).zip(row) {
-                        *to = T::from_f64(value(code));
+        with_numbers!(codes, reader, |v, number| {
+            panels.numbers[..panels.len].par_chunks_mut(stride).zip(v[range.start * k..range.end * k].par_chunks(stride)).for_each(
+                |(panel, rows)| {
+                    for (line, row) in rows.chunks_exact(k).enumerate() {
+                        for (to, &code) in panel.chunks_exact_mut(lines).zip(row) {
+                            to[line] = number(code);
+                        }
                     }
-                }
-            });
+                },
+            );
         });
         panels
     }
@@ -475,13 +614,13 @@ impl<T: Carrier> Panels<T> {
     pub fn columns(codes: &Codes, reader: &Reader, n: usize, lines: usize, range: Range<usize>) -> Self {
         let mut panels = Self::unfilled(&range, lines, codes.len() / n);
         let stride = panels.stride;
-        with_values!(codes, reader, |v, value| {
-            panels.numbers.par_chunks_mut(stride).enumerate().for_each(|(index, panel)| {
+        with_numbers!(codes, reader, |v, number| {
+            panels.numbers[..panels.len].par_chunks_mut(stride).enumerate().for_each(|(index, panel)| {
                 let first = range.start + index * lines;
                 let width = lines.min(range.end - first);
                 for (to, row) in panel.chunks_exact_mut(lines).zip(v.chunks_exact(n)) {
                     for (to, &code) in to.iter_mut().zip(&row[first..first + width]) {
-                        *to = T::from_f64(value(code));
+                        *to = number(code);
                     }
                 }
             });
@@ -500,25 +639,25 @@ impl<T: Carrier> Panels<T> {
             let binade = f64::from_bits(size.to_bits() & f64::INFINITY.to_bits());
             T::from_f64(if size == 0.0 { 0.0 } else { binade.max(smallest) })
         };
-        let mut numbers = Vec::with_capacity(2 * self.numbers.len());
-        for line in self.numbers.chunks_exact(lines) {
+        let mut numbers = Vec::with_capacity(2 * self.len);
+        for line in self.numbers[..self.len].chunks_exact(lines) {
             numbers.extend_from_slice(line);
             numbers.extend(line.iter().map(power));
         }
-        Self { stride: 2 * self.stride, numbers, first: self.first }
+        Self { stride: 2 * self.stride, len: 2 * self.len, numbers, first: self.first }
     }
 
     /// Every number twice.
     #[must_use]
     pub fn paired(self) -> Self {
-        let numbers = self.numbers.iter().flat_map(|&number| [number; 2]).collect();
-        Self { stride: 2 * self.stride, numbers, first: self.first }
+        let numbers = self.numbers[..self.len].iter().flat_map(|&number| [number; 2]).collect();
+        Self { stride: 2 * self.stride, len: 2 * self.len, numbers, first: self.first }
     }
 
     /// Multiplies the numbers of lines below `end`, `lines` a panel, by `scale` of line and k.
     pub fn scale(&mut self, end: usize, lines: usize, scale: impl Fn(usize, usize) -> f64 + Sync) {
         let first = self.first;
-        self.numbers.par_chunks_mut(self.stride).enumerate().for_each(|(index, panel)| {
+        self.numbers[..self.len].par_chunks_mut(self.stride).enumerate().for_each(|(index, panel)| {
             for (k, numbers) in panel.chunks_exact_mut(lines).enumerate() {
                 for (line, number) in (first + index * lines..end).zip(numbers) {
                     *number = T::from_f64(number.to_f64() * scale(line, k));

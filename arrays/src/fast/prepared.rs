@@ -2,13 +2,13 @@
 
 use super::drain::{Drain, Row};
 use super::kernels::Kernel;
-use super::operands::{Panels, Reader, Survey};
+use super::operands::{Lines, Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages};
 use super::reach::Reach;
 use super::rounder::{Rounder, power_of_two};
 use super::scalar::Problem;
 use super::scales::BlockScales;
-use super::tiles::{Addends, BLOCK, Outputs, Tiles};
+use super::tiles::{Addends, BLOCK, Outputs, Tiles, Ways};
 use crate::simd::Machine;
 use std::ops::Range;
 use systole_isa::codes::Codes;
@@ -140,8 +140,8 @@ impl<'a> Prepared<'a> {
         let range = |format: Format| format!("values of {format} with the shared biases are out of binary64's range");
         let a = Reader::new(mode.a, policy.subnormals, 0).ok_or_else(|| range(mode.a))?;
         let b = Reader::new(mode.b, policy.subnormals, scale).ok_or_else(|| range(mode.b))?;
-        let mut a_survey = Survey::rows(problem.operands.a, &a, k);
-        let mut b_survey = Survey::columns(problem.operands.b, &b, n);
+        let mut a_survey = Survey::new(problem.operands.a, &a, Lines::Rows, k);
+        let mut b_survey = Survey::new(problem.operands.b, &b, Lines::Columns, n);
         let scales = (mode.scale != Scaling::None).then(|| BlockScales::new(mode, problem.shape, problem.operands));
         let mut scale_reach = Reach { max: 1.0, lsb: 0, ..Reach::ZERO };
         if let Some(scales) = &scales {
@@ -162,7 +162,7 @@ impl<'a> Prepared<'a> {
             Some(codes) => {
                 let reader = Reader::new(problem.setup.addend_format(), SubnormalPolicy::Gradual, 0)
                     .ok_or_else(|| range(problem.setup.addend_format()))?;
-                let mut reach = Survey::rows(codes, &reader, n).of(0..m);
+                let mut reach = Survey::new(codes, &reader, Lines::Rows, n).all;
                 // Two's complement has no -0.
                 reach.negative_zero &= stages.outermost.floating;
                 (Some(reader), reach)
@@ -177,12 +177,12 @@ impl<'a> Prepared<'a> {
             aligned: scales.is_some(),
         };
         let finite = |reach: Reach| Reach { special: false, ..reach };
-        let (a_reach, b_reach) = (finite(a_survey.of(0..m)), finite(b_survey.of(0..n)));
+        let (a_reach, b_reach) = (finite(a_survey.all), finite(b_survey.all));
         let products = a_reach.product(b_reach);
         if products.lsb < -900 || products.max > power_of_two(900) {
             return Err("products are out of binary64's range".to_owned());
         }
-        let all = Knowledge::new(&stages, &order, a_survey.of(0..m), b_survey.of(0..n), c_reach, scale_reach);
+        let all = Knowledge::new(&stages, &order, a_survey.all, b_survey.all, c_reach, scale_reach);
         let finite = Knowledge::new(&stages, &order, a_reach, b_reach, finite(c_reach), finite(scale_reach));
         if products.lsb + scale_reach.lsb.min(0) < -900 || products.max * scale_reach.max.max(1.0) * k as f64 > power_of_two(900) {
             return Err("scaled sums are out of binary64's range".to_owned());
@@ -210,6 +210,11 @@ impl<'a> Prepared<'a> {
         let copies = if K::POWERS || K::PAIRED { 3 } else { 1 };
         let lines = |block: usize| (PANEL_BYTES / (k * copies * size_of::<K::Number>()) / block).max(1) * block;
         let (band_height, band_width) = (lines(height), lines(width));
+        // Where the whole product is cheap, so is every tile.
+        let ways = Ways::new(kernel, &self.all, &self.stages).filter(Ways::are_cheap);
+        if ways.is_none() {
+            self.gather_lines();
+        }
         let mut rows: Option<(usize, Panels<K::Number>)> = None;
         for column in (0..n).step_by(band_width) {
             let columns = column..n.min(column + band_width);
@@ -236,6 +241,7 @@ impl<'a> Prepared<'a> {
                     b_survey: &self.b_survey,
                     c,
                     c_reach: self.c_reach,
+                    ways,
                     scales: self.scales.as_ref().filter(|_| scale == Scaling::Chunk),
                     scale_reach: self.scale_reach,
                 };
@@ -260,6 +266,15 @@ impl<'a> Prepared<'a> {
             .map(|(a, b)| a * width + b * height - a * b)
             .sum();
         Done { name: name.on::<S>(), d, activity, by_definition }
+    }
+
+    /// Surveys each row of A and column of B.
+    fn gather_lines(&self) {
+        let Problem { shape, operands, mac, .. } = self.problem;
+        let scales = self.scales.as_ref().filter(|_| mac.mode().scale == Scaling::Exponent);
+        let [of_a, of_b] = scales.map_or([None; 2], |scales| scales.reach().map(Some));
+        self.a_survey.gather(operands.a, &self.a, Lines::Rows, shape.k as usize, of_a);
+        self.b_survey.gather(operands.b, &self.b, Lines::Columns, shape.n as usize, of_b);
     }
 
     /// Rows of A as a kernel reads them.

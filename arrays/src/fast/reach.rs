@@ -44,6 +44,12 @@ impl Reach {
         Self { max: self.max * other.max, lsb: self.lsb + other.lsb, special: self.special || other.special, negative_zero: true }
     }
 
+    /// The values multiplied by scales, which are neither special nor signed zeros.
+    #[must_use]
+    pub fn scaled(self, scale: Self) -> Self {
+        Self { negative_zero: self.negative_zero, ..self.product(scale) }
+    }
+
     /// True if every value is an integer multiple of one power of two with at most `bits` bits.
     pub fn spans(self, bits: i32) -> bool {
         self.max == 0.0 || (self.lsb >= -1022 && power_of_two(self.lsb.min(900)) * power_of_two(bits) >= self.max)

@@ -37,6 +37,8 @@ pub(super) struct Tiles<'a, L, K: Kernel> {
     /// C, row-major, with its reach.
     pub c: Option<Addends<'a>>,
     pub c_reach: Reach,
+    /// The ways of every tile, where the whole product is cheap.
+    pub ways: Option<Ways>,
     /// What finished chunks are multiplied by.
     pub scales: Option<&'a BlockScales>,
     pub scale_reach: Reach,
@@ -60,10 +62,26 @@ impl Addends<'_> {
 
 /// How each level of sums of one tile is rounded.
 #[derive(Clone, Copy)]
-struct Ways {
+pub(super) struct Ways {
     inner: Way,
     outer: Option<Way>,
     memory: Option<Way>,
+}
+
+impl Ways {
+    /// The ways for what is known; `None` where only the definition will do.
+    pub fn new<K: Kernel>(kernel: &K, knowledge: &Knowledge, stages: &Stages) -> Option<Self> {
+        let level = |known: Option<(Reach, _)>| match known {
+            None => Some(None),
+            Some((addend, sums)) => Way::of(&stages.outermost, addend, &sums).map(Some),
+        };
+        Some(Self { inner: kernel.way(knowledge)?, outer: level(knowledge.outer)?, memory: level(knowledge.memory)? })
+    }
+
+    /// True if no closer look at a tile would find a cheaper way for its products.
+    pub const fn are_cheap(&self) -> bool {
+        matches!(self.inner, Way::Exact | Way::Proved)
+    }
 }
 
 /// Outputs of a block, or of a tile in it.
@@ -86,11 +104,7 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
     /// Computes blocks of outputs, each with its place and where its codes go: activity without
     /// zero operands, and the number of tiles that fell to the definition.
     pub fn run(&self, blocks: Vec<(Outputs, Vec<Row<'_>>)>) -> (Activity, u64) {
-        let (m, n) = (self.problem.shape.m as usize, self.problem.shape.n as usize);
-        // Where the whole product is cheap, so is every tile.
-        let cheap = |way| !matches!(way, Way::Checked | Way::Watched);
-        let everywhere = self.ways(self.a_survey.of(0..m), self.b_survey.of(0..n)).filter(|ways| cheap(ways.inner));
-        let compute = |(block, mut to): (Outputs, Vec<Row<'_>>)| self.block(&block, everywhere, &mut to);
+        let compute = |(block, mut to): (Outputs, Vec<Row<'_>>)| self.block(&block, &mut to);
         let done: Vec<(Activity, u64)> = if self.problem.shape.macs() < SEQUENTIAL_MACS {
             blocks.into_iter().map(compute).collect()
         } else {
@@ -105,17 +119,16 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         (activity, by_definition)
     }
 
-    fn ways(&self, a: Reach, b: Reach) -> Option<Ways> {
-        let knowledge = Knowledge::new(self.stages, &self.order, a, b, self.c_reach, self.scale_reach);
-        let level = |known: Option<(Reach, _)>| match known {
-            None => Some(None),
-            Some((addend, sums)) => Way::of(&self.stages.outermost, addend, &sums).map(Some),
-        };
-        Some(Ways { inner: self.kernel.way(&knowledge)?, outer: level(knowledge.outer)?, memory: level(knowledge.memory)? })
+    /// The ways of one tile.
+    fn ways_of(&self, tile: &Outputs) -> Option<Ways> {
+        self.ways.or_else(|| {
+            let (a, b) = (self.a_survey.of(tile.rows.clone()), self.b_survey.of(tile.columns.clone()));
+            Ways::new(self.kernel, &Knowledge::new(self.stages, &self.order, a, b, self.c_reach, self.scale_reach), self.stages)
+        })
     }
 
     /// Computes a block of outputs into its rows.
-    fn block(&self, block: &Outputs, everywhere: Option<Ways>, to: &mut [Row<'_>]) -> (Activity, u64) {
+    fn block(&self, block: &Outputs, to: &mut [Row<'_>]) -> (Activity, u64) {
         let mut activity = Activity::default();
         let mut by_definition = 0;
         let outputs = K::ROWS * K::COLUMNS;
@@ -130,7 +143,7 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
             for row in block.rows.clone().step_by(K::ROWS) {
                 let tile =
                     Outputs { rows: row..block.rows.end.min(row + K::ROWS), columns: column..block.columns.end.min(column + K::COLUMNS) };
-                let ways = everywhere.or_else(|| self.ways(self.a_survey.of(tile.rows.clone()), self.b_survey.of(tile.columns.clone())));
+                let ways = self.ways_of(&tile);
                 let at = column - block.columns.start;
                 let rows = &mut to[row - block.rows.start..][..tile.rows.len()];
                 match ways {

@@ -2,7 +2,7 @@
 //!
 //! Every element of a product is one chain over ascending k: +0, then + a[k] b[k] with product
 //! and sum each rounded (Rust never fuses them). So results are the same bits on every
-//! machine, whatever its vector width. The kernel keeps 4 x 8 chains in registers; panels of
+//! machine, whatever its vector width; AVX2's lanes are used where they are. The kernel keeps 4 x 8 chains in registers; panels of
 //! both operands are packed so that it reads memory in order.
 
 use std::fmt::Debug;
@@ -219,7 +219,24 @@ impl<T: Real> Packed<T> {
     }
 
     /// c + a b for row-major c: every element's chain goes on from where it stands.
+    #[allow(unsafe_code, reason = "calling a function compiled for more instructions than the baseline")]
     pub fn multiply_onto(&self, a: View<'_, T>, c: &mut [T]) {
+        #[cfg(target_arch = "x86_64")]
+        {
+            #[target_feature(enable = "avx2")]
+            fn enabled<T: Real>(b: &Packed<T>, a: View<'_, T>, c: &mut [T]) {
+                b.multiply(a, c);
+            }
+            if is_x86_feature_detected!("avx2") {
+                // SAFETY: the processor has AVX2.
+                return unsafe { enabled(self, a, c) };
+            }
+        }
+        self.multiply(a, c);
+    }
+
+    #[inline(always)]
+    fn multiply(&self, a: View<'_, T>, c: &mut [T]) {
         let mut a_panel = vec![[T::ZERO; TILE_ROWS]; self.rows];
         for row in (0..a.rows).step_by(TILE_ROWS) {
             a.transposed().pack_columns(row, &mut a_panel);
@@ -241,7 +258,7 @@ impl<T: Real> Packed<T> {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn chains<T: Real>(
     mut sums: [[T; TILE_COLUMNS]; TILE_ROWS],
     a: &[[T; TILE_ROWS]],
