@@ -4,6 +4,7 @@ use crate::problem::{Operands, Setup, Shape, Values, scale_extents};
 use crate::testing::{self, Pattern, Problem};
 use proptest::prelude::*;
 use proptest::sample::select;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use std::collections::BTreeMap;
 use systole_isa::codes::Codes;
@@ -352,6 +353,45 @@ fn large_problems_inside_the_domains() {
         })
         .unwrap();
     ran.borrow().assert_ran(&["fma32", "carrier32", "carrier64", "integer"]);
+}
+
+/// MACs each kernel is held to the definition for, with every set of instructions: STRESS_MACS
+/// where it is set.
+fn stress_macs() -> u64 {
+    std::env::var("STRESS_MACS").map_or(16_000_000, |macs| macs.parse().unwrap())
+}
+
+/// Ties, cancellation, subnormals and overflow over-weighted, until every kernel has had its share.
+#[test]
+fn sixteen_million_macs_by_every_kernel() {
+    let into = |accumulators: &'static [&'static str]| {
+        (inside(), select(accumulators)).prop_map(|(mode, accumulator)| MacMode { accumulator: format(accumulator), ..mode })
+    };
+    let summed_by_the_host = into(&["fp32"]).prop_map(|mode| MacMode { rounding: Rounding::Rne, product: Product::Exact, ..mode });
+    let problems: [(&str, BoxedStrategy<Problem>); 7] = [
+        ("fma32", large_problem(summed_by_the_host).boxed()),
+        ("carrier32", large_problem(inside()).boxed()),
+        ("carrier64", large_problem(into(&["fp32", "tf32", "fx24.6", "fp16"])).boxed()),
+        ("integer", large_problem(into(&["int32", "fx46.18", "fx24.6"])).boxed()),
+        ("blocks", large_problem(blocks_inside()).boxed()),
+        ("aligned32", large_problem(aligned_inside()).boxed()),
+        ("aligned64", large_problem(aligned_inside()).boxed()),
+    ];
+    let mut ran = Ran::default();
+    for (kernel, problems) in problems {
+        let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+        let sets: Vec<_> = KernelChoice::available().into_iter().filter(|&set| set != KernelChoice::Avx512Fp16).collect();
+        let names: Vec<_> = sets.iter().map(|set| format!("{kernel}/{set}")).collect();
+        let owed = |ran: &Ran| names.iter().any(|name| ran.0.get(name.as_str()).is_none_or(|&macs| macs < stress_macs()));
+        for drawn in 0.. {
+            if !owed(&ran) {
+                break;
+            }
+            assert!(drawn < 20_000, "{names:?} hardly run: {:?}", ran.0);
+            ran.check_large(&problems.new_tree(&mut runner).unwrap().current());
+        }
+    }
+    println!("MACs by kernel: {:?}", ran.0);
 }
 
 /// Products of 48 bits: exact in no lane of binary32.
