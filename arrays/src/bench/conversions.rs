@@ -1,6 +1,6 @@
 //! Conversions whose speed is of interest, one line each.
 
-use crate::vector::{Elementwise, Operand, Target, VectorError, elementwise};
+use crate::vector::{Elementwise, Operand, Target, VectorError, elementwise_into};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
@@ -48,10 +48,20 @@ impl Conversion {
     /// The instruction.
     ///
     /// # Errors
-    /// What [`elementwise`] refuses.
+    /// What [`elementwise_into`] refuses.
     pub fn run(&self, codes: &Codes) -> Result<(Codes, Activity), VectorError> {
+        let mut result = Codes::zeros(self.to, 0);
+        let activity = self.run_into(codes, &mut result)?;
+        Ok((result, activity))
+    }
+
+    /// The instruction into a buffer that is there already, as a machine's memory is.
+    ///
+    /// # Errors
+    /// What [`elementwise_into`] refuses.
+    pub fn run_into(&self, codes: &Codes, result: &mut Codes) -> Result<Activity, VectorError> {
         let operand = Operand { format: self.from, rows: 1, cols: codes.len(), codes };
-        elementwise(Elementwise::Convert, &self.target(codes.len()), &[operand])
+        elementwise_into(Elementwise::Convert, &self.target(codes.len()), &[operand], result)
     }
 }
 

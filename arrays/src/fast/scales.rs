@@ -3,6 +3,7 @@
 use super::operands::exact_f64;
 use super::reach::{NO_LSB, Reach};
 use crate::problem::{Operands, Shape, scale_extents};
+use std::ops::Range;
 use systole_isa::codes::Codes;
 use systole_isa::design::MacMode;
 use systole_isa::round::decode_with;
@@ -47,6 +48,17 @@ impl BlockScales {
         if self.b.is_empty() { 1.0 } else { self.b[k / self.length * self.columns + column / self.columns_per_scale] }
     }
 
+    /// Writes what the block of product `k` is multiplied by in a tile.
+    pub fn of_tile(&self, k: usize, rows: &Range<usize>, columns: &Range<usize>, factors: &mut Factors) {
+        let block = k / self.length;
+        if !self.a.is_empty() {
+            spread(&self.a[block..], self.blocks, rows, self.rows_per_scale, &mut factors.rows);
+        }
+        if !self.b.is_empty() {
+            spread(&self.b[block * self.columns..], 1, columns, self.columns_per_scale, &mut factors.columns);
+        }
+    }
+
     /// What the scales of A, or of B, can reach.
     pub fn reach(&self) -> [Reach; 2] {
         [&self.a, &self.b].map(|scales| {
@@ -54,6 +66,34 @@ impl BlockScales {
             scales.iter().map(|&scale| of_one(scale)).reduce(Reach::union).unwrap_or(one)
         })
     }
+}
+
+/// Writes the scales of `lines`, `per_scale` lines to one, which lie `stride` apart.
+fn spread(scales: &[f64], stride: usize, lines: &Range<usize>, per_scale: usize, to: &mut [f64]) {
+    let first = lines.start / per_scale;
+    let mut at = first * stride;
+    let mut left = (first + 1) * per_scale - lines.start;
+    for to in &mut to[..lines.len()] {
+        if left == 0 {
+            (at, left) = (at + stride, per_scale);
+        }
+        *to = scales[at];
+        left -= 1;
+    }
+}
+
+/// What the finished sums of one tile are multiplied by: the scale of the row times the column's.
+pub(super) struct Factors {
+    pub rows: [f64; MAX_ROWS],
+    pub columns: [f64; MAX_COLUMNS],
+}
+
+/// Extents of the largest tile of a kernel.
+const MAX_ROWS: usize = 8;
+const MAX_COLUMNS: usize = 64;
+
+impl Factors {
+    pub const ONES: Self = Self { rows: [1.0; MAX_ROWS], columns: [1.0; MAX_COLUMNS] };
 }
 
 fn of_one(scale: f64) -> Reach {

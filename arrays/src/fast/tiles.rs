@@ -5,9 +5,9 @@ use super::kernels::{Kernel, Tile};
 use super::operands::{Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages, Way};
 use super::reach::Reach;
-use super::rounder::{Counts, Mode, Rounder, Tally};
+use super::rounder::{Constants, Counts, Mode, Rounder, Tally};
 use super::scalar::{self, Problem};
-use super::scales::BlockScales;
+use super::scales::{BlockScales, Factors};
 use crate::simd::{Lanes, Number, Work};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -94,9 +94,9 @@ pub(super) struct Outputs {
 /// Sums of one tile under way.
 struct Buffers<T> {
     inner: Vec<T>,
-    scaled: Vec<f64>,
     outer: Vec<f64>,
     memory: Vec<f64>,
+    factors: Factors,
     positions: Vec<Block>,
 }
 
@@ -134,9 +134,9 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         let outputs = K::ROWS * K::COLUMNS;
         let mut buffers = Buffers {
             inner: vec![K::Number::default(); outputs],
-            scaled: vec![0.0; if self.scales.is_some() { outputs } else { 0 }],
             outer: vec![0.0; outputs],
             memory: vec![0.0; outputs],
+            factors: Factors::ONES,
             positions: Vec::with_capacity(outputs / 4),
         };
         for column in block.columns.clone().step_by(K::COLUMNS) {
@@ -181,13 +181,17 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
     fn tile(&self, outputs: &Outputs, ways: Ways, buffers: &mut Buffers<K::Number>) -> Counts {
         let n = self.problem.shape.n as usize;
         let (row, column) = (outputs.rows.start, outputs.columns.start);
-        let Buffers { inner, scaled, outer, memory, positions } = buffers;
+        let Buffers { inner, outer, memory, factors, positions } = buffers;
         positions.clear();
         if self.randomness.bits > 0 || self.drain.draws() {
             let site = self.randomness.site;
             positions.extend(
                 (0..K::ROWS).flat_map(|r| (0..K::COLUMNS / 4).map(move |c| site.position((row + r) as u32, (column + 4 * c) as u32))),
             );
+        }
+        // Lines past the last are multiplied by 1.
+        if self.scales.is_some() {
+            *factors = Factors::ONES;
         }
         memory.fill(0.0);
         if let Some(c) = self.c {
@@ -197,14 +201,14 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         }
         let tile = Tile { a: self.a.panel(row, K::ROWS), b: self.b.panel(column, K::COLUMNS), positions };
         match self.order.fold {
-            None => self.chain(&tile, outputs, 0..self.order.k, ways, inner, scaled, memory),
+            None => self.chain(&tile, outputs, 0..self.order.k, ways, inner, factors, memory),
             Some(fold) => {
                 let mut counts = Counts::default();
                 for begin in (0..self.order.k).step_by(fold) {
                     let end = self.order.k.min(begin + fold);
                     outer.fill(0.0);
-                    counts += self.chain(&tile, outputs, begin..end, ways, inner, scaled, outer);
-                    counts += self.add(ways.memory, memory, outer, positions, Stage::Memory, end - 1);
+                    counts += self.chain(&tile, outputs, begin..end, ways, inner, factors, outer);
+                    counts += self.add(ways.memory, memory, outer, None, positions, Stage::Memory, end - 1);
                 }
                 counts
             }
@@ -220,7 +224,7 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         k: Range<usize>,
         ways: Ways,
         inner: &mut [K::Number],
-        scaled: &mut [f64],
+        factors: &mut Factors,
         sums: &mut [f64],
     ) -> Counts {
         let Some(chunk) = self.order.chunk else {
@@ -240,39 +244,33 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
             let end = k.end.min(open + chunk);
             inner.fill(K::Number::default());
             counts += self.kernel.span(ways.inner, tile, begin..end, inner);
-            match self.scales {
-                None => counts += self.add(ways.outer, sums, inner, tile.positions, Stage::Outer, end - 1),
-                Some(scales) => {
-                    self.scale(scales, outputs, begin, inner, scaled);
-                    counts += self.add(ways.outer, sums, scaled, tile.positions, Stage::Outer, end - 1);
-                }
+            if let Some(scales) = self.scales {
+                scales.of_tile(begin, &outputs.rows, &outputs.columns, factors);
             }
+            let factors = self.scales.is_some().then_some(&*factors);
+            counts += self.add(ways.outer, sums, inner, factors, tile.positions, Stage::Outer, end - 1);
             begin = end;
         }
         counts
     }
 
-    /// Finished sums times the scales of the block of product `k`.
-    fn scale(&self, scales: &BlockScales, outputs: &Outputs, k: usize, inner: &[K::Number], scaled: &mut [f64]) {
-        scaled.fill(0.0);
-        let mut of_columns = [1.0; 64];
-        outputs.columns.clone().zip(&mut of_columns).for_each(|(column, scale)| *scale = scales.b(k, column));
-        let rows = inner.chunks_exact(K::COLUMNS).zip(scaled.chunks_exact_mut(K::COLUMNS));
-        for (row, (inner, scaled)) in outputs.rows.clone().zip(rows) {
-            let of_row = scales.a(row, k);
-            for ((scaled, inner), of_column) in scaled.iter_mut().zip(inner).zip(&of_columns) {
-                *scaled = inner.to_f64() * (of_row * of_column);
-            }
-        }
-    }
-
-    /// Adds finished sums to the outermost accumulator.
-    fn add<T: Number>(&self, way: Option<Way>, sums: &mut [f64], addends: &[T], positions: &[Block], stage: Stage, k: usize) -> Counts {
+    /// Adds finished sums, multiplied by `factors`, to the outermost accumulator.
+    #[allow(clippy::too_many_arguments, reason = "sums, what is added to them, and which addition it is")]
+    fn add<T: Number>(
+        &self,
+        way: Option<Way>,
+        sums: &mut [f64],
+        addends: &[T],
+        factors: Option<&Factors>,
+        positions: &[Block],
+        stage: Stage,
+        k: usize,
+    ) -> Counts {
         let rounder = &self.stages.outermost;
         let bits = self.randomness.bits;
         let addition = if bits > 0 { self.randomness.site.addition(stage, k as u32) } else { [0; 4] };
         let way = way.unwrap_or(Way::Checked);
-        self.lanes.enter(Add { rounder, way, sums, addends, positions, addition, bits })
+        self.lanes.enter(Add { rounder, way, sums, addends, factors, columns: K::COLUMNS, positions, addition, bits })
     }
 }
 
@@ -281,6 +279,9 @@ struct Add<'a, T> {
     way: Way,
     sums: &'a mut [f64],
     addends: &'a [T],
+    factors: Option<&'a Factors>,
+    /// Sums in a row.
+    columns: usize,
     positions: &'a [Block],
     addition: Block,
     bits: u32,
@@ -291,40 +292,70 @@ impl<L: Lanes<Number = f64>, T: Number> Work<L> for Add<'_, T> {
 
     #[inline(always)]
     fn run(self, s: L) -> Counts {
-        let rounder = self.rounder;
-        let constants = rounder.constants(s);
+        let step = Step { rounder: self.rounder, way: self.way };
+        let constants = self.rounder.constants(s);
         let mut tally = Tally::new(s);
-        let lanes = self.sums.chunks_exact_mut(L::LANES).zip(self.addends.chunks_exact(L::LANES));
-        for (i, (to, addends)) in lanes.enumerate() {
-            let mut wide = [0.0; 8];
-            wide.iter_mut().zip(addends).for_each(|(wide, addend)| *wide = addend.to_f64());
-            let (sum, addend) = (s.load(to), s.load(&wide));
-            let draw = match self.bits {
-                0 => constants.zero,
-                _ => s.draw(&self.positions[i * L::LANES / 4..], &self.addition, self.bits),
-            };
-            let nearest = rounder.is_nearest_even();
-            let rounded = match self.way {
-                Way::Exact => s.add(sum, addend),
-                Way::Proved => {
-                    let sum = rounder.cancelled(s, &constants, s.add(sum, addend), sum, addend);
-                    if nearest {
-                        rounder.proved::<L, { Mode::RNE }>(s, &constants, sum, draw)
-                    } else {
-                        rounder.proved::<L, { Mode::ANY }>(s, &constants, sum, draw)
-                    }
+        let rows = self.sums.chunks_exact_mut(self.columns).zip(self.addends.chunks_exact(self.columns));
+        for (row, (sums, addends)) in rows.enumerate() {
+            let of_row = self.factors.map(|factors| s.splat(factors.rows[row]));
+            let lanes = sums.chunks_exact_mut(L::LANES).zip(addends.chunks_exact(L::LANES));
+            for (i, (to, addends)) in lanes.enumerate() {
+                let mut wide = [0.0; 8];
+                wide.iter_mut().zip(addends).for_each(|(wide, addend)| *wide = addend.to_f64());
+                let (sum, mut addend) = (s.load(to), s.load(&wide));
+                if let (Some(factors), Some(of_row)) = (self.factors, of_row) {
+                    // The product of two scales is exact.
+                    addend = s.mul(addend, s.mul(of_row, s.load(&factors.columns[i * L::LANES..])));
                 }
-                Way::Watched | Way::Checked => {
-                    let sum = rounder.sum(s, &constants, sum, addend);
-                    if nearest {
-                        rounder.checked_sum::<L, true>(s, &constants, sum, draw, &mut tally)
-                    } else {
-                        rounder.checked_sum::<L, false>(s, &constants, sum, draw, &mut tally)
-                    }
-                }
-            };
-            s.store(rounded, to);
+                let draw = match self.bits {
+                    0 => constants.zero,
+                    _ => s.draw(&self.positions[(row * self.columns + i * L::LANES) / 4..], &self.addition, self.bits),
+                };
+                s.store(step.sum(s, &constants, sum, addend, draw, &mut tally), to);
+            }
         }
         tally.counts(s)
+    }
+}
+
+/// How one addition is rounded.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    rounder: &'a Rounder,
+    way: Way,
+}
+
+impl Step<'_> {
+    #[inline(always)]
+    fn sum<L: Lanes<Number = f64>>(
+        &self,
+        s: L,
+        constants: &Constants<L::V>,
+        sum: L::V,
+        addend: L::V,
+        draw: L::V,
+        tally: &mut Tally<L::V>,
+    ) -> L::V {
+        let rounder = self.rounder;
+        let nearest = rounder.is_nearest_even();
+        match self.way {
+            Way::Exact => s.add(sum, addend),
+            Way::Proved => {
+                let sum = rounder.cancelled(s, constants, s.add(sum, addend), sum, addend);
+                if nearest {
+                    rounder.proved::<L, { Mode::RNE }>(s, constants, sum, draw)
+                } else {
+                    rounder.proved::<L, { Mode::ANY }>(s, constants, sum, draw)
+                }
+            }
+            Way::Watched | Way::Checked => {
+                let sum = rounder.sum(s, constants, sum, addend);
+                if nearest {
+                    rounder.checked_sum::<L, true>(s, constants, sum, draw, tally)
+                } else {
+                    rounder.checked_sum::<L, false>(s, constants, sum, draw, tally)
+                }
+            }
+        }
     }
 }

@@ -29,26 +29,28 @@ pub struct Outcome {
     pub of_copy: f64,
 }
 
+/// Elements converted: a few megabytes, as the tensors of a layer are.
+const ELEMENTS: usize = 1 << 20;
+
 /// Measures every conversion.
 pub fn measure(options: &Options, progress: &impl Fn(&str)) -> Vec<Row> {
-    let len = if options.quick { 1 << 20 } else { 1 << 22 };
     let wanted = conversions().into_iter().filter(|conversion| options.wants(&conversion.name()));
     wanted
         .map(|conversion| {
             let name = conversion.name();
             progress(&name);
-            let codes = conversion.elements(len);
-            let outcome = check(&conversion, &codes).and_then(|result| {
-                let bytes = (codes.bytes_per_code() + result.bytes_per_code()) * len;
+            let codes = conversion.elements(ELEMENTS);
+            let outcome = check(&conversion, &codes).and_then(|mut result| {
+                let bytes = (codes.bytes_per_code() + result.bytes_per_code()) * ELEMENTS;
                 let (from, mut to) = (vec![1u8; bytes / 2], vec![0u8; bytes / 2]);
                 let [copy, this] = by_turns(
                     options.pace(),
                     [&mut || black_box(&mut to).copy_from_slice(black_box(&from)), &mut || {
                         // It converted the same elements when they were checked.
-                        let _ = black_box(conversion.run(black_box(&codes)));
+                        let _ = black_box(conversion.run_into(black_box(&codes), &mut result));
                     }],
                 );
-                let speed = Speed::new(len as f64, &this).ok_or("no rounds")?;
+                let speed = Speed::new(ELEMENTS as f64, &this).ok_or("no rounds")?;
                 let of_copy = ratio(bytes as f64, &this, bytes as f64, &copy).ok_or("no rounds")?;
                 Ok(Outcome { speed, of_copy })
             });
