@@ -19,6 +19,8 @@ use super::choice::KernelChoice;
 use super::kernels::Fma16;
 use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel};
 use super::operands::Carrier;
+#[cfg(target_arch = "x86_64")]
+use super::operands::Half;
 use super::order::Randomness;
 use super::prepared::{Done, Name, Prepared, significant_bits};
 use super::reach::Reach;
@@ -127,7 +129,6 @@ impl Prepared<'_> {
     /// Binary16 arithmetic.
     #[cfg(target_arch = "x86_64")]
     fn fma16(&self, machine: Avx512Fp16) -> Result<Done, String> {
-        let mode = self.problem.mac.mode();
         let accumulator = &self.stages.accumulator;
         if !accumulator.is_nearest_even() {
             return Err(format!("rounding is {}, not rne", accumulator.rounding));
@@ -135,10 +136,7 @@ impl Prepared<'_> {
         if self.stages.product.is_some() {
             return Err("products are rounded".to_owned());
         }
-        let fits = |format, reach: Reach| significant_bits(format) <= 11 && reach.lsb >= -24 && reach.max < 65536.0;
-        if !fits(mode.a, self.a_survey.all) || !fits(mode.b, self.b_survey.all) {
-            return Err("operands with the shared biases are not in binary16's range".to_owned());
-        }
+        self.operands_fit::<Half>(-24, power_of_two(16), "binary16")?;
         let randomness = self.randomness();
         let checked = self.carrier32(machine.f32(), &randomness)?;
         let overflow_stays = accumulator.overflowed.iter().chain(&accumulator.infinite).all(|x| x.is_infinite());
@@ -178,15 +176,19 @@ impl Prepared<'_> {
             })
     }
 
-    /// Whether operands are exact in binary32.
-    fn operands_fit_binary32(&self) -> Result<(), String> {
+    /// Whether operands are exact in a host float of so many significant bits and such a range.
+    fn operands_fit<N: Number>(&self, lsb: i32, below: f64, name: &str) -> Result<(), String> {
         let mode = self.problem.mac.mode();
-        let fits = |format, reach: Reach| significant_bits(format) <= 24 && reach.lsb >= -126 && reach.max < power_of_two(127);
+        let fits = |format, reach: Reach| significant_bits(format) <= N::SIGNIFICAND && reach.lsb >= lsb && reach.max < below;
         if fits(mode.a, self.a_survey.all) && fits(mode.b, self.b_survey.all) {
             Ok(())
         } else {
-            Err("operands with the shared biases are not in binary32's range".to_owned())
+            Err(format!("operands with the shared biases are not in {name}'s range"))
         }
+    }
+
+    fn operands_fit_binary32(&self) -> Result<(), String> {
+        self.operands_fit::<f32>(-126, power_of_two(127), "binary32")
     }
 
     /// Sums that multiply-adds compute as they are.

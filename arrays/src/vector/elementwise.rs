@@ -124,17 +124,13 @@ impl<T: Word> Kernel<T> for ByDefinition<'_> {
 
     #[inline(always)]
     fn block(&self, (buffers, randoms): &mut Self::Buffers, start: usize, out: &mut [T], activity: &mut Activity) {
-        let Target { format, cols, policy, site, .. } = *self.target;
-        let bits = policy.rounding.random_bits();
         for (buffer, source) in buffers.iter_mut().zip(&self.sources) {
             source.fill(start, &mut buffer[..out.len()]);
         }
-        if bits > 0 {
-            random::fill(site, bits, cols, start, &mut randoms[..out.len()]);
-        }
+        random::fill(self.target, start, &mut randoms[..out.len()]);
         for (i, result) in out.iter_mut().enumerate() {
             let (code, flags) = self.scalar.apply([buffers[0][i], buffers[1][i], buffers[2][i]], randoms[i].into());
-            count_result(format, code, flags, activity);
+            count_result(self.target.format, code, flags, activity);
             *result = T::of(code);
         }
     }
@@ -227,9 +223,7 @@ impl<T: Word> Kernel<T> for ByBinary64<'_> {
         for (buffer, source) in buffers.iter_mut().zip(&self.sources) {
             source.fill(start, &mut buffer[..len]);
         }
-        if rounding.random_bits() > 0 {
-            random::fill(self.target.site, rounding.random_bits(), self.target.cols, start, &mut randoms[..len]);
-        }
+        random::fill(self.target, start, &mut randoms[..len]);
         let operands = three(self.sources.len(), |i| &buffers[i][..len]);
         wide::compute(self.op, rounding.cancels_to_negative_zero(), operands, &mut exact[..len]);
         self.rounder.fill(exact[..len].iter().copied(), &randoms[..len], out, activity);
@@ -360,11 +354,8 @@ impl<T: Word> Kernel<T> for ByNarrowing<'_> {
             selection::apply(self.op, &mut a[..len], &b[..len]);
         }
         let values = in_place.unwrap_or(&a[..len]);
-        let Target { site, cols, policy, .. } = *self.target;
         let randoms = &mut randoms[..len];
-        if policy.rounding.random_bits() > 0 {
-            random::fill(site, policy.rounding.random_bits(), cols, start, randoms);
-        }
+        random::fill(self.target, start, randoms);
         match &self.narrower {
             Narrower::ToNearest(rounder) => rounder.fill(values, out, activity),
             Narrower::General(rounder) => rounder.fill(values.iter().map(|&bits| f32::from_bits(bits)), randoms, out, activity),

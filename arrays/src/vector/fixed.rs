@@ -5,7 +5,7 @@
 //! branch. Lanes that are not finite, and wrapping ones beyond the significand, are left to the
 //! definition.
 
-use super::rounder::{Narrow, defined, plain};
+use super::rounder::{Narrow, defined, in_mode, plain};
 use super::{Word, count_result};
 use systole_isa::device::Activity;
 use systole_isa::format::Format;
@@ -54,20 +54,7 @@ impl NarrowToFixed {
     /// The codes of binary32s and their overflows; `randoms` is read in stochastic modes only.
     #[inline(always)]
     pub fn fill<T: Word>(&self, values: &[u32], randoms: &[u32], out: &mut [T], activity: &mut Activity) {
-        macro_rules! all {
-            ($rounding:expr) => {
-                self.all($rounding, values, randoms, out, activity)
-            };
-        }
-        match self.policy.rounding {
-            Rounding::Rne => all!(Rounding::Rne),
-            Rounding::Rmm => all!(Rounding::Rmm),
-            Rounding::Rtz => all!(Rounding::Rtz),
-            Rounding::Rdn => all!(Rounding::Rdn),
-            Rounding::Rup => all!(Rounding::Rup),
-            Rounding::Rod => all!(Rounding::Rod),
-            Rounding::Sr(n) => all!(Rounding::Sr(n)),
-        }
+        in_mode!(self.policy.rounding, |mode| self.all(mode, values, randoms, out, activity));
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! Random bits of a vector instruction's roundings, drawn in bulk.
 
+use super::operation::Target;
 use crate::simd::{Pairs, Work, on_best_f32};
 use systole_isa::entropy::{Block, PHILOX_MULTIPLIERS, PHILOX_ROUNDS, Site, Stage, mix, philox_next_key};
 
@@ -8,10 +9,13 @@ const GROUP: usize = 32;
 /// Lanes of the widest machine.
 const MAX_LANES: usize = 16;
 
-/// Fills `out` with the bits of the only rounding (index 0) of the row-major elements from
-/// `start` on, of a result with `cols` columns: four neighbours share one mixing.
-pub(super) fn fill(site: Site, bits: u32, cols: usize, start: usize, out: &mut [u32]) {
-    on_best_f32!(Fill { site, bits, cols, start, out });
+/// Fills `out` with the bits of the only rounding (index 0) of the result's row-major elements from
+/// `start` on, if it takes any: four neighbours share one mixing.
+pub(super) fn fill(target: &Target, start: usize, out: &mut [u32]) {
+    let bits = target.policy.rounding.random_bits();
+    if bits > 0 {
+        on_best_f32!(Fill { site: target.site, bits, cols: target.cols, start, out });
+    }
 }
 
 struct Fill<'a> {
@@ -113,13 +117,16 @@ pub(super) const fn addition(site: Site, bits: u32, index: usize) -> Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use systole_isa::format::Format;
+    use systole_isa::round::{Policy, Rounding};
 
     #[test]
     fn bulk_draws_are_the_sites() {
         let site = Site { seed: 5, step: 6, instruction: 7 };
         for (cols, start) in [(1, 0), (3, 2), (4, 4), (10, 7), (1000, 998), (5000, 3), (131, 130)] {
             let mut drawn = [0; 437];
-            fill(site, 11, cols, start, &mut drawn);
+            let target = Target { format: Format::FP16, rows: 1000, cols, policy: Policy::new(Rounding::Sr(11)), site };
+            fill(&target, start, &mut drawn);
             for (i, &value) in drawn.iter().enumerate() {
                 let (row, col) = ((start + i) / cols, (start + i) % cols);
                 assert_eq!(u64::from(value), site.random(11, row as u32, col as u32, Stage::Vector, 0), "{cols} {start} {i}");

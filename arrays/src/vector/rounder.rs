@@ -38,6 +38,23 @@ pub(super) fn defined(format: Format, policy: Policy, x: f64, random: u64) -> (u
     }
 }
 
+/// Evaluates `$body` with the mode of `$rounding` in `$mode`, a constant: a loop for every mode.
+macro_rules! in_mode {
+    ($rounding:expr, |$mode:ident| $body:expr) => {
+        in_mode!(@ $rounding, $mode, $body, Rne Rmm Rtz Rdn Rup Rod)
+    };
+    (@ $rounding:expr, $mode:ident, $body:expr, $($deterministic:ident)*) => {
+        match $rounding {
+            $(Rounding::$deterministic => {
+                let $mode = Rounding::$deterministic;
+                $body
+            })*
+            $mode @ Rounding::Sr(_) => $body,
+        }
+    };
+}
+pub(super) use in_mode;
+
 /// What finite values beyond the range become: codes, and whether they are NaN; plus, minus.
 fn overflowed(format: Format, float: FloatFormat, policy: Policy) -> [(u64, bool); 2] {
     [false, true].map(|negative| {
@@ -210,23 +227,13 @@ macro_rules! rounder {
                     out: &mut [T],
                     activity: &mut Activity,
                 ) {
-                    macro_rules! all {
-                        ($rounding:expr) => {
-                            self.all($rounding, values.map(|x| (x, 0)), out, activity)
-                        };
-                    }
-                    match self.policy.rounding {
-                        Rounding::Rne => all!(Rounding::Rne),
-                        Rounding::Rmm => all!(Rounding::Rmm),
-                        Rounding::Rtz => all!(Rounding::Rtz),
-                        Rounding::Rdn => all!(Rounding::Rdn),
-                        Rounding::Rup => all!(Rounding::Rup),
-                        Rounding::Rod => all!(Rounding::Rod),
-                        Rounding::Sr(n) => {
+                    in_mode!(self.policy.rounding, |mode| match mode {
+                        Rounding::Sr(_) => {
                             let drawn = values.zip(randoms).map(|(x, &random)| (x, $word::from(random)));
-                            self.all(Rounding::Sr(n), drawn, out, activity)
+                            self.all(mode, drawn, out, activity);
                         }
-                    }
+                        _ => self.all(mode, values.map(|x| (x, 0)), out, activity),
+                    });
                 }
 
                 #[inline(always)]
