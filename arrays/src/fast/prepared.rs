@@ -127,7 +127,7 @@ impl<'a> Prepared<'a> {
             Product::Exact => None,
             Product::Rounded(format) => Some(Rounder::new(format, policy)?),
         };
-        let stages = Stages {
+        let mut stages = Stages {
             product,
             accumulator: Rounder::new(mode.accumulator, policy)?,
             outermost: Rounder::new(mode.outermost(), mode.outer_policy())?,
@@ -182,6 +182,9 @@ impl<'a> Prepared<'a> {
         if products.lsb < -900 || products.max > power_of_two(900) {
             return Err("products are out of binary64's range".to_owned());
         }
+        // A rounding that changes none of these products is none.
+        let special = a_survey.all.special || b_survey.all.special;
+        stages.product = stages.product.filter(|product| special || !product.keeps(products, product_bits));
         let all = Knowledge::new(&stages, &order, a_survey.all, b_survey.all, c_reach, scale_reach);
         let finite = Knowledge::new(&stages, &order, a_reach, b_reach, finite(c_reach), finite(scale_reach));
         if products.lsb + scale_reach.lsb.min(0) < -900 || products.max * scale_reach.max.max(1.0) * k as f64 > power_of_two(900) {

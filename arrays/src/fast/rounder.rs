@@ -11,6 +11,7 @@
 //! correctly rounded sums", 2008): no number of P - 1 bits or fewer lies between a sum and its
 //! stand-in, so a second rounding to p bits (p + N for `sr<N>`) sees what the exact sum shows.
 
+use super::reach::Reach;
 use crate::simd::{Lanes, Number};
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, FixedFormat, Format, Specials, Subnormals};
@@ -104,6 +105,13 @@ impl Rounder {
             tininess: policy.tininess,
             proved_only: false,
         }
+    }
+
+    /// True if every value of these, of at most `bits` significant bits, is a number of the format.
+    pub fn keeps(&self, values: Reach, bits: u32) -> bool {
+        let zeros = self.keeps_negative_zero || !values.negative_zero;
+        let in_range = self.min_quantum <= values.lsb && values.max <= self.max;
+        self.floating && self.gradual && zeros && bits <= self.precision && in_range && !values.special
     }
 
     /// A rounder, or why this format and policy have none.

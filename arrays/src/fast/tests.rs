@@ -394,6 +394,35 @@ fn sixteen_million_macs_by_every_kernel() {
     println!("MACs by kernel: {:?}", ran.0);
 }
 
+/// A product format that holds every product costs nothing; one that does not is seen.
+#[test]
+fn products_that_their_format_holds_are_not_rounded() {
+    let shape = Shape { m: 9, n: 21, k: 33 };
+    let mut ran = Ran::default();
+    for (largest, product, rounded) in
+        [(0x77, "fp16", false), (0x7e, "fp16", true), (0x77, "e5m6", true), (0x77, "e4m10", true), (0x77, "e5m10fnuz", true)]
+    {
+        let mode = MacMode { product: Product::Rounded(format(product)), ..mode("e4m3fn", "e4m3fn", "e6m9") };
+        let codes = |seed: usize, count: u32| {
+            Codes::from_fn(Format::E4M3FN, count as usize, |i| {
+                let drawn = (i * 2_654_435_761 + seed) >> 7;
+                if i == 5 { largest } else { (drawn as u64 & 0x80) | (drawn as u64 & 0x7f).min(0x60) }
+            })
+        };
+        let problem = Problem {
+            scales: [None, None],
+            a: codes(1, shape.m * shape.k),
+            b: codes(2, shape.k * shape.n),
+            c: None,
+            setup: setup(mode),
+            shape,
+        };
+        ran.check_large(&problem);
+        let (_, used) = gemm(&problem.setup, shape, &problem.operands(), KernelChoice::Portable);
+        assert_eq!(used.reason.contains("products are rounded"), rounded, "{product} up to {largest:#x}: {used:?}");
+    }
+}
+
 /// Products of 48 bits: exact in no lane of binary32.
 #[test]
 fn wide_products_are_rounded_once() {
@@ -747,7 +776,8 @@ fn dispatch_names_the_kernel_and_the_reason() {
         (MacMode { rounding: Rounding::Rup, ..rne("fp32") }, 0, "carrier64", "room to round"),
         (MacMode { subnormals: SubnormalPolicy::Ftz, ..rne("e6m9") }, 0, "scalar", "flushed"),
         (MacMode { product: Product::Rounded(Format::FP16), ..rne("e6m9") }, 0, "carrier64", "products are rounded"),
-        (MacMode { product: Product::Rounded(format("e6m9")), ..rne("e6m9") }, 0, "carrier32", "products are rounded"),
+        (MacMode { product: Product::Rounded(format("e6m9")), ..rne("e6m9") }, 0, "carrier32", "not fp32"),
+        (MacMode { product: Product::Rounded(format("e6m5")), ..rne("e6m9") }, 0, "carrier32", "products are rounded"),
         (mode("int8", "int8", "int32"), 0, "integer", ""),
         (mode("e4m3fn", "e4m3fn", "fx46.18"), 0, "integer", "24 bits"),
         (rne("fp64"), 0, "scalar", "not 2 to 50"),
