@@ -1,5 +1,5 @@
-//! One training step of LeNet-5, 32 images of 28 x 28, by recipe: on the machine, and its reference on
-//! the host. Learning rates are 0, so that every step computes the same.
+//! One training step of LeNet-5, 32 images of 28 x 28, by recipe: on the machine, with values and
+//! without, and its reference on the host. Learning rates are 0, so that every step computes the same.
 //!
 //! `RAYON_NUM_THREADS=1 cargo bench -p systole` gives figures of one core.
 
@@ -56,6 +56,11 @@ fn step(c: &mut Criterion) {
             bench.iter(|| rayon::scope(|_| machine.run(black_box(&compiled.evaluate), 0)));
         });
     }
+    let recipe = Recipe::builtin("fp8").expect("a built-in recipe");
+    let design = design::find(&recipe.design).expect("its design");
+    let mut machine = Machine::new(design, Engine::Timing, KernelChoice::Auto).expect("a machine");
+    let compiled = compile(&model, &recipe, machine.design()).expect("programs");
+    group.bench_function("fp8 step without values", |bench| bench.iter(|| machine.run(black_box(&compiled.step), 0)));
     let sgd = Recipe::builtin("fp8").expect("a built-in recipe").hyperparameters(0).sgd;
     let mut network = Network::<f32>::new(&model, 0).expect("a network");
     let mut momentum = Momentum::new(&network.parameters);

@@ -51,7 +51,7 @@ pub fn ticked(options: &Options, progress: &impl Fn(&str)) -> Vec<TickedRow> {
         .collect()
 }
 
-/// Every product of ResNet-18 on one image of 224 x 224: how many, and M, N, K.
+/// Every product of ResNet-18's forward pass on one image of 224 x 224: how many, and M, N, K.
 const RESNET18: [(u32, [u32; 3]); 12] = [
     (1, [12544, 64, 147]),
     (4, [3136, 64, 576]),
@@ -66,6 +66,16 @@ const RESNET18: [(u32, [u32; 3]); 12] = [
     (1, [49, 512, 256]),
     (1, [1, 1000, 512]),
 ];
+
+/// M, N, K of every product of a training step: forward, the input's gradient but for the first
+/// layer's, the weight's gradient.
+fn training_step() -> impl Iterator<Item = [u32; 3]> {
+    let layers = RESNET18.iter().flat_map(|&(count, shape)| (0..count).map(move |_| shape));
+    layers.enumerate().flat_map(|(layer, [m, n, k])| {
+        let of_input = (layer > 0).then_some([m, k, n]);
+        [Some([m, n, k]), of_input, Some([k, n, m])].into_iter().flatten()
+    })
+}
 
 /// The `timing` engine measured.
 #[derive(Clone, Copy, Debug)]
@@ -84,12 +94,12 @@ fn design() -> Option<Design> {
     find("fp8-16x16")?.with_overrides(&sides).ok()
 }
 
-/// Measures the `timing` engine on the products of ResNet-18.
+/// Measures the `timing` engine on a training step of ResNet-18.
 pub fn timing(options: &Options, progress: &impl Fn(&str)) -> Option<TimingRow> {
     let design = design().filter(|_| options.wants("timing"))?;
     progress("timing");
     let run = || -> Option<(u32, u64)> {
-        RESNET18.iter().flat_map(|&(count, shape)| (0..count).map(move |_| shape)).try_fold((0, 0), |(programs, cycles), [m, n, k]| {
+        training_step().try_fold((0, 0), |(programs, cycles), [m, n, k]| {
             let outcome = gemm::run(&design, &Task::shape(&design, m, n, k), Engine::Timing, options.kernel).ok()?;
             Some((programs + 1, cycles + outcome.record.cycles.total))
         })
@@ -113,6 +123,10 @@ mod tests {
         let macs: u64 = RESNET18.iter().map(|&(count, [m, n, k])| u64::from(count) * Shape { m, n, k }.macs()).sum();
         assert_eq!(macs, 1_814_073_344);
         assert_eq!(RESNET18.iter().map(|(count, _)| count).sum::<u32>(), 21);
+        assert_eq!(training_step().count(), 62);
+        let first = Shape { m: 12544, n: 64, k: 147 }.macs();
+        let step: u64 = training_step().map(|[m, n, k]| Shape { m, n, k }.macs()).sum();
+        assert_eq!(step, 3 * macs - first);
         assert!(design().is_some());
     }
 }

@@ -232,7 +232,7 @@ impl Report {
             table.add_row([format!("{}, 16 x 16, e6m9", row.name), rate]);
         }
         if let Some(row) = &self.timing {
-            let name = format!("timing, the {} products of ResNet-18, 128 x 128", row.programs);
+            let name = format!("timing, a training step of ResNet-18 in {} products, 128 x 128", row.programs);
             table.add_row([name, format!("{} for {} cycles", duration(1.0 / row.speed.median), grouped(row.cycles))]);
         }
         let _ = write!(text, "\n{}", indented(&table));
