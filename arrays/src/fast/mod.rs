@@ -19,6 +19,7 @@
 mod choice;
 mod dispatch;
 mod drain;
+mod fields;
 mod kernels;
 mod operands;
 mod order;

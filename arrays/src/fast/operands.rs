@@ -1,6 +1,7 @@
 //! Operands as host numbers: what each code is worth, what rows and columns reach, and panels
 //! laid out in the order the kernels read them.
 
+use super::fields::{self, Fields, Side};
 use super::reach::{NO_LSB, Reach};
 use super::rounder::power_of_two;
 use crate::simd::Number;
@@ -104,6 +105,7 @@ pub(super) struct Reader {
     /// Power of two that multiplies every value.
     scale: i32,
     table: Option<Box<Table>>,
+    fields: Option<Fields>,
 }
 
 impl Reader {
@@ -117,7 +119,7 @@ impl Reader {
         if format.precision() > 53 || low + scale.min(0) < -900 || high + scale.max(0) > 900 {
             return None;
         }
-        let mut reader = Self { format, subnormals, scale, table: None };
+        let mut reader = Self { format, subnormals, scale, table: None, fields: Fields::new(format, subnormals, scale) };
         if format.bits() <= 8 {
             reader.table = Some(Box::new(Table::new(format, |code| reader.entry(code))));
         }
@@ -234,33 +236,56 @@ impl Entry {
     }
 }
 
-/// Calls `$body` with the slice of codes in `$v` and a closure from one of them to its number.
+/// Calls `$body` with the slice of codes in `$v` and, in `$numbers`, what writes the numbers of some.
 macro_rules! with_numbers {
-    ($codes:expr, $reader:expr, |$v:ident, $number:ident| $body:expr) => {
+    ($codes:expr, $reader:expr, |$v:ident, $numbers:ident| $body:expr) => {
         match ($codes, &$reader.table) {
             (Codes::U8($v), Some(table)) => {
                 let numbers = table.values.map(T::from_f64);
-                let $number = |code: u8| numbers[code as usize];
+                let $numbers = |codes: &[u8], out: &mut [T]| {
+                    out.iter_mut().zip(codes).for_each(|(out, &code)| *out = numbers[usize::from(code)]);
+                };
                 $body
             }
             (Codes::U8($v), None) => {
-                let $number = |code: u8| T::from_f64($reader.entry(code.into()).value);
+                let $numbers = |codes: &[u8], out: &mut [T]| $reader.one_by_one(codes, out);
                 $body
             }
             (Codes::U16($v), _) => {
-                let $number = |code: u16| T::from_f64($reader.entry(code.into()).value);
+                let $numbers = |codes: &[u16], out: &mut [T]| $reader.by_fields(codes, out);
                 $body
             }
             (Codes::U32($v), _) => {
-                let $number = |code: u32| T::from_f64($reader.entry(code.into()).value);
+                let $numbers = |codes: &[u32], out: &mut [T]| $reader.by_fields(codes, out);
                 $body
             }
             (Codes::U64($v), _) => {
-                let $number = |code: u64| T::from_f64($reader.entry(code).value);
+                let $numbers = |codes: &[u64], out: &mut [T]| $reader.one_by_one(codes, out);
                 $body
             }
         }
     };
+}
+
+impl Reader {
+    fn one_by_one<T: Number, C: Copy + Into<u64>>(&self, codes: &[C], out: &mut [T]) {
+        out.iter_mut().zip(codes).for_each(|(out, &code)| *out = T::from_f64(self.entry(code.into()).value));
+    }
+
+    fn by_fields<T: Number, C: Copy + Into<u32> + Into<u64>>(&self, codes: &[C], out: &mut [T]) {
+        const STEP: usize = 64;
+        let Some(fields) = &self.fields else {
+            return self.one_by_one(codes, out);
+        };
+        for (codes, out) in codes.chunks(STEP).zip(out.chunks_mut(STEP)) {
+            let mut values = [0.0; STEP];
+            if fields::values(fields, codes, &mut values) {
+                out.iter_mut().zip(values).for_each(|(out, value)| *out = T::from_f64(value));
+            } else {
+                self.one_by_one(codes, out);
+            }
+        }
+    }
 }
 
 /// What an operand reaches, and its zeros at each k.
@@ -330,20 +355,80 @@ impl Survey {
 impl Lines {
     /// What each line reaches, and zeros at each k.
     fn survey(self, codes: &Codes, reader: &Reader, width: usize) -> (Vec<Reach>, Vec<u32>) {
-        macro_rules! each {
-            ($v:expr, $ask:expr, $reach:expr) => {
-                match self {
-                    Self::Rows => survey_rows($v, width, $ask, $reach),
-                    Self::Columns => survey_columns($v, width, $ask, $reach),
-                }
-            };
+        match (codes, &reader.table, &reader.fields) {
+            (Codes::U8(v), Some(table), _) => self.by_code(v, width, |code| table.keys[code as usize], |key| table.reach(key)),
+            (Codes::U8(v), None, _) => self.by_code(v, width, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U16(v), _, Some(fields)) => self.by_fields(v, width, fields, |code| reader.entry(code.into())),
+            (Codes::U32(v), _, Some(fields)) => self.by_fields(v, width, fields, |code| reader.entry(code.into())),
+            (Codes::U16(v), _, None) => self.by_code(v, width, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U32(v), _, None) => self.by_code(v, width, |code| reader.entry(code.into()), Entry::reach),
+            (Codes::U64(v), ..) => self.by_code(v, width, |code| reader.entry(code), Entry::reach),
         }
-        match (codes, &reader.table) {
-            (Codes::U8(v), Some(table)) => each!(v, |code| table.keys[code as usize], |key| table.reach(key)),
-            (Codes::U8(v), None) => each!(v, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U16(v), _) => each!(v, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U32(v), _) => each!(v, |code| reader.entry(code.into()), Entry::reach),
-            (Codes::U64(v), _) => each!(v, |code| reader.entry(code), Entry::reach),
+    }
+
+    fn by_code<C: Copy + Sync, G: Gather>(
+        self,
+        v: &[C],
+        width: usize,
+        ask: impl Fn(C) -> G + Sync,
+        reach: impl Fn(&G) -> Reach + Sync,
+    ) -> (Vec<Reach>, Vec<u32>) {
+        match self {
+            Self::Rows => survey_rows(v, width, |row, zeros| {
+                let mut gathered = G::NOTHING;
+                for (&code, zero) in row.iter().zip(zeros) {
+                    let asked = ask(code);
+                    gathered.take(&asked);
+                    *zero += asked.is_zero();
+                }
+                reach(&gathered)
+            }),
+            Self::Columns => {
+                let nothing = || vec![G::NOTHING; width];
+                let row = |row: &[C], lines: &mut Vec<G>| {
+                    let mut zeros = 0;
+                    for (&code, line) in row.iter().zip(lines) {
+                        let asked = ask(code);
+                        line.take(&asked);
+                        zeros += asked.is_zero();
+                    }
+                    zeros
+                };
+                let merge = |mut lines: Vec<G>, part: Vec<G>| {
+                    lines.iter_mut().zip(&part).for_each(|(line, part)| line.take(part));
+                    lines
+                };
+                let (lines, zeros) = survey_columns(v, width, nothing, row, merge);
+                (lines.iter().map(reach).collect(), zeros)
+            }
+        }
+    }
+
+    fn by_fields<C: Copy + Sync + Into<u32>>(
+        self,
+        v: &[C],
+        width: usize,
+        fields: &Fields,
+        entry: impl Fn(C) -> Entry + Sync,
+    ) -> (Vec<Reach>, Vec<u32>) {
+        let one_by_one = |codes: &mut dyn Iterator<Item = C>| {
+            let mut gathered = Entry::NOTHING;
+            codes.for_each(|code| gathered.take(&entry(code)));
+            gathered.reach()
+        };
+        match self {
+            Self::Rows => survey_rows(v, width, |row, zeros| {
+                fields::along(fields, row, zeros).unwrap_or_else(|| one_by_one(&mut row.iter().copied()))
+            }),
+            Self::Columns => {
+                let row = |row: &[C], lines: &mut Side| fields::across(fields, row, lines);
+                let (lines, zeros) = survey_columns(v, width, || Side::new(width), row, |lines, part| lines.merged(&part));
+                let lines = lines.reaches(fields).into_iter().enumerate();
+                let reach = |(column, line): (usize, Option<Reach>)| {
+                    line.unwrap_or_else(|| one_by_one(&mut v[column..].iter().step_by(width).copied()))
+                };
+                (lines.map(reach).collect(), zeros)
+            }
         }
     }
 }
@@ -414,12 +499,8 @@ fn scan_columns(v: &[u8], n: usize, zero: &Zeros) -> (Seen, Vec<u32>) {
     (seen, zeros)
 }
 
-fn survey_rows<C: Copy + Sync, G: Gather>(
-    v: &[C],
-    k: usize,
-    ask: impl Fn(C) -> G + Sync,
-    reach: impl Fn(&G) -> Reach + Sync,
-) -> (Vec<Reach>, Vec<u32>) {
+/// What rows along k reach, and zeros at each k: `row` reads one and counts its zeros.
+fn survey_rows<C: Sync>(v: &[C], k: usize, row: impl Fn(&[C], &mut [u32]) -> Reach + Sync) -> (Vec<Reach>, Vec<u32>) {
     let rows = rows_per_part(k);
     let mut lines = vec![Reach::ZERO; v.len() / k];
     let none = || vec![0u32; k];
@@ -427,15 +508,7 @@ fn survey_rows<C: Copy + Sync, G: Gather>(
         .par_chunks(k * rows)
         .zip(lines.par_chunks_mut(rows))
         .fold(none, |mut zeros, (rows, lines)| {
-            for (row, line) in rows.chunks_exact(k).zip(lines) {
-                let mut gathered = G::NOTHING;
-                for (&code, zero) in row.iter().zip(&mut zeros) {
-                    let asked = ask(code);
-                    gathered.take(&asked);
-                    *zero += asked.is_zero();
-                }
-                *line = reach(&gathered);
-            }
+            rows.chunks_exact(k).zip(lines).for_each(|(codes, line)| *line = row(codes, &mut zeros));
             zeros
         })
         .reduce(none, |mut sum, part| {
@@ -445,33 +518,25 @@ fn survey_rows<C: Copy + Sync, G: Gather>(
     (lines, zeros)
 }
 
-fn survey_columns<C: Copy + Sync, G: Gather>(
+/// What is gathered of columns along k, and zeros at each k: `row` reads one code of each column.
+fn survey_columns<C: Sync, G: Send>(
     v: &[C],
     n: usize,
-    ask: impl Fn(C) -> G + Sync,
-    reach: impl Fn(&G) -> Reach + Sync,
-) -> (Vec<Reach>, Vec<u32>) {
+    nothing: impl Fn() -> G + Sync + Send,
+    row: impl Fn(&[C], &mut G) -> u32 + Sync,
+    merge: impl Fn(G, G) -> G + Sync + Send,
+) -> (G, Vec<u32>) {
     let rows = rows_per_part(n);
     let mut zeros = vec![0u32; v.len() / n];
-    let nothing = || vec![G::NOTHING; n];
     let lines = v
         .par_chunks(n * rows)
         .zip(zeros.par_chunks_mut(rows))
-        .fold(nothing, |mut lines, (rows, zeros)| {
-            for (row, zeros) in rows.chunks_exact(n).zip(zeros) {
-                for (&code, line) in row.iter().zip(&mut lines) {
-                    let asked = ask(code);
-                    line.take(&asked);
-                    *zeros += asked.is_zero();
-                }
-            }
+        .fold(&nothing, |mut lines, (rows, zeros)| {
+            rows.chunks_exact(n).zip(zeros).for_each(|(codes, zeros)| *zeros = row(codes, &mut lines));
             lines
         })
-        .reduce(nothing, |mut lines, part| {
-            lines.iter_mut().zip(&part).for_each(|(line, part)| line.take(part));
-            lines
-        });
-    (lines.iter().map(reach).collect(), zeros)
+        .reduce(&nothing, &merge);
+    (lines, zeros)
 }
 
 /// Rows of `width` codes that make a part worth a thread's while.
@@ -566,6 +631,9 @@ impl Carrier for f64 {
     }
 }
 
+/// Numbers of a row made at a time.
+const PART: usize = 256;
+
 /// Panels of `lines` lines each, k-major, zeros past the last line.
 pub(super) struct Panels<T: Carrier> {
     /// Of which the first `len` are panels.
@@ -596,16 +664,17 @@ impl<T: Carrier> Panels<T> {
     pub fn rows(codes: &Codes, reader: &Reader, k: usize, lines: usize, range: Range<usize>) -> Self {
         let mut panels = Self::unfilled(&range, lines, k);
         let stride = panels.stride;
-        with_numbers!(codes, reader, |v, number| {
-            panels.numbers[..panels.len].par_chunks_mut(stride).zip(v[range.start * k..range.end * k].par_chunks(stride)).for_each(
-                |(panel, rows)| {
-                    for (line, row) in rows.chunks_exact(k).enumerate() {
-                        for (to, &code) in panel.chunks_exact_mut(lines).zip(row) {
-                            to[line] = number(code);
-                        }
+        with_numbers!(codes, reader, |v, numbers| {
+            let panels = panels.numbers[..panels.len].par_chunks_mut(stride).zip(v[range.start * k..range.end * k].par_chunks(stride));
+            panels.for_each(|(panel, rows)| {
+                let mut part = [T::default(); PART];
+                for (line, row) in rows.chunks_exact(k).enumerate() {
+                    for (codes, panel) in row.chunks(PART).zip(panel.chunks_mut(PART * lines)) {
+                        numbers(codes, &mut part);
+                        panel.chunks_exact_mut(lines).zip(&part).for_each(|(to, &number)| to[line] = number);
                     }
-                },
-            );
+                }
+            });
         });
         panels
     }
@@ -614,14 +683,12 @@ impl<T: Carrier> Panels<T> {
     pub fn columns(codes: &Codes, reader: &Reader, n: usize, lines: usize, range: Range<usize>) -> Self {
         let mut panels = Self::unfilled(&range, lines, codes.len() / n);
         let stride = panels.stride;
-        with_numbers!(codes, reader, |v, number| {
+        with_numbers!(codes, reader, |v, numbers| {
             panels.numbers[..panels.len].par_chunks_mut(stride).enumerate().for_each(|(index, panel)| {
                 let first = range.start + index * lines;
                 let width = lines.min(range.end - first);
                 for (to, row) in panel.chunks_exact_mut(lines).zip(v.chunks_exact(n)) {
-                    for (to, &code) in to.iter_mut().zip(&row[first..first + width]) {
-                        *to = number(code);
-                    }
+                    numbers(&row[first..first + width], &mut to[..width]);
                 }
             });
         });
@@ -697,6 +764,37 @@ mod tests {
             assert!(Half::from_f64(value) == half || value.is_nan() && Half::from_f64(value).to_f64().is_nan(), "{code:#x}");
             assert_eq!(half.to_f64().is_sign_negative(), code >> 15 == 1, "{code:#x}");
         }
+    }
+
+    /// Lines of one code and of many, values, and lines that are not finite.
+    #[test]
+    fn many_at_a_time_are_one_by_one() {
+        let mut read = 0;
+        for (name, scale) in
+            [("fp16", 0), ("bf16", 3), ("e6m9", -7), ("e5m9f", 40), ("e8m3", 1), ("tf32", -20), ("fp32", 0), ("e6m9b40", 0)]
+        {
+            let format: Format = name.parse().unwrap();
+            let reader = Reader::new(format, SubnormalPolicy::Gradual, scale).unwrap();
+            let fields = reader.fields.as_ref().unwrap();
+            let spread = |i: u64| if format.bits() <= 16 { i & format.mask() } else { i.wrapping_mul(0x9e37_79b9) & format.mask() };
+            let codes: Vec<u32> = (0..1 << 16).map(|i| spread(i) as u32).collect();
+            for &code in &codes {
+                let (entry, mut zeros, mut value) = (reader.any_entry(code.into()), [0], [0.0]);
+                let reach = fields::along(fields, &[code], &mut zeros);
+                assert_eq!(reach, (!entry.special).then(|| entry.reach()), "{name} {code:#x}");
+                assert_eq!(zeros[0], u32::from(entry.zero));
+                if fields::values(fields, &[code], &mut value) {
+                    assert_eq!(value[0].to_bits(), entry.value.to_bits(), "{name} {code:#x}");
+                    read += 1;
+                }
+            }
+            for (along, width) in [(Lines::Rows, 64), (Lines::Columns, 64), (Lines::Rows, 4096), (Lines::Columns, 4096)] {
+                let surveyed = along.survey(&Codes::U32(codes.clone()), &reader, width);
+                let one_by_one = along.by_code(&codes, width, |code| reader.any_entry(code.into()), Entry::reach);
+                assert_eq!(surveyed, one_by_one, "{name} {along:?} {width}");
+            }
+        }
+        assert!(read > 400_000, "{read}");
     }
 
     #[test]
