@@ -18,10 +18,10 @@ use super::choice::KernelChoice;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::Fma16;
 use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel};
-use super::operands::Carrier;
-#[cfg(target_arch = "x86_64")]
-use super::operands::Half;
 use super::order::Randomness;
+use super::panels::Carrier;
+#[cfg(target_arch = "x86_64")]
+use super::panels::Half;
 use super::prepared::{Done, Name, Prepared, significant_bits};
 use super::reach::Reach;
 use super::rounder::power_of_two;

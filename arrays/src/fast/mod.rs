@@ -21,13 +21,15 @@ mod dispatch;
 mod drain;
 mod fields;
 mod kernels;
-mod operands;
 mod order;
+mod panels;
 mod prepared;
 mod reach;
+mod reader;
 mod rounder;
 mod scalar;
 mod scales;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod tiles;

@@ -2,12 +2,14 @@
 
 use super::drain::{Drain, Row};
 use super::kernels::Kernel;
-use super::operands::{Lines, Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages};
+use super::panels::Panels;
 use super::reach::Reach;
+use super::reader::Reader;
 use super::rounder::{Rounder, power_of_two};
 use super::scalar::Problem;
 use super::scales::BlockScales;
+use super::survey::{Lines, Survey};
 use super::tiles::{Addends, BLOCK, Outputs, Tiles, Ways};
 use crate::simd::Machine;
 use std::ops::Range;

@@ -1,7 +1,7 @@
 //! Block scales as host numbers.
 
-use super::operands::exact_f64;
 use super::reach::{NO_LSB, Reach};
+use super::reader::exact_f64;
 use crate::problem::{Operands, Shape, scale_extents};
 use std::ops::Range;
 use systole_isa::codes::Codes;

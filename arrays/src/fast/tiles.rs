@@ -2,12 +2,14 @@
 
 use super::drain::{Drain, Place, Row};
 use super::kernels::{Kernel, Tile};
-use super::operands::{Panels, Reader, Survey};
 use super::order::{Knowledge, Order, Randomness, Stages, Way};
+use super::panels::Panels;
 use super::reach::Reach;
+use super::reader::Reader;
 use super::rounder::{Constants, Counts, Mode, Rounder, Tally};
 use super::scalar::{self, Problem};
 use super::scales::{BlockScales, Factors};
+use super::survey::Survey;
 use crate::simd::{Lanes, Number, Work};
 use rayon::prelude::*;
 use std::ops::Range;

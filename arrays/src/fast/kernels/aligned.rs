@@ -11,8 +11,8 @@
 //! an exponent above that of any zero, which then cannot be the largest that matters; integers
 //! that add up within the carrier's significand.
 
-use super::super::operands::Carrier;
 use super::super::order::{Knowledge, Way};
+use super::super::panels::Carrier;
 use super::super::rounder::{Counts, Mode, Rounder, power_of_two};
 use super::{Kernel, Tile, VECTORS, load, store};
 use crate::simd::{Lanes, Number, Work};

@@ -19,8 +19,8 @@
 //! survey cannot rule out, sums are rounded the cheap way and watched, and computed again, checked,
 //! if one came near the largest value.
 
-use super::super::operands::Carrier;
 use super::super::order::{Knowledge, Randomness, Way};
+use super::super::panels::Carrier;
 use super::super::reach::Sums;
 use super::super::rounder::{Counts, Mode, Rounder, Tally, power_of_two};
 use super::{Kernel, Tile, VECTORS, load, store};

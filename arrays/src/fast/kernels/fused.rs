@@ -5,8 +5,8 @@
 //! is defined to be, infinities and NaNs included), or no sum is ever rounded and all of them fit
 //! the lanes' significands.
 
-use super::super::operands::Carrier;
 use super::super::order::{Knowledge, Way};
+use super::super::panels::Carrier;
 use super::super::rounder::Counts;
 use super::{Kernel, Tile, VECTORS, load, store};
 use crate::simd::{Lanes, Number, Work};

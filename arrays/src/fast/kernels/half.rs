@@ -6,8 +6,8 @@
 //! at the end of a span shows that one did; those spans are computed again in binary32, which
 //! counts.
 
-use super::super::operands::Half;
 use super::super::order::{Knowledge, Way};
+use super::super::panels::Half;
 use super::super::rounder::Counts;
 use super::{Chain, Kernel, Tile};
 use crate::simd::{Avx512Fp16, Machine, Number};

@@ -14,8 +14,8 @@ pub(super) use fused::Fused;
 #[cfg(target_arch = "x86_64")]
 pub(super) use half::Fma16;
 
-use super::operands::Carrier;
 use super::order::{Knowledge, Way};
+use super::panels::Carrier;
 use super::rounder::Counts;
 use crate::simd::Lanes;
 use std::ops::Range;
