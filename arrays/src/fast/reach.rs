@@ -116,7 +116,8 @@ impl Sums {
             bounded,
             never_tiny,
             unrounded,
-            unrounding: !rounds && bounded && !rounder.rounding.cancels_to_negative_zero(),
+            // Without subnormals a multiple of the quantum may lie below every number.
+            unrounding: !rounds && never_tiny && bounded && !rounder.rounding.cancels_to_negative_zero(),
             negative_zero: start.negative_zero,
             plain,
         }

@@ -394,6 +394,24 @@ fn sixteen_million_macs_by_every_kernel() {
     println!("MACs by kernel: {:?}", ran.0);
 }
 
+/// Without subnormals, multiples of the quantum below the smallest number are rounded.
+#[test]
+fn sums_below_every_number_of_the_accumulator() {
+    let shape = Shape { m: 3, n: 5, k: 6 };
+    let mut ran = Ran::default();
+    for (bias_a, rounding) in (20..60).flat_map(|bias| [Rounding::Rne, Rounding::Rup, Rounding::Sr(13)].map(|rounding| (bias, rounding))) {
+        let mode = MacMode { rounding, chunk: Some(3), outer: Some(format("e6m5")), ..mode("e4m3fn", "int8", "dlfloat16") };
+        ran.check_large(&Problem {
+            scales: [None, None],
+            a: Codes::from_fn(Format::E4M3FN, 18, |i| [0x38, 0xb8, 0x3c][i % 3]),
+            b: Codes::from_fn(Format::INT8, 30, |i| [1, 0xff, 2, 0][i % 4]),
+            c: None,
+            setup: Setup { bias_a, ..setup(mode) },
+            shape,
+        });
+    }
+}
+
 /// A product format that holds every product costs nothing; one that does not is seen.
 #[test]
 fn products_that_their_format_holds_are_not_rounded() {

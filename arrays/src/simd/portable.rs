@@ -11,7 +11,7 @@ pub(crate) struct Portable;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct F64;
 
-/// Eight binary32 lanes.
+/// Four binary32 lanes: a register of the baseline.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct F32;
 
@@ -198,7 +198,7 @@ macro_rules! lanes {
 }
 
 lanes!(F64, f64, u64, i64, 4);
-lanes!(F32, f32, u32, i32, 8);
+lanes!(F32, f32, u32, i32, 4);
 
 impl Pairs for F32 {
     #[inline(always)]
