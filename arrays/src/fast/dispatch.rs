@@ -245,7 +245,8 @@ impl Prepared<'_> {
         let bias = -(self.problem.setup.bias_a + self.problem.setup.bias_b);
         let mode = self.problem.mac.mode();
         let slack = (mode.a.precision() + mode.b.precision()) as i32;
-        let kernel = Aligned::new(lanes, &self.stages.accumulator, unit, self.order.block, largest.max(0) + bias.max(0), slack)?;
+        let blocks = [self.order.block, self.order.inner_length().div_ceil(self.order.block)];
+        let kernel = Aligned::new(lanes, &self.stages.accumulator, unit, blocks, largest.max(0) + bias.max(0), slack)?;
         match kernel.way(&self.finite) {
             Some(_) => Ok(self.run(machine, &kernel, name, &self.randomness())),
             None => Err("sums may overflow, or be tiny, or lie too far apart".to_owned()),

@@ -31,7 +31,7 @@ impl Order {
         self.fold.map_or(self.k, |fold| fold.min(self.k))
     }
 
-    fn inner_length(&self) -> usize {
+    pub fn inner_length(&self) -> usize {
         self.chunk.map_or(self.fold_length(), |chunk| chunk.min(self.fold_length()))
     }
 }

@@ -412,6 +412,53 @@ fn sums_below_every_number_of_the_accumulator() {
     }
 }
 
+/// The exponent of a subnormal accumulator is the smallest normal number's; cutting off downward
+/// makes sums larger.
+#[test]
+fn aligned_sums_at_both_ends_of_the_accumulator() {
+    let shape = Shape { m: 16, n: 24, k: 12 };
+    let mut ran = Ran::default();
+    for (accumulator, fraction_bits, term_truncation) in ["e2m5f", "e3m4f", "fp16", "e4m7"]
+        .into_iter()
+        .flat_map(|accumulator| [2, 5, 13].map(|bits| (accumulator, bits)))
+        .flat_map(|(accumulator, bits)| [Truncation::Floor, Truncation::TowardZero].map(|truncation| (accumulator, bits, truncation)))
+    {
+        let unit = Unit::Aligned(Aligned {
+            fraction_bits,
+            term_truncation,
+            addend: Addend::Together,
+            groups: 1,
+            sum_truncation: Truncation::TowardZero,
+            zero_exponent: Some(-126),
+            infinite_from: None,
+            negative_zero: false,
+        });
+        for (b, saturate) in [("e2m1f", false), ("e2m1f", true), ("e4m3fn", true)] {
+            let overflow = if saturate { Overflow::Saturate } else { Overflow::Ieee };
+            let mode = MacMode { unit, lanes: 4, rounding: Rounding::Rtz, overflow, ..mode("e2m1f", b, accumulator) };
+            let codes = |format: Format, count: u32, step: u64| {
+                Codes::from_fn(format, count as usize, |i| (i as u64 * step) & format.mask() & 0x87)
+            };
+            ran.check_large(&Problem {
+                scales: [None, None],
+                a: codes(mode.a, shape.m * shape.k, 0),
+                b: codes(mode.b, shape.k * shape.n, 5),
+                c: Some(Codes::from_fn(mode.accumulator, (shape.m * shape.n) as usize, |i| (i as u64 * 7) & mode.accumulator.mask())),
+                setup: setup(mode.clone()),
+                shape,
+            });
+            ran.check_large(&Problem {
+                scales: [None, None],
+                a: codes(mode.a, shape.m * shape.k, 3),
+                b: codes(mode.b, shape.k * shape.n, 5),
+                c: None,
+                setup: setup(mode),
+                shape,
+            });
+        }
+    }
+}
+
 /// A product format that holds every product costs nothing; one that does not is seen.
 #[test]
 fn products_that_their_format_holds_are_not_rounded() {

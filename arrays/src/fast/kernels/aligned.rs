@@ -7,9 +7,10 @@
 //! the power of two of its own exponent: 0 for zeros, and the smallest normal one for
 //! subnormals.
 //!
-//! Domain: no specials, sums that neither overflow nor are tiny, so that every nonzero term has
-//! an exponent above that of any zero, which then cannot be the largest that matters; integers
-//! that add up within the carrier's significand.
+//! Domain: no specials, sums that neither overflow nor are tiny nor subnormal (whose exponent is the
+//! smallest normal number's), so that every nonzero term has an exponent above that of any zero,
+//! which then cannot be the largest that matters; integers that add up within the carrier's
+//! significand.
 
 use super::super::order::{Knowledge, Way};
 use super::super::panels::Carrier;
@@ -37,14 +38,23 @@ pub(in super::super) struct Aligned<'a, L> {
     /// Exponent of a product of a zero by the largest operand, if zeros have one.
     zero_exponent: i32,
     slack: i32,
+    /// Blocks in a chain.
+    blocks: usize,
 }
 
 const ROWS: usize = 2;
 
 impl<'a, L: Lanes> Aligned<'a, L> {
-    /// The kernel of a unit; `largest` bounds the exponents of operands, with the shared biases,
+    /// The kernel of a unit, for blocks of a length and that many in a chain; `largest` bounds the exponents of operands, with the shared biases,
     /// and `slack` is by how much those of subnormal factors exceed that of their product.
-    pub fn new(lanes: L, accumulator: &'a Rounder, unit: Unit, length: usize, largest: i32, slack: i32) -> Result<Self, String> {
+    pub fn new(
+        lanes: L,
+        accumulator: &'a Rounder,
+        unit: Unit,
+        [length, blocks]: [usize; 2],
+        largest: i32,
+        slack: i32,
+    ) -> Result<Self, String> {
         if largest + slack >= exponents::<L::Number>().end {
             return Err("operands reach beyond the carrier's exponents".to_owned());
         }
@@ -60,7 +70,22 @@ impl<'a, L: Lanes> Aligned<'a, L> {
             return Err(format!("blocks add up to {bits} bits, more than {}", L::Number::SIGNIFICAND));
         }
         let zero_exponent = unit.zero_exponent.map_or(i32::MIN / 2, |exponent| exponent.saturating_add(largest.max(0)));
-        Ok(Self { lanes, accumulator, unit, length, zero_exponent, slack })
+        Ok(Self { lanes, accumulator, unit, length, zero_exponent, slack, blocks })
+    }
+}
+
+impl<L> Aligned<'_, L> {
+    /// Cutting off downward makes negative terms larger, by less than P 2^-f each. While sums are
+    /// within twice their bound, so is P but for what subnormal factors add to it.
+    fn growth_fits(&self, knowledge: &Knowledge) -> bool {
+        if self.unit.term_truncation != Truncation::Floor {
+            return true;
+        }
+        let bound = knowledge.inner.reach.max.max(knowledge.start.max);
+        let largest = (2.0 * bound).max(knowledge.addend.max * power_of_two(self.slack + 2));
+        let terms = self.blocks as f64 * (self.length as f64 + 1.0);
+        let growth = terms * largest * power_of_two(-(self.unit.fraction_bits as i32));
+        growth <= bound && 2.0 * bound <= self.accumulator.max
     }
 }
 
@@ -85,7 +110,9 @@ impl<L: Lanes<Number: Carrier>> Kernel for Aligned<'_, L> {
             && bits - LOWEST < exponents.end + 6
             && highest + self.slack < exponents.end - 2;
         let infinite = self.unit.infinite_from.is_none_or(|from| highest < from);
-        (in_range && infinite && inner.bounded && inner.never_tiny && inner.plain).then_some(Way::Proved)
+        let normal = start.lsb.min(addend.lsb) >= self.accumulator.min_quantum + self.accumulator.precision as i32 - 1;
+        (in_range && infinite && normal && self.growth_fits(knowledge) && inner.bounded && inner.never_tiny && inner.plain)
+            .then_some(Way::Proved)
     }
 
     fn span(&self, _: Way, tile: &Tile<'_, L::Number>, k: Range<usize>, sums: &mut [L::Number]) -> Counts {
