@@ -17,7 +17,7 @@
 use super::choice::KernelChoice;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::Fma16;
-use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel};
+use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel, products_in_binary32};
 use super::order::Randomness;
 use super::panels::Carrier;
 #[cfg(target_arch = "x86_64")]
@@ -221,7 +221,7 @@ impl Prepared<'_> {
         let Some(kernel) = Chain::new(lanes, product, accumulator, randomness, self.product_bits, &self.all) else {
             return Err(format!("{} {} does not fit binary32 with room to round", accumulator.format, accumulator.rounding));
         };
-        if self.finite.addend.lsb < -149 || self.finite.addend.max >= power_of_two(126) {
+        if !products_in_binary32(&self.finite) {
             return Err("products are not in binary32's range".to_owned());
         }
         if !kernel.watches() && (self.a_survey.all.special || self.b_survey.all.special || self.c_reach.special) {

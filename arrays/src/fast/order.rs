@@ -49,6 +49,8 @@ pub(super) struct Stages {
 pub(super) struct Knowledge {
     /// What the innermost sums start from.
     pub start: Reach,
+    /// Products before any rounding.
+    pub products: Reach,
     /// What they add.
     pub addend: Reach,
     /// Sums of the products of a block, before any rounding.
@@ -85,7 +87,7 @@ impl Knowledge {
             let addend = outer.map_or(inner.reach, |(_, sums)| sums.reach);
             (addend, Sums::of(&stages.outermost, c, addend, order.k.div_ceil(fold)))
         });
-        Self { start, addend, block, apart, inner, outer, memory }
+        Self { start, products: exact, addend, block, apart, inner, outer, memory }
     }
 }
 

@@ -459,6 +459,24 @@ fn aligned_sums_at_both_ends_of_the_accumulator() {
     }
 }
 
+/// Products that vanish in binary32 before their own rounding counts the underflow.
+#[test]
+fn products_below_binary32() {
+    let shape = Shape { m: 2, n: 3, k: 4 };
+    let mut ran = Ran::default();
+    for (bias, product) in (0..9).flat_map(|i| ["e5m2", "e6m5", "fp16"].map(|product| (8 * i, product))) {
+        let mode = MacMode { product: Product::Rounded(format(product)), ..mode("bf16", "e4m3fn", "e6m9") };
+        ran.check_large(&Problem {
+            scales: [None, None],
+            a: Codes::from_fn(Format::BF16, 8, |i| [1, 0x80, 0x3f80, 0x8003][i % 4]),
+            b: Codes::from_fn(Format::E4M3FN, 12, |i| [1, 0x81, 0x38, 0x7e, 0][i % 5]),
+            c: None,
+            setup: Setup { bias_a: bias, ..setup(mode) },
+            shape,
+        });
+    }
+}
+
 /// A product format that holds every product costs nothing; one that does not is seen.
 #[test]
 fn products_that_their_format_holds_are_not_rounded() {

@@ -29,6 +29,12 @@ use std::ops::Range;
 use systole_isa::entropy::Block;
 use systole_isa::round::{Rounding, Tininess};
 
+/// True if products are exact in binary32, whatever their own rounding makes of them.
+pub(in super::super) fn products_in_binary32(knowledge: &Knowledge) -> bool {
+    let Knowledge { products, addend, .. } = knowledge;
+    products.lsb >= -149 && products.max.max(addend.max) < power_of_two(126)
+}
+
 /// The kernel.
 pub(in super::super) struct Chain<'a, L> {
     lanes: L,
@@ -77,7 +83,7 @@ impl<'a, L: Lanes> Chain<'a, L> {
     fn way_in_binary32(&self, knowledge: &Knowledge) -> Option<Way> {
         let sums = &knowledge.inner;
         let accumulator = self.accumulator;
-        if knowledge.addend.lsb < -149 || knowledge.addend.max >= power_of_two(126) {
+        if !products_in_binary32(knowledge) {
             return None;
         }
         let in_range =

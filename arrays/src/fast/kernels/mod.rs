@@ -8,7 +8,7 @@ mod fused;
 mod half;
 
 pub(super) use aligned::Aligned;
-pub(super) use chain::Chain;
+pub(super) use chain::{Chain, products_in_binary32};
 pub(super) use exact_blocks::ExactBlocks;
 pub(super) use fused::Fused;
 #[cfg(target_arch = "x86_64")]
