@@ -232,17 +232,25 @@ fn add_codes(format: Format, accumulator: u64, addend: Decoded, policy: Policy, 
 
 /// A wrapping accumulator has no bits of weight 2^64 quanta and above, so neither has what
 /// it adds; without this an addend far above the accumulator would push its low bits out of
-/// the exact sum. What loses bits here overflows: no accumulator reaches back so far.
+/// the exact sum. What loses bits here overflows: no accumulator reaches back so far. One
+/// such bit stays, 2^64 quanta: the sum keeps the addend's sign, on which most roundings of
+/// what lies below the quantum depend.
 const fn drop_wrapped_bits(format: FixedFormat, value: Exact) -> (Exact, Flags) {
     let shift = value.exponent + format.fraction_bits;
-    let kept = if shift >= 64 {
-        Exact::zero(value.negative)
-    } else if shift > -64 {
-        Exact { significand: value.significand & (u128::MAX >> (64 + shift) as u32), ..value }
-    } else {
-        value
-    };
-    (kept, if kept.significand == value.significand { Flags::NONE } else { Flags::OVERFLOW })
+    if shift >= 64 {
+        let flags = if value.is_zero() { Flags::NONE } else { Flags::OVERFLOW };
+        return (Exact::zero(value.negative), flags);
+    }
+    // The significand has at most 107 bits: all lie below the wrapped ones.
+    if shift <= -43 {
+        return (value, Flags::NONE);
+    }
+    let wrapped = (64 - shift) as u32;
+    if value.significand >> wrapped == 0 {
+        return (value, Flags::NONE);
+    }
+    let low = value.significand & ((1 << wrapped) - 1);
+    (Exact { significand: low | 1 << wrapped, ..value }, Flags::OVERFLOW)
 }
 
 /// The exact sum of two finite values of any distance, rounded once to a fixed-point code of
@@ -291,6 +299,40 @@ mod tests {
     /// The same value as decoding a code of the narrow format gives it.
     fn canonical(value: Decoded, format: Format) -> Decoded {
         format.decode(encode_decoded(format, value, Policy::RNE, 0).0)
+    }
+
+    /// Narrow sums against sums of any width, addends far above and far below what a wrapping
+    /// register holds: significands of products of 44 and of 53 bits.
+    #[test]
+    fn what_wraps_rounds_by_the_sign_of_the_sum() {
+        let mut seed = 1u64;
+        let mut draw = || {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            seed >> 32 | seed << 32
+        };
+        let mut wrapped = 0;
+        for (name, rounding) in ["fx64.70", "fx64.0", "fx40.12", "fx8.4", "quire64.8"]
+            .into_iter()
+            .flat_map(|name| Rounding::DETERMINISTIC.into_iter().chain([Rounding::Sr(1), Rounding::Sr(31)]).map(move |r| (name, r)))
+        {
+            let format: Format = name.parse().unwrap();
+            let (Format::Fixed(fixed) | Format::Quire(fixed)) = format else { unreachable!("a format of integers") };
+            let policy = Policy::new(rounding);
+            for _ in 0..2000 {
+                let code = draw() & format.mask() & if draw() >> 63 == 1 { 0xff } else { u64::MAX };
+                let bits = [1, 44, 87, 88, 106][draw() as usize % 5];
+                let significand = (u128::from(draw()) << 64 | u128::from(draw())) & ((1 << bits) - 1);
+                let exponent = draw() as i32 % 130 - fixed.fraction_bits - bits / 2;
+                let y = Exact { negative: draw() >> 63 == 1, significand, exponent };
+                let random = draw();
+                let Decoded::Finite(x) = format.decode(code) else { continue };
+                let (sum, flags) = add_codes(format, code, Decoded::Finite(y), policy, random);
+                let (expected, expected_flags) = add_to_fixed(format, x, y, policy, random);
+                assert_eq!((sum, flags), (expected, expected_flags), "{name} {rounding}: {x:?} + {y:?}");
+                wrapped += u32::from(flags.contains(Flags::OVERFLOW));
+            }
+        }
+        assert!(wrapped > 10_000, "{wrapped} sums wrapped");
     }
 
     #[test]
