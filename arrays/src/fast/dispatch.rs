@@ -24,7 +24,6 @@ use super::panels::Carrier;
 use super::panels::Half;
 use super::prepared::{Done, Name, Prepared, significant_bits};
 use super::reach::Reach;
-use super::rounder::power_of_two;
 use super::scalar::{self, Problem};
 use crate::dataflow::separate_fold_length;
 use crate::datapath::Mac;
@@ -136,7 +135,7 @@ impl Prepared<'_> {
         if self.stages.product.is_some() {
             return Err("products are rounded".to_owned());
         }
-        self.operands_fit::<Half>(-24, power_of_two(16), "binary16")?;
+        self.operands_fit::<Half>(-24, 16, "binary16")?;
         let randomness = self.randomness();
         let checked = self.carrier32(machine.f32(), &randomness)?;
         let overflow_stays = accumulator.overflowed.iter().chain(&accumulator.infinite).all(|x| x.is_infinite());
@@ -177,10 +176,13 @@ impl Prepared<'_> {
     }
 
     /// Whether operands are exact in a host float of so many significant bits and such a range.
-    fn operands_fit<N: Number>(&self, lsb: i32, below: f64, name: &str) -> Result<(), String> {
+    fn operands_fit<N: Number>(&self, low: i32, high: i32, name: &str) -> Result<(), String> {
         let mode = self.problem.mac.mode();
-        let fits = |format, reach: Reach| significant_bits(format) <= N::SIGNIFICAND && reach.lsb >= lsb && reach.max < below;
-        if fits(mode.a, self.a_survey.all) && fits(mode.b, self.b_survey.all) {
+        let fits = |format, reaches: [Reach; 2]| {
+            significant_bits(format) <= N::SIGNIFICAND && reaches.into_iter().all(|reach| reach.is_within(low, high))
+        };
+        let [a, b] = self.unscaled;
+        if fits(mode.a, [a, self.a_survey.all]) && fits(mode.b, [b, self.b_survey.all]) {
             Ok(())
         } else {
             Err(format!("operands with the shared biases are not in {name}'s range"))
@@ -188,7 +190,7 @@ impl Prepared<'_> {
     }
 
     fn operands_fit_binary32(&self) -> Result<(), String> {
-        self.operands_fit::<f32>(-126, power_of_two(127), "binary32")
+        self.operands_fit::<f32>(-126, 127, "binary32")
     }
 
     /// Sums that multiply-adds compute as they are.

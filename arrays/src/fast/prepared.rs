@@ -6,7 +6,7 @@ use super::order::{Knowledge, Order, Randomness, Stages};
 use super::panels::Panels;
 use super::reach::Reach;
 use super::reader::Reader;
-use super::rounder::{Rounder, power_of_two};
+use super::rounder::{EXPONENT_LIMIT, Rounder, power_of_two};
 use super::scalar::Problem;
 use super::scales::BlockScales;
 use super::survey::{Lines, Survey};
@@ -74,6 +74,8 @@ pub(super) struct Prepared<'a> {
     pub b: Reader,
     pub a_survey: Survey,
     pub b_survey: Survey,
+    /// What A and B reach before block scales join them, which panels hold on the way.
+    pub unscaled: [Reach; 2],
     /// How C is read.
     pub c: Option<Reader>,
     pub c_reach: Reach,
@@ -144,12 +146,16 @@ impl<'a> Prepared<'a> {
         let b = Reader::new(mode.b, policy.subnormals, scale).ok_or_else(|| range(mode.b))?;
         let mut a_survey = Survey::new(problem.operands.a, &a, Lines::Rows, k);
         let mut b_survey = Survey::new(problem.operands.b, &b, Lines::Columns, n);
+        let unscaled = [a_survey.all, b_survey.all];
         let scales = (mode.scale != Scaling::None).then(|| BlockScales::new(mode, problem.shape, problem.operands));
         let mut scale_reach = Reach { max: 1.0, lsb: 0, ..Reach::ZERO };
         if let Some(scales) = &scales {
             let [of_a, of_b] = scales.reach();
             if mode.scale == Scaling::Exponent {
                 (a_survey, b_survey) = (a_survey.scaled(of_a), b_survey.scaled(of_b));
+                if [&a_survey, &b_survey].iter().any(|survey| !survey.all.is_within(-EXPONENT_LIMIT, EXPONENT_LIMIT)) {
+                    return Err("operands with their scales are out of binary64's range".to_owned());
+                }
             } else {
                 let scale_bits = mode.scale_format.precision();
                 let bits = significant_bits(mode.accumulator) + if scale_bits == 1 { 0 } else { 2 * scale_bits };
@@ -195,7 +201,7 @@ impl<'a> Prepared<'a> {
         if mode.outermost().is_wide() && !Drain::new(&problem.mac, problem.setup.output, problem.setup.site).rounds_lanes() {
             return Err(format!("results leave {} for {}", mode.outermost(), problem.setup.output.format));
         }
-        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, c, c_reach, all, finite, product_bits, scales, scale_reach })
+        Ok(Self { problem, stages, order, a, b, a_survey, b_survey, unscaled, c, c_reach, all, finite, product_bits, scales, scale_reach })
     }
 
     /// The product by one kernel, a band of rows by a band of columns after the other.

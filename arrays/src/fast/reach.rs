@@ -50,6 +50,11 @@ impl Reach {
         Self { negative_zero: self.negative_zero, ..self.product(scale) }
     }
 
+    /// True if finite values are below 2^`high` and nonzero ones are multiples of 2^`low`.
+    pub fn is_within(self, low: i32, high: i32) -> bool {
+        self.lsb >= low && self.max < power_of_two(high)
+    }
+
     /// True if every value is an integer multiple of one power of two with at most `bits` bits.
     pub fn spans(self, bits: i32) -> bool {
         self.max == 0.0 || (self.lsb >= -1022 && power_of_two(self.lsb.min(900)) * power_of_two(bits) >= self.max)
