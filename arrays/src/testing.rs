@@ -404,7 +404,14 @@ pub fn problem_of(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value 
             let Shape { m, n, k } = shape;
             let len = |rows: u32, cols: u32| rows as usize * cols as usize;
             let scale_pattern = if seed >> 5 & 7 == 0 { Pattern::Uniform } else { Pattern::Moderate };
-            let setup = Setup { array, mode, bias_a, bias_b, output, site: Site { seed, step: seed as u32 % 5, instruction: 3 } };
+            let setup = Setup {
+                array,
+                mode,
+                bias_a,
+                bias_b,
+                output,
+                site: Site { seed, step: seed as u32 % 5, instruction: 3, ..Site::default() },
+            };
             let mode = &setup.mode;
             let shape = Shape { m, n, k };
             let extents = scale_extents(mode, shape);

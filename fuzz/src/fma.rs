@@ -102,7 +102,7 @@ impl Fma {
 
     /// The instruction on one element, by whichever of its fast paths takes it.
     fn check_instruction(&self) {
-        let site = Site { seed: self.seed, step: 1, instruction: 2 };
+        let site = Site { seed: self.seed, step: 1, instruction: 2, ..Site::default() };
         let target = Target { format: self.to, rows: 1, cols: 1, policy: self.policy, site };
         let buffers: Vec<Codes> = self.operands.iter().map(|&(format, code)| Codes::from_fn(format, 1, |_| code)).collect();
         let operands: Vec<_> =

@@ -57,7 +57,7 @@ impl Case for Gemm {
         };
         let output = output(source, &mode);
         let shape = Shape { m: 1 + source.below(9) as u32, n: 1 + source.below(9) as u32, k: 1 + source.below(14) as u32 };
-        let site = Site { seed: source.bits(16), step: source.below(3) as u32, instruction: source.below(7) as u32 };
+        let site = Site { seed: source.bits(16), step: source.below(3) as u32, instruction: source.below(7) as u32, ..Site::default() };
         let with_c = source.one_in(2);
         let setup = Setup { array, bias_a: mode.bias_a, bias_b: mode.bias_b, mode, output, site };
         let (m, n, k) = (shape.m as usize, shape.n as usize, shape.k as usize);

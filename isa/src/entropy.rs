@@ -21,6 +21,9 @@ pub struct Site {
     pub step: u32,
     /// Ordinal of the instruction among those the program has executed, loops unrolled.
     pub instruction: u32,
+    /// Where a part of the instruction's output begins: its first row, and a quarter of its
+    /// first column.
+    pub origin: [u32; 2],
 }
 
 /// Which rounding of an output element.
@@ -144,9 +147,18 @@ const fn xor(a: Block, b: Block) -> Block {
 }
 
 impl Site {
-    /// Block P of the four outputs that share `column / 4` in `row`.
+    /// The site of the part of the output that begins at `row` and `column`, a multiple of 4.
+    #[must_use]
+    pub const fn part(self, row: u32, column: u32) -> Self {
+        debug_assert!(column.is_multiple_of(4), "four columns share a position");
+        let [first, quarter] = self.origin;
+        Self { origin: [first + row, quarter + column / 4], ..self }
+    }
+
+    /// Block P of the four outputs that share `column / 4` in `row` of the part.
     pub const fn position(self, row: u32, column: u32) -> Block {
-        philox([row, column / 4, self.instruction, self.step], self.seed)
+        let [first, quarter] = self.origin;
+        philox([first.wrapping_add(row), quarter.wrapping_add(column / 4), self.instruction, self.step], self.seed)
     }
 
     /// Block K of one addition.
@@ -198,8 +210,18 @@ mod tests {
     }
 
     #[test]
+    fn parts_draw_what_the_whole_draws() {
+        let whole = Site { seed: 7, step: 3, instruction: 11, ..Site::default() };
+        let part = whole.part(5, 8).part(2, 4);
+        for (row, column) in [(0, 0), (3, 7), (100, 2)] {
+            let draw = |site: Site, row, column| site.random(17, row, column, Stage::Accumulate, 9);
+            assert_eq!(draw(part, row, column), draw(whole, row + 7, column + 12));
+        }
+    }
+
+    #[test]
     fn bits_are_balanced() {
-        let site = Site { seed: 7, step: 3, instruction: 11 };
+        let site = Site { seed: 7, step: 3, instruction: 11, ..Site::default() };
         let mut ones = [0u32; 32];
         for row in 0..64 {
             for column in 0..64 {

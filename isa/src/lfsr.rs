@@ -91,7 +91,7 @@ mod tests {
     fn jumps_are_steps() {
         for lfsr in [Lfsr { width: 16, taps: 0xb400 }, Lfsr { width: 64, taps: 0xd800_0000_0000_0000 }, Lfsr { width: 4, taps: 0xc }] {
             let jumps = lfsr.jumps();
-            let start = lfsr.initial(Site { seed: 9, step: 1, instruction: 2 }, 7);
+            let start = lfsr.initial(Site { seed: 9, step: 1, instruction: 2, ..Site::default() }, 7);
             let mut state = start;
             for count in 0..300 {
                 assert_eq!(jumps.advance(start, count), state);

@@ -1,6 +1,7 @@
 //! Tensor views: which memory element each row and column of an operand is.
 
 use crate::format::Format;
+use std::ops::Range;
 
 /// A memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,6 +142,38 @@ impl TensorView {
         }
     }
 
+    /// Rows at whose multiples [`TensorView::of_rows`] may begin.
+    pub const fn row_step(&self) -> u32 {
+        match self.layout {
+            Layout::Strided { inner, .. } if inner >= self.rows => 1,
+            Layout::Strided { inner, .. } => inner,
+            Layout::Window(w) => w.out_h * w.out_w,
+        }
+    }
+
+    /// The view of some rows, which begin at a multiple of [`TensorView::row_step`]; of an im2col
+    /// view they end at one too.
+    #[must_use]
+    pub fn of_rows(&self, rows: Range<u32>) -> Self {
+        debug_assert!(rows.start.is_multiple_of(self.row_step()), "rows of a view begin at a step");
+        let elements = match self.layout {
+            Layout::Strided { .. } => self.offset(rows.start, 0).unwrap_or_default(),
+            Layout::Window(w) => i64::from(rows.start / self.row_step()) * i64::from(w.h) * i64::from(w.w) * i64::from(w.c),
+        };
+        Self { rows: rows.len() as u32, ..self.moved(elements) }
+    }
+
+    /// The view of some columns; `None` for im2col views, of which they are no view.
+    pub fn of_columns(&self, columns: Range<u32>) -> Option<Self> {
+        let Layout::Strided { column, .. } = self.layout else { return None };
+        Some(Self { cols: columns.len() as u32, ..self.moved(i64::from(columns.start) * column) })
+    }
+
+    const fn moved(&self, elements: i64) -> Self {
+        let bytes = elements * self.format.storage_bytes() as i64;
+        Self { address: self.address.wrapping_add_signed(bytes), ..*self }
+    }
+
     /// Lowest and highest element offset the view can touch; `None` if it touches none.
     pub fn offset_range(&self) -> Option<(i64, i64)> {
         if self.rows == 0 || self.cols == 0 {
@@ -192,6 +225,45 @@ impl TensorView {
                 let columns = u64::from(w.kernel_h) * u64::from(w.kernel_w) * u64::from(w.c);
                 (u64::from(self.cols) != columns)
                     .then(|| format!("a {}x{} window of {} channels has {columns} columns, not {}", w.kernel_h, w.kernel_w, w.c, self.cols))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_lie_where_the_whole_has_them() {
+        let base = TensorView::contiguous(Format::FP16, Space::Dram, 8000, 12, 18);
+        let strided =
+            |inner, outer, inner_stride, column| TensorView { layout: Layout::Strided { inner, outer, inner_stride, column }, ..base };
+        let window = Window { out_h: 2, out_w: 3, h: 4, w: 4, c: 2, kernel_h: 3, kernel_w: 3, stride: 1, pad: 1, dilate: 1 };
+        let views = [
+            base,
+            strided(12, 0, 1, 12),
+            strided(1, 40, 7, 2),
+            strided(3, -100, 18, -2),
+            strided(20, 5, 18, 1),
+            TensorView { layout: Layout::Window(window), ..base },
+        ];
+        for view in views {
+            assert_eq!(view.problem(), None);
+            let step = view.row_step();
+            let address = |view: &TensorView, row, col| view.offset(row, col).map(|at| view.address as i64 + 2 * at);
+            for (first, last) in [(0, 12), (step, 12), (12 / step / 2 * step, 12), (0, step)] {
+                let rows = view.of_rows(first..last);
+                assert_eq!((rows.rows, rows.problem()), (last - first, None), "{view:?}");
+                for (row, col) in (0..rows.rows).flat_map(|row| (0..18).map(move |col| (row, col))) {
+                    assert_eq!(address(&rows, row, col), address(&view, first + row, col), "{view:?} {first} {row} {col}");
+                }
+                let columns = rows.of_columns(5..14);
+                assert_eq!(columns.is_none(), matches!(view.layout, Layout::Window(_)));
+                let Some(columns) = columns else { continue };
+                for (row, col) in (0..rows.rows).flat_map(|row| (0..9).map(move |col| (row, col))) {
+                    assert_eq!(address(&columns, row, col), address(&view, first + row, col + 5), "{view:?} {row} {col}");
+                }
             }
         }
     }

@@ -66,6 +66,11 @@ fn every_file_under_every_engine() {
                 let lines: String = differences.iter().map(|d| format!("{d:x?}\n")).collect();
                 assert!(differences.is_empty(), "{name} under {}:\n{lines}", engine.name());
             }
+            if engine == Engine::Fast {
+                let mut in_bands = Machine::new(design(&text), engine, KernelChoice::Auto).unwrap().with_gathered_bytes(16);
+                assert_eq!(in_bands.run_with_data(&program, 0), Ok(record.clone()), "{name} in bands");
+                assert_eq!(in_bands.differences(&program), Ok(Vec::new()), "{name} in bands");
+            }
             check_sums(&name, &record);
             // The schedule kept from the first run is the same.
             assert_eq!(machine.run_with_data(&program, 0), Ok(record.clone()));

@@ -100,7 +100,7 @@ impl Ran {
 
 fn setup(mode: MacMode) -> Setup {
     let output = Output { format: mode.outermost(), policy: Policy::RNE };
-    Setup { array: ARRAY, mode, bias_a: 0, bias_b: 0, output, site: Site { seed: 9, step: 2, instruction: 5 } }
+    Setup { array: ARRAY, mode, bias_a: 0, bias_b: 0, output, site: Site { seed: 9, step: 2, instruction: 5, ..Site::default() } }
 }
 
 /// Random modes, arrays, shapes, biases and data, small.
@@ -213,7 +213,7 @@ fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value =
                         bias_a,
                         bias_b,
                         output,
-                        site: Site { seed, step: 1, instruction: 2 },
+                        site: Site { seed, step: 1, instruction: 2, ..Site::default() },
                         mode,
                     },
                     shape: Shape { m, n, k },

@@ -58,6 +58,7 @@ impl<L: Pairs> Work<L> for Fill<'_> {
 #[inline(always)]
 fn positions<L: Pairs>(s: L, site: Site, row: u32, first: u32) -> [Block; GROUP] {
     let each = |x: u32| s.splat(f32::from_bits(x));
+    let (row, first) = (site.origin[0].wrapping_add(row), site.origin[1].wrapping_add(first));
     let multipliers = PHILOX_MULTIPLIERS.map(|m| each(m as u32));
     let mut blocks = [[0; 4]; GROUP];
     for (part, blocks) in blocks.chunks_exact_mut(L::LANES / 2).enumerate() {
@@ -122,7 +123,7 @@ mod tests {
 
     #[test]
     fn bulk_draws_are_the_sites() {
-        let site = Site { seed: 5, step: 6, instruction: 7 };
+        let site = Site { seed: 5, step: 6, instruction: 7, origin: [3, 9] };
         for (cols, start) in [(1, 0), (3, 2), (4, 4), (10, 7), (1000, 998), (5000, 3), (131, 130)] {
             let mut drawn = [0; 437];
             let target = Target { format: Format::FP16, rows: 1000, cols, policy: Policy::new(Rounding::Sr(11)), site };

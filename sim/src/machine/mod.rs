@@ -6,6 +6,7 @@
 //! rounding of the design, the vector unit rounding `rne`, and a scratchpad of zeros; DRAM keeps
 //! its contents.
 
+mod bands;
 mod engine;
 mod memory;
 mod operation;
@@ -59,6 +60,7 @@ pub struct Machine {
     choice: KernelChoice,
     memories: Memories,
     limit: u64,
+    gathered_bytes: u64,
     schedules: VecDeque<Kept>,
     kernels: BTreeSet<String>,
 }
@@ -93,14 +95,22 @@ impl Machine {
             scratchpad: Memory::new(hardware.size(Space::Scratchpad)),
             buffers: Buffers::default(),
         };
-        let limit = INSTRUCTION_LIMIT;
-        Ok(Self { hardware, engine, choice, memories, limit, schedules: VecDeque::new(), kernels: BTreeSet::new() })
+        let (limit, gathered_bytes) = (INSTRUCTION_LIMIT, bands::BAND_BYTES);
+        Ok(Self { hardware, engine, choice, memories, limit, gathered_bytes, schedules: VecDeque::new(), kernels: BTreeSet::new() })
     }
 
     /// The same machine, executing at most `limit` instructions a run (2^32 at most).
     #[must_use]
     pub fn with_instruction_limit(mut self, limit: u64) -> Self {
         self.limit = limit.min(1 << 32);
+        self
+    }
+
+    /// The same machine, which under [`Engine::Fast`] copies about `bytes` of each operand of a
+    /// product at once (12 MiB unless told otherwise); results are the same.
+    #[must_use]
+    pub const fn with_gathered_bytes(mut self, bytes: u64) -> Self {
+        self.gathered_bytes = bytes;
         self
     }
 
@@ -222,8 +232,8 @@ impl Machine {
         self.memories.scratchpad.clear();
         let mut regions: Vec<(String, Activity)> = Vec::new();
         let mut present = None;
-        let Self { hardware, engine, choice, memories, limit, kernels, .. } = self;
-        let mut executor = Executor { hardware, memories, engine: *engine, choice: *choice, kernels };
+        let Self { hardware, engine, choice, memories, limit, gathered_bytes, kernels, .. } = self;
+        let mut executor = Executor { hardware, memories, engine: *engine, choice: *choice, gathered_bytes: *gathered_bytes, kernels };
         walk(hardware, *limit, program, |turn, operation| {
             let slot = match (operation, present) {
                 (Operation::Mark(_), _) | (_, None) => {
@@ -237,7 +247,7 @@ impl Machine {
                 (_, Some(slot)) => slot,
             };
             present = Some(slot);
-            let site = Site { seed: hardware.design.seed, step: step as u32, instruction: turn.ordinal as u32 };
+            let site = Site { seed: hardware.design.seed, step: step as u32, instruction: turn.ordinal as u32, ..Site::default() };
             regions[slot].1 += executor.execute(operation, site)?;
             Ok(())
         })?;

@@ -1,9 +1,8 @@
 //! Gathering a view's elements into codes, and scattering codes into a view.
 //!
-//! Contiguous views are copied whole. Of others the stretch of memory they span is copied first,
-//! when that is not much larger than the view: by rows where columns are neighbours, in blocks
-//! where the view turns a matrix, by rows of the kernel where it is an im2col view. Parts of a view
-//! are gathered in parallel.
+//! Contiguous views are copied whole. Of small strided ones the stretch of memory they span is
+//! copied first, of large ones a row or a block at a time; of an im2col view, an image at a time.
+//! Parts of a view are gathered in parallel.
 
 use super::memory::Memory;
 use super::words::{Buffers, Word, mask, read, with_words, write};
@@ -18,6 +17,9 @@ const SPAN_FACTOR: u128 = 8;
 /// Spans below this are always copied whole.
 const SPAN_ALWAYS: u128 = 1 << 16;
 
+/// Bytes of a span above which what can be copied in runs is.
+const SPAN_BYTES: u128 = if cfg!(test) { 1 << 17 } else { 4 << 20 };
+
 /// Elements worth a thread's while.
 const GRAIN: usize = 1 << 14;
 
@@ -27,52 +29,90 @@ const TURNED: usize = 64;
 /// Elements copied at once where a run may spill over its end.
 const SPILL: usize = 32;
 
-/// Element offsets from the lowest to the highest that a view touches, if copying all between
-/// them is worth it.
+/// Element offsets from the lowest to the highest that a strided view touches, if copying all
+/// between them is worth it.
 fn span(view: &TensorView) -> Option<Range<i64>> {
     let (low, high) = view.offset_range()?;
     let bytes = (i128::from(high) - i128::from(low) + 1) as u128 * u128::from(view.format.storage_bytes());
     (bytes <= SPAN_FACTOR * u128::from(view.bytes()) + SPAN_ALWAYS).then_some(low..high + 1)
 }
 
+/// True if a view is better copied in runs than from its span.
+fn in_runs(view: &TensorView) -> bool {
+    let Layout::Strided { inner_stride, column, .. } = view.layout else { return false };
+    let bytes = view.offset_range().map_or(0, |(low, high)| (high - low) as u128 * u128::from(view.format.storage_bytes()));
+    (column == 1 || inner_stride == 1) && bytes > SPAN_BYTES
+}
+
 const fn byte_address(view: &TensorView, offset: i64) -> u64 {
     (view.address as i64 + offset * view.format.storage_bytes() as i64) as u64
 }
 
-/// The codes of a view, row-major; bits of memory above the format's width are dropped.
-/// The view is sound and lies inside the memory.
-pub fn gather(memory: &Memory, view: &TensorView, buffers: &mut Buffers) -> Codes {
+/// The codes of some columns of a view, row-major; bits of memory above the format's width are
+/// dropped. The view is sound and lies inside the memory.
+pub fn gather(memory: &Memory, view: &TensorView, columns: Range<u32>, buffers: &mut Buffers) -> Codes {
     let mut codes = Codes::zeros(view.format, 0);
-    with_words!(&mut codes, |words| *words = gather_words(memory, view, buffers));
+    with_words!(&mut codes, |words| {
+        *words = match view.layout {
+            Layout::Window(window) => gather_windows(memory, view, &window, columns, buffers),
+            Layout::Strided { column, .. } => {
+                let part = view.of_columns(columns).unwrap_or(*view);
+                gather_strided(memory, &part, column, buffers)
+            }
+        };
+        mask(view.format, words);
+    });
     codes
 }
 
-fn gather_words<W: Word>(memory: &Memory, view: &TensorView, buffers: &mut Buffers) -> Vec<W> {
+fn gather_strided<W: Word>(memory: &Memory, view: &TensorView, column: i64, buffers: &mut Buffers) -> Vec<W> {
     let size = view.format.storage_bytes() as usize;
     let mut out = buffers.take(view.elements() as usize);
     if view.is_contiguous() {
         read(memory, view.address, size, &mut out);
+    } else if in_runs(view) {
+        runs(memory, view, column, &mut out);
     } else if let Some(span) = span(view) {
         let mut words = buffers.take((span.end - span.start) as usize);
         read(memory, byte_address(view, span.start), size, &mut words);
-        match view.layout {
-            Layout::Strided { column, .. } => strided(view, column, &words, span.start, &mut out),
-            Layout::Window(window) => windows(&window, &words, &mut out),
-        }
+        strided(view, column, &words, span.start, &mut out);
         buffers.give(words);
     } else {
         one_by_one(memory, view, &mut out);
     }
-    mask(view.format, &mut out);
+    out
+}
+
+fn gather_windows<W: Word>(memory: &Memory, view: &TensorView, window: &Window, columns: Range<u32>, buffers: &mut Buffers) -> Vec<W> {
+    let bytes = view.format.storage_bytes() as usize;
+    let mut out = buffers.take(view.rows as usize * columns.len());
+    let pixels = window.out_h as usize * window.out_w as usize;
+    let size = window.h as usize * window.w as usize * window.c as usize;
+    let all = columns == (0..view.cols);
+    parts_with(
+        &mut out,
+        pixels * columns.len(),
+        || vec![W::default(); size],
+        |words, image, out| {
+            read(memory, view.address + (image * size * bytes) as u64, bytes, words);
+            if all { image_windows(window, words, out) } else { image_columns(window, words, columns.clone(), out) }
+        },
+    );
     out
 }
 
 /// Calls `part` with the parts of `out`, `size` elements each, and their numbers.
 fn parts<W: Send>(out: &mut [W], size: usize, part: impl Fn(usize, &mut [W]) + Sync) {
+    parts_with(out, size, || (), |(), index, out| part(index, out));
+}
+
+/// The like, with what a thread keeps from part to part.
+fn parts_with<W: Send, T>(out: &mut [W], size: usize, keep: impl Fn() -> T + Sync + Send, part: impl Fn(&mut T, usize, &mut [W]) + Sync) {
     if out.len() > GRAIN {
-        out.par_chunks_mut(size).enumerate().for_each(|(index, out)| part(index, out));
+        out.par_chunks_mut(size).enumerate().for_each_init(keep, |kept, (index, out)| part(kept, index, out));
     } else {
-        out.chunks_mut(size).enumerate().for_each(|(index, out)| part(index, out));
+        let mut kept = keep();
+        out.chunks_mut(size).enumerate().for_each(|(index, out)| part(&mut kept, index, out));
     }
 }
 
@@ -118,12 +158,56 @@ fn strided<W: Word>(view: &TensorView, column: i64, words: &[W], low: i64, out: 
     });
 }
 
-/// An im2col view, from the words of its images.
-fn windows<W: Word>(window: &Window, words: &[W], out: &mut [W]) {
-    let row = window.kernel_h as usize * window.kernel_w as usize * window.c as usize;
-    let size = window.h as usize * window.w as usize * window.c as usize;
-    let of_image = window.out_h as usize * window.out_w as usize * row;
-    parts(out, of_image, |image, out| image_windows(window, &words[image * size..][..size], out));
+/// Rows of a turned matrix that are read as one run.
+const RUN: usize = 256;
+
+/// A strided view whose columns or rows are neighbours, run by run.
+fn runs<W: Word>(memory: &Memory, view: &TensorView, column: i64, out: &mut [W]) {
+    let (size, cols) = (view.format.storage_bytes() as usize, view.cols as usize);
+    let start = |row: usize, col: usize| byte_address(view, view.offset(row as u32, col as u32).unwrap_or_default());
+    if column == 1 {
+        let rows = GRAIN.div_ceil(cols);
+        return parts(out, rows * cols, |part, out| {
+            out.chunks_exact_mut(cols).enumerate().for_each(|(row, out)| read(memory, start(part * rows + row, 0), size, out));
+        });
+    }
+    let Layout::Strided { inner, .. } = view.layout else { return };
+    let turned = || vec![W::default(); TURNED * RUN];
+    parts_with(out, RUN * cols, turned, |lines, part, out| {
+        let rows = part * RUN..part * RUN + out.len() / cols;
+        for first in (0..cols).step_by(TURNED) {
+            let block = first..cols.min(first + TURNED);
+            for (col, line) in block.clone().zip(lines.chunks_exact_mut(RUN)) {
+                // Rows are neighbours up to the next outer step.
+                let mut row = rows.start;
+                while row < rows.end {
+                    let end = rows.end.min((row / inner as usize + 1) * inner as usize);
+                    read(memory, start(row, col), size, &mut line[row - rows.start..end - rows.start]);
+                    row = end;
+                }
+            }
+            for (row, out) in out.chunks_exact_mut(cols).enumerate() {
+                out[block.clone()].iter_mut().zip(lines[row..].iter().step_by(RUN)).for_each(|(out, &word)| *out = word);
+            }
+        }
+    });
+}
+
+/// Some columns of the windows of one image.
+fn image_columns<W: Word>(window: &Window, image: &[W], columns: Range<u32>, out: &mut [W]) {
+    for (row, out) in out.chunks_exact_mut(columns.len()).enumerate() {
+        let mut column = columns.start;
+        while column < columns.end {
+            let (position, channel) = (column / window.c, column % window.c);
+            let end = columns.end.min((position + 1) * window.c);
+            let to = &mut out[(column - columns.start) as usize..(end - columns.start) as usize];
+            match window.pixel(row as u64, position / window.kernel_w, position % window.kernel_w) {
+                Some(pixel) => to.copy_from_slice(&image[(pixel * u64::from(window.c) + u64::from(channel)) as usize..][..to.len()]),
+                None => to.fill(W::default()),
+            }
+            column = end;
+        }
+    }
 }
 
 /// The windows of one image. Written in ascending order, so that a run may spill over its end
@@ -275,11 +359,13 @@ mod tests {
             let format: Format = name.parse().unwrap();
             for view in views(format) {
                 assert_eq!(view.problem(), None);
-                let codes = gather(&memory, &view, &mut used_buffers());
-                for row in 0..view.rows {
-                    for col in 0..view.cols {
+                for columns in [0..view.cols, 5..13, 17..18] {
+                    let codes = gather(&memory, &view, columns.clone(), &mut used_buffers());
+                    assert_eq!(codes.len(), view.rows as usize * columns.len());
+                    let places = (0..view.rows).flat_map(|row| columns.clone().map(move |col| (row, col)));
+                    for ((row, col), code) in places.zip(codes.iter()) {
                         let expected = view.offset(row, col).map_or(0, |offset| read_code(&memory, &view, offset));
-                        assert_eq!(codes.get((row * view.cols + col) as usize), expected, "{name} {view:?} {row} {col}");
+                        assert_eq!(code, expected, "{name} {view:?} {row} {col}");
                     }
                 }
             }
@@ -337,11 +423,14 @@ mod tests {
                 let format: Format = name.parse().unwrap();
                 let view = TensorView { format, ..view(address, rows, cols, layout) };
                 assert_eq!(view.problem(), None);
-                let codes = gather(&memory, &view, &mut used_buffers());
-                assert_eq!(codes.len() as u64, view.elements());
-                for (i, code) in codes.iter().enumerate() {
-                    let expected = view.offset(i as u32 / cols, i as u32 % cols).map_or(0, |offset| read_code(&memory, &view, offset));
-                    assert_eq!(code, expected, "{view:?} {i}");
+                for columns in [0..cols, 1..cols - 2] {
+                    let codes = gather(&memory, &view, columns.clone(), &mut used_buffers());
+                    assert_eq!(codes.len(), rows as usize * columns.len());
+                    let places = (0..rows).flat_map(|row| columns.clone().map(move |col| (row, col)));
+                    for ((row, col), code) in places.zip(codes.iter()) {
+                        let expected = view.offset(row, col).map_or(0, |offset| read_code(&memory, &view, offset));
+                        assert_eq!(code, expected, "{view:?} {row} {col}");
+                    }
                 }
             }
         }
@@ -353,7 +442,7 @@ mod tests {
             let mut memory = filled(bytes);
             let codes = Codes::from_fn(view.format, view.elements() as usize, |i| (i as u64 * 77) & view.format.mask());
             scatter(&mut memory, view, &codes, &mut used_buffers());
-            assert!(gather(&memory, view, &mut Buffers::default()) == codes, "{view:?}");
+            assert!(gather(&memory, view, 0..view.cols, &mut Buffers::default()) == codes, "{view:?}");
             let (mut before, mut after) = (vec![0; bytes], vec![0; bytes]);
             filled(bytes).read(0, &mut before);
             memory.read(0, &mut after);

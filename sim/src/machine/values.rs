@@ -1,13 +1,15 @@
 //! What instructions do to memory.
 
+use super::bands::Bands;
 use super::engine::Engine;
 use super::memory::Memory;
 use super::operation::{Hardware, Matrix, Operation, Vector};
 use super::transfer::{gather, scatter};
 use super::words::Buffers;
 use std::collections::BTreeSet;
+use std::ops::Range;
 use systole_arrays::fast::{self, KernelChoice};
-use systole_arrays::problem::{Operands, Scales, Setup};
+use systole_arrays::problem::{Operands, Scales, Setup, Shape};
 use systole_arrays::ticked;
 use systole_arrays::vector::{Operand, Operation as VectorKind, Target, elementwise_into, pool_into, reduce};
 use systole_isa::codes::Codes;
@@ -15,7 +17,7 @@ use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
 use systole_isa::view::{Space, TensorView};
 
-/// Elements of an operand that are gathered at most.
+/// Elements of an operand at most.
 const MAX_ELEMENTS: u64 = 1 << 31;
 
 /// Both memories, and buffers for what passes between them and the units.
@@ -26,19 +28,29 @@ pub struct Memories {
     pub buffers: Buffers,
 }
 
+/// Refuses what would take longer than anyone waits.
+fn small_enough(view: &TensorView) -> Result<(), String> {
+    if view.elements() <= MAX_ELEMENTS {
+        return Ok(());
+    }
+    Err(format!(
+        "an operand of {}x{} has more than the 2^31 elements that engines with values take; split it, or use --engine timing",
+        view.rows, view.cols
+    ))
+}
+
 impl Memories {
     fn gather(&mut self, view: &TensorView) -> Result<Codes, String> {
-        if view.elements() > MAX_ELEMENTS {
-            return Err(format!(
-                "an operand of {}x{} has more than the 2^31 elements that engines with values gather; split it, or use --engine timing",
-                view.rows, view.cols
-            ));
-        }
+        self.gather_columns(view, 0..view.cols)
+    }
+
+    fn gather_columns(&mut self, view: &TensorView, columns: Range<u32>) -> Result<Codes, String> {
+        small_enough(view)?;
         let memory = match view.space {
             Space::Dram => &self.dram,
             Space::Scratchpad => &self.scratchpad,
         };
-        Ok(gather(memory, view, &mut self.buffers))
+        Ok(gather(memory, view, columns, &mut self.buffers))
     }
 
     /// Writes codes to a view and keeps their buffer.
@@ -59,6 +71,8 @@ pub struct Executor<'a> {
     pub memories: &'a mut Memories,
     pub engine: Engine,
     pub choice: KernelChoice,
+    /// Bytes of an operand of a product that are gathered at once.
+    pub gathered_bytes: u64,
     /// Kernels used so far, in words.
     pub kernels: &'a mut BTreeSet<String>,
 }
@@ -82,23 +96,56 @@ impl Executor<'_> {
     }
 
     fn matrix(&mut self, matrix: &Matrix, site: Site) -> Result<Activity, String> {
-        let a = self.memories.gather(&matrix.a)?;
-        let b = self.memories.gather(&matrix.b)?;
-        let mut gather = |view: &Option<TensorView>| view.as_ref().map(|view| self.memories.gather(view)).transpose();
-        let c = gather(&matrix.c)?;
-        let [scales_a, scales_b] = [gather(&matrix.scales[0])?, gather(&matrix.scales[1])?];
+        matrix.operands().try_for_each(|view| small_enough(&view))?;
+        let mode = &self.hardware.modes[matrix.mode];
         let setup = Setup {
             array: self.hardware.design.array,
-            mode: self.hardware.modes[matrix.mode].clone(),
+            mode: mode.clone(),
             bias_a: matrix.biases.0,
             bias_b: matrix.biases.1,
             output: matrix.output,
             site,
         };
-        let operands = Operands { a: &a, b: &b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b.as_ref() } };
+        // The ticked array takes the product as it is: its registers pass from tile to tile.
+        let bands = if self.engine == Engine::Ticked { Bands::whole(matrix.shape) } else { Bands::of(matrix, mode, self.gathered_bytes) };
+        let mut activity = Activity::default();
+        for columns in bands.columns() {
+            let b = self.memories.gather_columns(&matrix.b, columns.clone())?;
+            let scales = matrix.scales[1].map(|view| {
+                let per_scale = mode.scale_cols;
+                self.memories.gather_columns(&view, columns.start / per_scale..columns.end.div_ceil(per_scale))
+            });
+            let scales = scales.transpose()?;
+            for rows in bands.rows() {
+                activity += self.band(matrix, &setup, rows, columns.clone(), (&b, scales.as_ref()))?;
+            }
+            [Some(b), scales].into_iter().flatten().for_each(|codes| self.memories.buffers.give_codes(codes));
+        }
+        Ok(activity)
+    }
+
+    /// Computes some rows and columns of a product, those of B and its scales at hand.
+    fn band(
+        &mut self,
+        matrix: &Matrix,
+        setup: &Setup,
+        rows: Range<u32>,
+        columns: Range<u32>,
+        (b, scales_b): (&Codes, Option<&Codes>),
+    ) -> Result<Activity, String> {
+        let setup = Setup { site: setup.site.part(rows.start, columns.start), ..setup.clone() };
+        let a = self.memories.gather(&matrix.a.of_rows(rows.clone()))?;
+        let c = matrix.c.map(|c| self.memories.gather_columns(&c.of_rows(rows.clone()), columns.clone())).transpose()?;
+        let scales_a = matrix.scales[0].map(|view| {
+            let per_scale = setup.mode.scale_rows;
+            self.memories.gather(&view.of_rows(rows.start / per_scale..rows.end.div_ceil(per_scale)))
+        });
+        let scales_a = scales_a.transpose()?;
+        let shape = Shape { m: rows.len() as u32, n: columns.len() as u32, k: matrix.shape.k };
+        let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b } };
         let values = match self.engine {
             Engine::Ticked => {
-                let (values, counted) = ticked::gemm(&setup, matrix.shape, &operands).map_err(|e| e.to_string())?;
+                let (values, counted) = ticked::gemm(&setup, shape, &operands).map_err(|e| e.to_string())?;
                 let predicted = self.hardware.plan(matrix).cost();
                 if counted != predicted {
                     return Err(format!(
@@ -108,15 +155,16 @@ impl Executor<'_> {
                 values
             }
             Engine::Fast | Engine::Timing => {
-                let (values, used) = fast::gemm(&setup, matrix.shape, &operands, self.choice);
+                let (values, used) = fast::gemm(&setup, shape, &operands, self.choice);
                 let words = if used.reason.is_empty() { used.name.to_owned() } else { format!("{}: {}", used.name, used.reason) };
                 self.kernels.insert(words);
                 values
             }
         };
-        self.memories.scatter(&matrix.d, values.d);
+        let d = matrix.d.of_rows(rows);
+        self.memories.scatter(&d.of_columns(columns).unwrap_or(d), values.d);
         let buffers = &mut self.memories.buffers;
-        [Some(a), Some(b), c, scales_a, scales_b].into_iter().flatten().for_each(|codes| buffers.give_codes(codes));
+        [Some(a), c, scales_a].into_iter().flatten().for_each(|codes| buffers.give_codes(codes));
         Ok(values.activity)
     }
 

@@ -54,7 +54,7 @@ fn result(design: &Design, product: &Product, a: &Matrix, b: &Matrix, c: Option<
     let (n, k) = (product.n as usize, product.k as usize);
     let [a, b] = [a, b].map(|matrix| matrix.codes.iter().collect::<Vec<_>>());
     let c = c.map(|matrix| matrix.codes.iter().collect::<Vec<_>>());
-    let site = Site { seed: design.seed, step: 0, instruction: matrix_instruction(product.addend) };
+    let site = Site { seed: design.seed, step: 0, instruction: matrix_instruction(product.addend), ..Site::default() };
     let row = |row: usize| {
         let random = |at: gemm::Site| {
             let Some((stage, index)) = site_of(at.step, fold, k) else { return 0 };

@@ -136,7 +136,7 @@ proptest! {
         }
         let output = Output { format: mode.outermost(), policy: Policy::RNE };
         let code = |i: u32, salt: u64, mask: u64| (seed ^ salt).wrapping_mul(0x9e37_79b9_7f4a_7c15 + 2 * u64::from(i)) >> 17 & mask;
-        let element = Element { site: Site { seed, step: 1, instruction: 2 }, row: 3, column: 4 };
+        let element = Element { site: Site { seed, step: 1, instruction: 2, ..Site::default() }, row: 3, column: 4 };
         let run = |mac: &Mac| {
             let mut activity = Activity::default();
             let (a, b) = (|i| code(i, 1, mode.a.mask()), |i| code(i, 2, mode.b.mask()));

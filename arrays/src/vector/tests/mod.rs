@@ -68,7 +68,7 @@ const ROUNDINGS: [Rounding; 10] = [
     Rounding::Sr(32),
 ];
 
-const SITE: Site = Site { seed: 11, step: 3, instruction: 29 };
+const SITE: Site = Site { seed: 11, step: 3, instruction: 29, origin: [0; 2] };
 
 fn format(name: &str) -> Format {
     name.parse().unwrap_or_else(|e| panic!("{name}: {e}"))
