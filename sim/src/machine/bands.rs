@@ -10,8 +10,11 @@ use systole_isa::view::TensorView;
 /// Bytes of codes of one operand that are there at once, unless told otherwise.
 pub const BAND_BYTES: u64 = 12 << 20;
 
-/// Lines of a band are a multiple of this where there are as many: whole tiles of every kernel.
-const TILE: u32 = 192;
+/// Lines of a band are a multiple of the first of these that they reach: whole tiles of kernels.
+const TILES: [u32; 2] = [192, LEAST];
+
+/// Lines of a band at least: fewer would leave most of a tile empty.
+const LEAST: u32 = 16;
 
 /// Extents of the bands of one product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +30,7 @@ impl Bands {
         Self { shape, height: shape.m, width: shape.n }
     }
 
-    /// Bands whose rows of A, and whose columns of B, take at most `bytes` where a view has such
+    /// Bands whose rows of A, and whose columns of B, take about `bytes` where a view has such
     /// rows, and a part can draw its random bits on its own.
     pub fn of(matrix: &Matrix, mode: &MacMode, bytes: u64) -> Self {
         let shape = matrix.shape;
@@ -57,11 +60,11 @@ fn ranges(lines: u32, step: u32) -> impl Iterator<Item = Range<u32>> {
     (0..lines).step_by(step as usize).map(move |first| first..lines.min(first.saturating_add(step)))
 }
 
-/// Lines of `k` codes in a band: as many multiples of `step` as fit, but at least one.
+/// Lines of `k` codes in a band: a multiple of `step`.
 fn lines(all: u32, k: u32, view: &TensorView, step: Option<u32>, bytes: u64) -> u32 {
-    let fit = (bytes / (u64::from(k) * u64::from(view.format.storage_bytes()))).min(all.into()) as u32;
+    let fit = (bytes / (u64::from(k) * u64::from(view.format.storage_bytes()))).max(LEAST.into()).min(all.into()) as u32;
     let Some(step) = step.filter(|_| fit < all) else { return all };
-    let step = lcm(step, TILE).filter(|&tiles| tiles <= fit).unwrap_or(step);
+    let step = TILES.into_iter().filter_map(|tile| lcm(step, tile)).find(|&tiles| tiles <= fit).unwrap_or(step);
     (fit / step).max(1).saturating_mul(step).min(all)
 }
 
