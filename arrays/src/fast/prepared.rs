@@ -17,7 +17,6 @@ use systole_isa::codes::Codes;
 use systole_isa::design::{EntropySource, Product, Scaling, Unit};
 use systole_isa::device::Activity;
 use systole_isa::format::{FloatFormat, Format};
-use systole_isa::round::SubnormalPolicy;
 
 /// The kernels, and how reports call them on each machine.
 macro_rules! names {
@@ -147,9 +146,9 @@ impl<'a> Prepared<'a> {
         let mut a_survey = Survey::new(problem.operands.a, &a, Lines::Rows, k);
         let mut b_survey = Survey::new(problem.operands.b, &b, Lines::Columns, n);
         let unscaled = [a_survey.all, b_survey.all];
-        let scales = (mode.scale != Scaling::None).then(|| BlockScales::new(mode, problem.shape, problem.operands));
+        let mut scales = (mode.scale != Scaling::None).then(|| BlockScales::new(mode, problem.shape, problem.operands));
         let mut scale_reach = Reach { max: 1.0, lsb: 0, ..Reach::ZERO };
-        if let Some(scales) = &scales {
+        if let Some(scales) = &mut scales {
             let [of_a, of_b] = scales.reach();
             if mode.scale == Scaling::Exponent {
                 (a_survey, b_survey) = (a_survey.scaled(of_a), b_survey.scaled(of_b));
@@ -157,19 +156,15 @@ impl<'a> Prepared<'a> {
                     return Err("operands with their scales are out of binary64's range".to_owned());
                 }
             } else {
-                let scale_bits = mode.scale_format.precision();
-                let bits = significant_bits(mode.accumulator) + if scale_bits == 1 { 0 } else { 2 * scale_bits };
-                if bits > 53 {
-                    return Err(format!("scaled sums have up to {bits} significant bits, more than 53"));
-                }
+                scales.multiply_sums(significant_bits(mode.accumulator), mode.scale_format)?;
                 scale_reach = of_a.product(of_b);
             }
         }
         let (c, c_reach) = match problem.operands.c {
             None => (None, Reach::ZERO),
             Some(codes) => {
-                let reader = Reader::new(problem.setup.addend_format(), SubnormalPolicy::Gradual, 0)
-                    .ok_or_else(|| range(problem.setup.addend_format()))?;
+                let reader =
+                    Reader::new(problem.setup.addend_format(), policy.subnormals, 0).ok_or_else(|| range(problem.setup.addend_format()))?;
                 let mut reach = Survey::new(codes, &reader, Lines::Rows, n).all;
                 // Two's complement has no -0.
                 reach.negative_zero &= stages.outermost.floating;

@@ -12,7 +12,7 @@
 //! stand-in, so a second rounding to p bits (p + N for `sr<N>`) sees what the exact sum shows.
 
 use super::reach::Reach;
-use crate::simd::{Lanes, Number};
+use crate::simd::{Lanes, Number, two_sum};
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, FixedFormat, Format, Specials, Subnormals};
 use systole_isa::round::{Policy, Rounding, SubnormalPolicy, Tininess, encode, encode_decoded};
@@ -455,6 +455,25 @@ impl Rounder {
     pub fn sum<L: Lanes>(&self, s: L, k: &Constants<L::V>, accumulator: L::V, addend: L::V) -> L::V {
         let one = s.splat(L::Number::from_f64(1.0));
         self.cancelled(s, k, s.odd(addend, one, accumulator), accumulator, addend)
+    }
+
+    /// `accumulator + high + low` likewise, where `low` is at most 2^-25 of `high` in size, and
+    /// zero or NaN where `high` is not finite.
+    ///
+    /// What is left of the sum of the first two, and `low`, are rounded to odd together, then
+    /// with the nearest sum. Where the first rounding loses bits, the nearest sum was inexact: so
+    /// it has at least half the size of `high`, and the lost bits lie too low for the second
+    /// rounding to see more of them than that there are some.
+    #[inline(always)]
+    pub fn sum_of_three<L: Lanes>(&self, s: L, k: &Constants<L::V>, accumulator: L::V, high: L::V, low: L::V) -> L::V {
+        let one = s.splat(L::Number::from_f64(1.0));
+        let (nearest, error) = two_sum(s, accumulator, high);
+        let below = s.odd(error, one, low);
+        let all = s.odd(below, one, nearest);
+        // Without a third, zeros have the first two's sign, and specials are not looked into.
+        let finite = s.less(s.xor(nearest, s.and(nearest, k.sign)), k.exponent);
+        let sum = s.select(s.both(s.differ(low, k.zero), finite), all, s.odd(high, one, accumulator));
+        self.cancelled(s, k, sum, accumulator, high)
     }
 
     /// Gives an exact zero sum the sign that roundTowardNegative asks for.

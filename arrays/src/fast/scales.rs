@@ -6,6 +6,7 @@ use crate::problem::{Operands, Shape, scale_extents};
 use std::ops::Range;
 use systole_isa::codes::Codes;
 use systole_isa::design::MacMode;
+use systole_isa::format::Format;
 use systole_isa::round::decode_with;
 
 /// The scales of both operands, row-major as they came.
@@ -14,11 +15,13 @@ pub(super) struct BlockScales {
     a: Vec<f64>,
     b: Vec<f64>,
     /// Products per block, and blocks along k.
-    pub length: usize,
+    length: usize,
     blocks: usize,
     rows_per_scale: usize,
     columns_per_scale: usize,
     columns: usize,
+    /// [`Factors::in_two`].
+    pub in_two: bool,
 }
 
 impl BlockScales {
@@ -35,7 +38,19 @@ impl BlockScales {
             rows_per_scale: mode.scale_rows as usize,
             columns_per_scale: mode.scale_cols as usize,
             columns: columns as usize,
+            in_two: false,
         }
+    }
+
+    /// Prepares them to multiply sums of at most `bits` significant bits, or says why not.
+    pub fn multiply_sums(&mut self, bits: u32, format: Format) -> Result<(), String> {
+        // Powers of two add no bits.
+        let of_scale = if format.precision() == 1 { 0 } else { format.precision() };
+        self.in_two = bits + 2 * of_scale > 53;
+        if self.in_two && (bits + of_scale > 53 || of_scale > 26) {
+            return Err(format!("scaled sums have up to {} significant bits, and sums times one scale more than 53", bits + 2 * of_scale));
+        }
+        Ok(())
     }
 
     /// What the block of product `k` in a row of A is multiplied by.
@@ -86,6 +101,9 @@ fn spread(scales: &[f64], stride: usize, lines: &Range<usize>, per_scale: usize,
 pub(super) struct Factors {
     pub rows: [f64; MAX_ROWS],
     pub columns: [f64; MAX_COLUMNS],
+    /// True if scaled sums may have more than 53 bits: then the sum times the row's scale has no
+    /// more, and each half of that times the column's.
+    pub in_two: bool,
 }
 
 /// Extents of the largest tile of a kernel.
@@ -93,7 +111,7 @@ const MAX_ROWS: usize = 8;
 const MAX_COLUMNS: usize = 64;
 
 impl Factors {
-    pub const ONES: Self = Self { rows: [1.0; MAX_ROWS], columns: [1.0; MAX_COLUMNS] };
+    pub const ONES: Self = Self { rows: [1.0; MAX_ROWS], columns: [1.0; MAX_COLUMNS], in_two: false };
 }
 
 fn of_one(scale: f64) -> Reach {

@@ -284,10 +284,16 @@ fn aligned_inside() -> impl Strategy<Value = MacMode> {
         (operands(), operands(), accumulators),
         (prop_oneof![2 => 1..31u32, 2 => Just(13), 1 => Just(25)], truncation, select(&[Some(-126), Some(-126), None, Some(-20)][..])),
         (1..36u32, rounding, overflow, any::<bool>()),
-        (chunk, select(&[None, Some("fp32")][..]), any::<bool>(), proptest::option::weighted(0.3, 0..40i32)),
+        (
+            chunk,
+            select(&[None, Some("fp32")][..]),
+            select(&[None, Some("e8m0"), Some("fp32")][..]),
+            proptest::option::weighted(0.3, 0..40i32),
+        ),
+        proptest::option::weighted(0.3, select(&[Rounding::Rne, Rounding::Rtz, Rounding::Rup][..])),
     )
         .prop_map(
-            |((a, b, accumulator), (fraction_bits, term_truncation, zero_exponent), (lanes, rounding, overflow, all_ones), rest)| {
+            |((a, b, accumulator), (fraction_bits, term_truncation, zero_exponent), (lanes, rounding, overflow, all_ones), rest, other)| {
                 let (chunk, outer, scaled, infinite_from) = rest;
                 let unit = Unit::Aligned(Aligned {
                     fraction_bits,
@@ -307,7 +313,9 @@ fn aligned_inside() -> impl Strategy<Value = MacMode> {
                     nan: if all_ones { NanCode::AllOnes } else { NanCode::Canonical },
                     chunk: chunk.map(|blocks| blocks * lanes),
                     outer: outer.map(format),
-                    scale: if chunk.is_some() && scaled { Scaling::Chunk } else { Scaling::None },
+                    outer_rounding: other.filter(|other| other.random_bits() == rounding.random_bits()),
+                    scale: if chunk.is_some() && scaled.is_some() { Scaling::Chunk } else { Scaling::None },
+                    scale_format: format(scaled.unwrap_or("e8m0")),
                     ..mode(a, b, accumulator)
                 }
             },
@@ -457,6 +465,69 @@ fn aligned_sums_at_both_ends_of_the_accumulator() {
             });
         }
     }
+}
+
+/// Sums times two scales of 24 bits, onto a start that nearly cancels them: bits below binary64's
+/// last decide.
+#[test]
+fn scaled_sums_of_more_bits_than_a_double() {
+    let mut ran = Ran::default();
+    let mut seed = 1u64;
+    let mut draw = || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed >> 33
+    };
+    for ((a, accumulator), (rounding, outer)) in [("e4m3fn", "fp32"), ("bf16", "e8m13"), ("int8", "e6m9")]
+        .into_iter()
+        .flat_map(|formats| ROUNDINGS.into_iter().flat_map(move |r| ["fp32", "e6m9", "fx46.18"].map(|outer| (formats, (r, outer)))))
+    {
+        let mode = MacMode {
+            rounding,
+            chunk: Some(2),
+            outer: Some(format(outer)),
+            scale: Scaling::Chunk,
+            scale_format: Format::FP32,
+            ..mode(a, "e4m3fn", accumulator)
+        };
+        let (m, n, k) = (24, 40, 6);
+        let codes = |f: Format, count: usize, draw: &mut dyn FnMut() -> u64| {
+            Codes::from_fn(f, count, |_| encode_f64(f, (draw() % 31) as f64 - 15.0))
+        };
+        let (a, b) = (codes(mode.a, m * k, &mut draw), codes(mode.b, k * n, &mut draw));
+        // Full significands, a binade or two about 1; now and then a power of two, a zero or an infinity.
+        let mut scales = |count: usize| {
+            Codes::from_fn(Format::FP32, count, |_| match draw() % 40 {
+                0 => 0x3f80_0000,
+                1 => 0,
+                2 if rounding == Rounding::Rtz => 0x7f80_0000,
+                _ => 0x3f00_0000 + draw() % 0x0100_0000,
+            })
+        };
+        let (scales_a, scales_b) = (scales(m * k / 2), scales(k / 2 * n));
+        let value = |codes: &Codes, format: Format, i: usize| format.to_f64(codes.get(i));
+        // What the last two chunks nearly cancel.
+        let c = Codes::from_fn(format(outer), m * n, |i| {
+            let (row, column) = (i / n, i % n);
+            let chunk = |q: usize| -> f64 {
+                let sum: f64 = (2 * q..2 * q + 2).map(|k_| value(&a, mode.a, row * k + k_) * value(&b, mode.b, k_ * n + column)).sum();
+                sum * value(&scales_a, Format::FP32, row * k / 2 + q) * value(&scales_b, Format::FP32, q * n + column)
+            };
+            let wanted = -(0..1 + draw() as usize % 3).map(chunk).sum::<f64>();
+            let code = encode_f64(format(outer), if wanted.is_finite() { wanted } else { 1.0 });
+            code ^ u64::from(draw() % 3 == 0)
+        });
+        let problem = Problem {
+            setup: setup(mode),
+            shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
+            a,
+            b,
+            c: Some(c),
+            scales: [Some(scales_a), Some(scales_b)],
+        };
+        ran.check_large(&problem);
+    }
+    println!("MACs by kernel: {:?}", ran.0);
+    ran.assert_ran(&["fma32", "carrier32"]);
 }
 
 /// Products that vanish in binary32 before their own rounding counts the underflow.

@@ -192,8 +192,8 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
             );
         }
         // Lines past the last are multiplied by 1.
-        if self.scales.is_some() {
-            *factors = Factors::ONES;
+        if let Some(scales) = self.scales {
+            *factors = Factors { in_two: scales.in_two, ..Factors::ONES };
         }
         memory.fill(0.0);
         if let Some(c) = self.c {
@@ -276,6 +276,9 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
     }
 }
 
+/// The 26 upper bits of a binary64 significand.
+const HIGH_BITS: f64 = f64::from_bits(u64::MAX << 27);
+
 struct Add<'a, T> {
     rounder: &'a Rounder,
     way: Way,
@@ -304,16 +307,22 @@ impl<L: Lanes<Number = f64>, T: Number> Work<L> for Add<'_, T> {
             for (i, (to, addends)) in lanes.enumerate() {
                 let mut wide = [0.0; 8];
                 wide.iter_mut().zip(addends).for_each(|(wide, addend)| *wide = addend.to_f64());
-                let (sum, mut addend) = (s.load(to), s.load(&wide));
+                let (sum, mut addend, mut low) = (s.load(to), s.load(&wide), None);
                 if let (Some(factors), Some(of_row)) = (self.factors, of_row) {
-                    // The product of two scales is exact.
-                    addend = s.mul(addend, s.mul(of_row, s.load(&factors.columns[i * L::LANES..])));
+                    let of_column = s.load(&factors.columns[i * L::LANES..]);
+                    if factors.in_two {
+                        let scaled = s.mul(addend, of_row);
+                        let high = s.and(scaled, s.splat(HIGH_BITS));
+                        (addend, low) = (s.mul(high, of_column), Some(s.mul(s.sub(scaled, high), of_column)));
+                    } else {
+                        addend = s.mul(addend, s.mul(of_row, of_column));
+                    }
                 }
                 let draw = match self.bits {
                     0 => constants.zero,
                     _ => s.draw(&self.positions[(row * self.columns + i * L::LANES) / 4..], &self.addition, self.bits),
                 };
-                s.store(step.sum(s, &constants, sum, addend, draw, &mut tally), to);
+                s.store(step.sum(s, &constants, sum, (addend, low), draw, &mut tally), to);
             }
         }
         tally.counts(s)
@@ -334,15 +343,18 @@ impl Step<'_> {
         s: L,
         constants: &Constants<L::V>,
         sum: L::V,
-        addend: L::V,
+        (addend, low): (L::V, Option<L::V>),
         draw: L::V,
         tally: &mut Tally<L::V>,
     ) -> L::V {
         let rounder = self.rounder;
         let nearest = rounder.is_nearest_even();
+        // Where sums span 53 bits at most, so do the addends.
+        let whole = || low.map_or(addend, |low| s.add(addend, low));
         match self.way {
-            Way::Exact => s.add(sum, addend),
+            Way::Exact => s.add(sum, whole()),
             Way::Proved => {
+                let addend = whole();
                 let sum = rounder.cancelled(s, constants, s.add(sum, addend), sum, addend);
                 if nearest {
                     rounder.proved::<L, { Mode::RNE }>(s, constants, sum, draw)
@@ -351,7 +363,10 @@ impl Step<'_> {
                 }
             }
             Way::Watched | Way::Checked => {
-                let sum = rounder.sum(s, constants, sum, addend);
+                let sum = match low {
+                    None => rounder.sum(s, constants, sum, addend),
+                    Some(low) => rounder.sum_of_three(s, constants, sum, addend, low),
+                };
                 if nearest {
                     rounder.checked_sum::<L, true>(s, constants, sum, draw, tally)
                 } else {

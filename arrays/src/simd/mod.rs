@@ -214,14 +214,19 @@ pub(crate) trait Pairs: Lanes<Number = f32> {
     fn odd_to_even(self, a: Self::V) -> Self::V;
 }
 
+/// The nearest sum and its error, which is exact (TwoSum: Moller 1965, Knuth).
+#[inline(always)]
+pub(crate) fn two_sum<L: Lanes>(s: L, x: L::V, y: L::V) -> (L::V, L::V) {
+    let sum = s.add(x, y);
+    let taken = s.sub(sum, y);
+    (sum, s.add(s.sub(y, s.sub(sum, taken)), s.sub(x, taken)))
+}
+
 /// The nearest sum, one in the last place where it is inexact, and the same where it lies
 /// beyond the exact sum, seen from zero.
 #[inline(always)]
 fn sum_and_error<L: Lanes>(s: L, x: L::V, y: L::V) -> (L::V, L::V, L::V) {
-    // TwoSum (Moller 1965, Knuth): sum + error is exact.
-    let sum = s.add(x, y);
-    let taken = s.sub(sum, y);
-    let error = s.add(s.sub(y, s.sub(sum, taken)), s.sub(x, taken));
+    let (sum, error) = two_sum(s, x, y);
     let zero = s.splat(L::Number::default());
     let inexact = s.keep(s.differ(error, zero), s.splat(L::Number::from_bits(1)));
     let back = s.and(s.shift_right(s.xor(sum, error), L::Number::BITS - 1), inexact);
