@@ -472,11 +472,7 @@ fn aligned_sums_at_both_ends_of_the_accumulator() {
 #[test]
 fn scaled_sums_of_more_bits_than_a_double() {
     let mut ran = Ran::default();
-    let mut seed = 1u64;
-    let mut draw = || {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        seed >> 33
-    };
+    let mut draw = draws();
     for ((a, accumulator), (rounding, outer)) in [("e4m3fn", "fp32"), ("bf16", "e8m13"), ("int8", "e6m9")]
         .into_iter()
         .flat_map(|formats| ROUNDINGS.into_iter().flat_map(move |r| ["fp32", "e6m9", "fx46.18"].map(|outer| (formats, (r, outer)))))
@@ -528,6 +524,70 @@ fn scaled_sums_of_more_bits_than_a_double() {
     }
     println!("MACs by kernel: {:?}", ran.0);
     ran.assert_ran(&["fma32", "carrier32"]);
+}
+
+/// Scaled sums one unit beside a tie and beside a number of the outer accumulator, that unit
+/// below the last bit of a binary64.
+#[test]
+fn scaled_sums_beside_ties() {
+    let mut ran = Ran::default();
+    let mut draw = draws();
+    let n = 64;
+    for (rounding, size) in ROUNDINGS.into_iter().flat_map(|rounding| [53, 54].map(|size| (rounding, size))) {
+        let quantum = 1u64 << (size - 23);
+        // The row's scale, and of each column: the sum, its scale, and what they are added to.
+        let row = 1 << 23 | draw() & 0x7f_ffff | 1;
+        let columns: Vec<(u64, u64, f64)> = (0..n)
+            .map(|i| {
+                let beside = [quantum / 2 + 1, quantum / 2 - 1, 1, quantum - 1][i % 4];
+                let (sum, scale) = std::iter::repeat_with(|| draw() & 0xffff | 0x8001)
+                    .map(|sum| (sum, beside.wrapping_mul(inverse(sum * row)) % quantum))
+                    .find(|&(_, scale)| (1 << 23..1 << 24).contains(&scale))
+                    .unwrap();
+                let product = u128::from(sum) * u128::from(row) * u128::from(scale);
+                let start = -((product >> 40) as f64 * 2f64.powi(40)) + 1.25 * 2f64.powi(size);
+                (sum, scale, if i % 3 == 0 { -start } else { start })
+            })
+            .collect();
+        let mode = MacMode {
+            rounding,
+            chunk: Some(4),
+            outer: Some(Format::FP32),
+            scale: Scaling::Chunk,
+            scale_format: Format::FP32,
+            ..mode("bf16", "e4m3fn", "fp32")
+        };
+        let codes = |format: Format, values: &[f64]| Codes::from_fn(format, values.len(), |i| encode_f64(format, values[i]));
+        let digits: Vec<f64> = [12, 8, 4, 0].into_iter().flat_map(|at| columns.iter().map(move |c| (c.0 >> at & 15) as f64)).collect();
+        let unit = 2f64.powi(-23);
+        let problem = Problem {
+            a: codes(mode.a, &[4096.0, 256.0, 16.0, 1.0]),
+            b: codes(mode.b, &digits),
+            c: Some(codes(Format::FP32, &columns.iter().map(|c| c.2 * unit * unit).collect::<Vec<_>>())),
+            scales: [
+                Some(codes(Format::FP32, &[row as f64 * unit])),
+                Some(codes(Format::FP32, &columns.iter().map(|c| c.1 as f64 * unit).collect::<Vec<_>>())),
+            ],
+            setup: setup(mode),
+            shape: Shape { m: 1, n: n as u32, k: 4 },
+        };
+        ran.check_large(&problem);
+    }
+    ran.assert_ran(&["fma32"]);
+}
+
+/// Of an odd number modulo 2^64.
+fn inverse(odd: u64) -> u64 {
+    (0..6).fold(odd, |x, _| x.wrapping_mul(2u64.wrapping_sub(odd.wrapping_mul(x))))
+}
+
+/// The same numbers of 31 bits every time.
+fn draws() -> impl FnMut() -> u64 {
+    let mut seed = 1u64;
+    move || {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed >> 33
+    }
 }
 
 /// Products that vanish in binary32 before their own rounding counts the underflow.
