@@ -6,6 +6,7 @@
 //! tiny and inexact, and where the accumulator's range holds the bound, nothing overflows.
 
 use super::rounder::{Rounder, power_of_two};
+use crate::simd::Number;
 use systole_isa::round::Rounding;
 
 /// A bound on a set of values.
@@ -53,6 +54,13 @@ impl Reach {
     /// True if finite values are below 2^`high` and nonzero ones are multiples of 2^`low`.
     pub fn is_within(self, low: i32, high: i32) -> bool {
         self.lsb >= low && self.max < power_of_two(high)
+    }
+
+    /// True if every finite value, and every sum of some that is within this bound, is a number
+    /// of `N`.
+    pub fn is_exact_in<N: Number>(self) -> bool {
+        let (bits, bias) = (N::SIGNIFICAND as i32, N::EXPONENT_BIAS as i32);
+        self.spans(bits) && self.is_within(2 - bias - bits, bias)
     }
 
     /// True if every value is an integer multiple of one power of two with at most `bits` bits.

@@ -590,6 +590,26 @@ fn draws() -> impl FnMut() -> u64 {
     }
 }
 
+/// Sums that no rounding touches, far outside the range of binary32.
+#[test]
+fn exact_sums_outside_binary32() {
+    let mut ran = Ran::default();
+    for (accumulator, bias) in [("e11m30", 60), ("e11m30", -80), ("e9m20", 75), ("e11m52", -70), ("fx1200.560", 80), ("fx1200.560", -90)] {
+        let setup = Setup { bias_b: bias, ..setup(mode("e8m1", "e8m2", accumulator)) };
+        let setup = Setup { output: Output { format: format("e11m30"), ..setup.output }, ..setup };
+        // Powers of two around one that the bias moves beyond binary32, downward or upward.
+        let around = if bias > 0 { -45.0 } else { 20.0 };
+        let codes = |format: Format, count: usize| {
+            Codes::from_fn(format, count, |i| encode_f64(format, 2f64.powf(around + (i % 3) as f64) * [1.0, -1.0][i % 5 % 2]))
+        };
+        let (a, b) = (codes(setup.mode.a, 13 * 9), codes(setup.mode.b, 9 * 40));
+        let problem = Problem { a, b, c: None, scales: [None, None], setup, shape: Shape { m: 13, n: 40, k: 9 } };
+        ran.check_large(&problem);
+    }
+    println!("MACs by kernel: {:?}", ran.0);
+    ran.assert_ran(&["fma64", "integer"]);
+}
+
 /// Products that vanish in binary32 before their own rounding counts the underflow.
 #[test]
 fn products_below_binary32() {

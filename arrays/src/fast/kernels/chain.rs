@@ -68,7 +68,7 @@ impl<'a, L: Lanes> Chain<'a, L> {
             && product_bits <= accumulator.precision
             // Sums moved up to the smallest normal value were tiny before rounding, but not after it.
             && (accumulator.tininess == Tininess::After || knowledge.inner.never_tiny);
-        let fused = innocuous || knowledge.inner.unrounded.spans(L::Number::SIGNIFICAND as i32);
+        let fused = innocuous || knowledge.inner.unrounded.is_exact_in::<L::Number>();
         let fits = exact_product_bits <= L::Number::SIGNIFICAND
             && accumulator.fits::<L::Number>()
             && product.is_none_or(|rounder| rounder.fits::<L::Number>() && checks::<L::Number>(rounder));

@@ -30,14 +30,14 @@ impl<L: Lanes<Number: Carrier>> Kernel for Fused<L> {
 
     fn way(&self, knowledge: &Knowledge) -> Option<Way> {
         let sums = &knowledge.inner;
-        let spans = sums.unrounded.spans(L::Number::SIGNIFICAND as i32);
+        let exact_in_lanes = sums.unrounded.is_exact_in::<L::Number>();
         let exact = if self.native {
             // Where infinities saturate, sums are not bounded: those left are the lanes' own.
             sums.bounded && sums.never_tiny
         } else if self.floating {
-            sums.unrounding && sums.plain && spans
+            sums.unrounding && sums.plain && exact_in_lanes
         } else {
-            sums.bounded && sums.never_tiny && sums.plain && spans
+            sums.bounded && sums.never_tiny && sums.plain && exact_in_lanes
         };
         exact.then_some(Way::Exact)
     }
