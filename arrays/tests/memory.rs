@@ -6,7 +6,7 @@ use systole_arrays::datapath::Output;
 use systole_arrays::fast::{KernelChoice, gemm};
 use systole_arrays::problem::{Operands, Setup, Shape};
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload};
+use systole_isa::design::{ArraySpec, MacMode};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::round::Policy;
@@ -22,17 +22,7 @@ fn status(field: &str) -> usize {
 #[test]
 fn a_product_takes_at_most_64_mib() {
     let mode = MacMode::fused(Format::E4M3FN, Format::E4M3FN, Format::FP32);
-    let array = ArraySpec {
-        rows: 16,
-        cols: 16,
-        count: 1,
-        clock_mhz: 1.0,
-        dataflow: Dataflow::Os,
-        convention: Convention::Rtl,
-        drain: Drain::Overlap,
-        preload: Preload::Double,
-        partial_sums: PartialSums::Feedback,
-    };
+    let array = ArraySpec::output_stationary(16, 16);
     let output = Output { format: mode.outermost(), policy: Policy::RNE };
     let setup = Setup { array, mode, bias_a: 0, bias_b: 0, output, site: Site::default() };
     let shape = Shape { m: 512, n: 512, k: 32_768 };

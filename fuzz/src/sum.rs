@@ -8,7 +8,7 @@ use systole_arrays::dataflow::separate_fold_length;
 use systole_arrays::datapath::{Element, Mac, scaled_dot};
 use systole_arrays::problem::{Operands, Scales, Setup, Shape};
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, EntropySource, MacMode, PartialSums, Preload};
+use systole_isa::design::{ArraySpec, Dataflow, EntropySource, MacMode, PartialSums};
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
@@ -33,15 +33,9 @@ impl Sum {
         let output = output(source, &mode);
         let partial_sums = source.pick(&[PartialSums::Feedback, PartialSums::Feedback, PartialSums::Outside]);
         let array = ArraySpec {
-            rows: 1 + source.below(most.div_ceil(3 * mode.lanes as usize)) as u32,
-            cols: 1,
-            count: 1,
-            clock_mhz: 1000.0,
             dataflow: Dataflow::Ws,
-            convention: Convention::Rtl,
-            drain: Drain::Overlap,
-            preload: Preload::Double,
             partial_sums,
+            ..ArraySpec::output_stationary(1 + source.below(most.div_ceil(3 * mode.lanes as usize)) as u32, 1)
         };
         let site = Site { seed: source.bits(16), ..Site::default() };
         let setup = Setup { array, bias_a: mode.bias_a, bias_b: mode.bias_b, mode, output, site };

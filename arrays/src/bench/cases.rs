@@ -4,23 +4,13 @@ use crate::datapath::Output;
 use crate::fast::KernelChoice;
 use crate::problem::{Operands, Scales, Setup, Shape, scale_extents};
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload, Product, Scaling, Unit, find};
+use systole_isa::design::{ArraySpec, MacMode, Product, Scaling, Unit, find};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::round::{Overflow, Policy, Rounding, encode_f64};
 
 /// The array every case runs on.
-pub const ARRAY: ArraySpec = ArraySpec {
-    rows: 16,
-    cols: 16,
-    count: 1,
-    clock_mhz: 1000.0,
-    dataflow: Dataflow::Os,
-    convention: Convention::Rtl,
-    drain: Drain::Overlap,
-    preload: Preload::Double,
-    partial_sums: PartialSums::Feedback,
-};
+pub const ARRAY: ArraySpec = ArraySpec::output_stationary(16, 16);
 
 /// What operands hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -308,7 +308,7 @@ mod tests {
         let mut seed = 1u64;
         let mut draw = || {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            seed >> 32 | seed << 32
+            seed.rotate_left(32)
         };
         let mut wrapped = 0;
         for (name, rounding) in ["fx64.70", "fx64.0", "fx40.12", "fx8.4", "quire64.8"]

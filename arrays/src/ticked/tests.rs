@@ -86,17 +86,7 @@ fn every_option_around_every_edge() {
 
 #[test]
 fn refusals_name_the_mend() {
-    let array = ArraySpec {
-        rows: 4,
-        cols: 4,
-        count: 1,
-        clock_mhz: 1.0,
-        dataflow: Dataflow::Os,
-        convention: Convention::Rtl,
-        drain: Drain::Overlap,
-        preload: Preload::Double,
-        partial_sums: PartialSums::Feedback,
-    };
+    let array = ArraySpec::output_stationary(4, 4);
     let sound = problem(array, (2, 3, 4), true);
     let refusal = |change: fn(&mut Problem)| {
         let mut problem = sound.clone();

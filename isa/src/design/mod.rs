@@ -150,6 +150,23 @@ pub struct ArraySpec {
     pub partial_sums: PartialSums,
 }
 
+impl ArraySpec {
+    /// One output-stationary array at 1 GHz, all else as in a design file that does not say.
+    pub const fn output_stationary(rows: u32, cols: u32) -> Self {
+        Self {
+            rows,
+            cols,
+            count: one(),
+            clock_mhz: 1000.0,
+            dataflow: Dataflow::Os,
+            convention: Convention::Rtl,
+            drain: Drain::Overlap,
+            preload: Preload::Double,
+            partial_sums: PartialSums::Feedback,
+        }
+    }
+}
+
 const fn one() -> u32 {
     1
 }

@@ -9,7 +9,7 @@ use super::super::order::{Knowledge, Way};
 use super::super::panels::Carrier;
 use super::super::rounder::Counts;
 use super::{Kernel, Tile, VECTORS, load, store};
-use crate::simd::{Lanes, Number, Work};
+use crate::simd::{Lanes, Work};
 use std::ops::Range;
 
 /// The kernel.

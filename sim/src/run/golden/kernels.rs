@@ -9,7 +9,7 @@ use systole_arrays::fast::{KernelChoice, KernelUse, gemm};
 use systole_arrays::problem::{Operands, Setup, Shape};
 use systole_golden::check::{Answer, Batch, Dot, Judge, Kind, Op, Operation};
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, MacMode, PartialSums, Preload};
+use systole_isa::design::{ArraySpec, MacMode};
 use systole_isa::entropy::Site;
 use systole_isa::format::{Decoded, Format, Specials};
 use systole_isa::round::{Overflow, Policy, Rounding, decode_with, encode_f64};
@@ -134,17 +134,7 @@ impl Kernels {
     pub fn new(product: Product, choice: KernelChoice) -> Self {
         let mode = product.mode.clone();
         // Outputs stay in their PEs: no chain is cut into folds.
-        let array = ArraySpec {
-            rows: 1,
-            cols: 1,
-            count: 1,
-            clock_mhz: 1.0,
-            dataflow: Dataflow::Os,
-            convention: Convention::Rtl,
-            drain: Drain::Serial,
-            preload: Preload::Serial,
-            partial_sums: PartialSums::Feedback,
-        };
+        let array = ArraySpec::output_stationary(1, 1);
         let (bias_a, bias_b) = (mode.bias_a, mode.bias_b);
         let output = Output { format: product.result, policy: product.output };
         let setup = Setup { array, mode, bias_a, bias_b, output, site: Site::default() };
