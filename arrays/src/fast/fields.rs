@@ -2,11 +2,11 @@
 //! their values.
 //!
 //! Domain: signed floats with gradual underflow, subnormals kept, whose finite values are
-//! binary32s. Lines with infinities or NaNs are left to the codes' own entries. Loops are plain;
-//! AVX2's lanes are used where they are.
+//! binary32s. Lines with infinities or NaNs are left to the codes' own entries.
 
 use super::reach::{NO_LSB, Reach};
 use super::rounder::power_of_two;
+use crate::simd::{Loop, on_wide_lanes};
 use systole_isa::format::{Format, Subnormals};
 use systole_isa::round::SubnormalPolicy;
 
@@ -134,27 +134,6 @@ impl Fields {
             negative_zero: line.negative_zero != 0,
         }
     }
-}
-
-/// A loop over codes, to be compiled for AVX2 too. `run` must be `#[inline(always)]`.
-trait Loop {
-    type Out;
-    fn run(self) -> Self::Out;
-}
-
-fn on_wide_lanes<W: Loop>(work: W) -> W::Out {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn enabled<W: Loop>(work: W) -> W::Out {
-            work.run()
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { enabled(work) };
-        }
-    }
-    work.run()
 }
 
 /// What one line reaches, and its zeros counted where they lie. None if not all is finite.

@@ -3,8 +3,7 @@
 
 use super::operation::{Operand, Target};
 use super::{PARALLEL_ELEMENTS, Word, total};
-#[cfg(target_arch = "x86_64")]
-use crate::simd::Avx512;
+use crate::simd::{Loop, on_wide_lanes};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -15,7 +14,7 @@ pub(super) const BLOCK: usize = 512;
 const GRAIN: usize = 16 * BLOCK;
 
 /// What is done with a block. Methods on a block, and all they call in a loop, are
-/// `#[inline(always)]`: only so are they compiled for the lanes of [`run`].
+/// `#[inline(always)]`: only so are they compiled for wide lanes.
 pub(super) trait Kernel<T>: Sync {
     /// Staging, made once for many blocks.
     type Buffers;
@@ -32,39 +31,29 @@ pub(super) fn run<T: Word, K: Kernel<T>>(kernel: &K, out: &mut [T]) -> Activity 
     out.par_chunks_mut(GRAIN).enumerate().map(|(i, out)| grain(kernel, i * GRAIN, out)).reduce(Activity::default, total)
 }
 
-/// One thread's blocks. AVX2 has twice the lanes of the baseline, AVX-512 four times. Results are the
-/// same: integer operations and IEEE 754 ones, which the compiler never fuses.
+/// One thread's blocks.
 fn grain<T: Word, K: Kernel<T>>(kernel: &K, start: usize, out: &mut [T]) -> Activity {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-        fn with_avx512<T: Word, K: Kernel<T>>(kernel: &K, start: usize, out: &mut [T]) -> Activity {
-            each(kernel, start, out)
-        }
-        #[target_feature(enable = "avx2")]
-        fn with_avx2<T: Word, K: Kernel<T>>(kernel: &K, start: usize, out: &mut [T]) -> Activity {
-            each(kernel, start, out)
-        }
-        if Avx512::detect().is_some() {
-            // SAFETY: the processor has these extensions.
-            return unsafe { with_avx512(kernel, start, out) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { with_avx2(kernel, start, out) };
-        }
-    }
-    each(kernel, start, out)
+    on_wide_lanes(Blocks { kernel, start, out })
 }
 
-#[inline(always)]
-fn each<T: Word, K: Kernel<T>>(kernel: &K, start: usize, out: &mut [T]) -> Activity {
-    let mut activity = Activity::default();
-    let mut buffers = kernel.buffers();
-    for (i, block) in out.chunks_mut(BLOCK).enumerate() {
-        kernel.block(&mut buffers, start + i * BLOCK, block, &mut activity);
+struct Blocks<'a, T, K> {
+    kernel: &'a K,
+    start: usize,
+    out: &'a mut [T],
+}
+
+impl<T: Word, K: Kernel<T>> Loop for Blocks<'_, T, K> {
+    type Out = Activity;
+
+    #[inline(always)]
+    fn run(self) -> Activity {
+        let mut activity = Activity::default();
+        let mut buffers = self.kernel.buffers();
+        for (i, block) in self.out.chunks_mut(BLOCK).enumerate() {
+            self.kernel.block(&mut buffers, self.start + i * BLOCK, block, &mut activity);
+        }
+        activity
     }
-    activity
 }
 
 /// Codes to the elements a kernel computes on.

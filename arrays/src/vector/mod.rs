@@ -55,24 +55,6 @@ const fn count_result(format: Format, code: u64, flags: Flags, activity: &mut Ac
     activity.vector_nans += format.is_nan(code) as u64;
 }
 
-/// Runs plain loops compiled for AVX2 where the processor has it: twice the lanes of the baseline.
-/// Results are the same: integer operations and IEEE 754 ones, which the compiler never fuses.
-#[inline(always)]
-fn on_wide_lanes<T>(work: impl FnOnce() -> T) -> T {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx2")]
-        fn enabled<T>(work: impl FnOnce() -> T) -> T {
-            work()
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { enabled(work) };
-        }
-    }
-    work()
-}
-
 /// The sum of two counts.
 fn total(mut a: Activity, b: Activity) -> Activity {
     a += b;

@@ -10,7 +10,8 @@ use super::adder::{Adder, with_adder};
 use super::operation::{Operand, Pool, Target, VectorError, check_buffers, check_count};
 use super::order::{Key, Order, OrderKey};
 use super::random::{Draws, addition};
-use super::{PARALLEL_ELEMENTS, Word, fit, on_wide_lanes, total, with_words};
+use super::{PARALLEL_ELEMENTS, Word, fit, total, with_words};
+use crate::simd::{Loop, on_wide_lanes};
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -106,7 +107,7 @@ impl Geometry {
 
     /// Fills `results` image by image; `kernel` gets an image and its `pixels` rows.
     fn each_image<T: Word>(&self, pixels: usize, results: &mut [T], kernel: impl Fn(usize, &mut [T]) -> Activity + Sync) -> Activity {
-        let part = |(image, results): (usize, &mut [T])| on_wide_lanes(|| kernel(image, results));
+        let part = |(image, results): (usize, &mut [T])| on_wide_lanes(Image { kernel: &kernel, image, results });
         let size = pixels * self.channels;
         let work = self.images * self.output_pixels * self.kernel * self.channels;
         if work <= PARALLEL_ELEMENTS {
@@ -114,6 +115,22 @@ impl Geometry {
         } else {
             results.par_chunks_mut(size).enumerate().map(part).reduce(Activity::default, total)
         }
+    }
+}
+
+/// One image's results.
+struct Image<'a, T, K> {
+    kernel: &'a K,
+    image: usize,
+    results: &'a mut [T],
+}
+
+impl<T: Word, K: Fn(usize, &mut [T]) -> Activity> Loop for Image<'_, T, K> {
+    type Out = Activity;
+
+    #[inline(always)]
+    fn run(self) -> Activity {
+        (self.kernel)(self.image, self.results)
     }
 }
 
