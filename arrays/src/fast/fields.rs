@@ -6,7 +6,7 @@
 
 use super::reach::{NO_LSB, Reach};
 use super::rounder::power_of_two;
-use crate::simd::{Loop, on_wide_lanes};
+use crate::simd::on_wide_lanes;
 use systole_isa::format::{Format, Subnormals};
 use systole_isa::round::SubnormalPolicy;
 
@@ -138,28 +138,8 @@ impl Fields {
 
 /// What one line reaches, and its zeros counted where they lie. None if not all is finite.
 pub(super) fn along<C: Copy + Into<u32>>(fields: &Fields, codes: &[C], zeros: &mut [u32]) -> Option<Reach> {
-    let line = on_wide_lanes(Along { fields, codes, zeros });
+    let line = gather(fields, codes, zeros);
     (line.magnitude <= fields.max_finite).then(|| fields.reach(&line))
-}
-
-struct Along<'a, C> {
-    fields: &'a Fields,
-    codes: &'a [C],
-    zeros: &'a mut [u32],
-}
-
-impl<C: Copy + Into<u32>> Loop for Along<'_, C> {
-    type Out = Gathered;
-
-    #[inline(always)]
-    fn run(self) -> Gathered {
-        let mut gathered = Gathered::NOTHING;
-        for (&code, zero) in self.codes.iter().zip(self.zeros) {
-            gathered.take(&self.fields.ask(code.into()));
-            *zero += u32::from(self.fields.is_zero(code.into()));
-        }
-        gathered
-    }
 }
 
 /// What is gathered of many lines, field by field.
@@ -195,56 +175,38 @@ impl Side {
     }
 }
 
-/// Takes one code of every line; the zeros among them.
-pub(super) fn across<C: Copy + Into<u32>>(fields: &Fields, codes: &[C], lines: &mut Side) -> u32 {
-    on_wide_lanes(Across { fields, codes, lines })
-}
+on_wide_lanes! {
+    /// The codes of one line, and its zeros counted where they lie.
+    fn gather[C: Copy + Into<u32>](fields: &Fields, codes: &[C], zeros: &mut [u32]) -> Gathered {
+        let mut gathered = Gathered::NOTHING;
+        for (&code, zero) in codes.iter().zip(zeros) {
+            gathered.take(&fields.ask(code.into()));
+            *zero += u32::from(fields.is_zero(code.into()));
+        }
+        gathered
+    }
 
-struct Across<'a, C> {
-    fields: &'a Fields,
-    codes: &'a [C],
-    lines: &'a mut Side,
-}
-
-impl<C: Copy + Into<u32>> Loop for Across<'_, C> {
-    type Out = u32;
-
-    #[inline(always)]
-    fn run(self) -> u32 {
+    /// Takes one code of every line; the zeros among them.
+    pub(super) fn across[C: Copy + Into<u32>](fields: &Fields, codes: &[C], lines: &mut Side) -> u32 {
         let mut zeros = 0;
-        let Side { magnitudes, lowest, negative_zeros } = self.lines;
+        let Side { magnitudes, lowest, negative_zeros } = lines;
         let lines = magnitudes.iter_mut().zip(lowest).zip(negative_zeros);
-        for (&code, ((magnitude, lowest), negative_zero)) in self.codes.iter().zip(lines) {
-            let asked = self.fields.ask(code.into());
+        for (&code, ((magnitude, lowest), negative_zero)) in codes.iter().zip(lines) {
+            let asked = fields.ask(code.into());
             *magnitude = (*magnitude).max(asked.magnitude);
             *lowest = (*lowest).min(asked.lowest);
             *negative_zero |= asked.negative_zero;
-            zeros += u32::from(self.fields.is_zero(code.into()));
+            zeros += u32::from(fields.is_zero(code.into()));
         }
         zeros
     }
-}
 
-/// The scaled values of codes; false if not all are finite, and then they mean nothing.
-pub(super) fn values<C: Copy + Into<u32>>(fields: &Fields, codes: &[C], out: &mut [f64]) -> bool {
-    on_wide_lanes(Values { fields, codes, out })
-}
-
-struct Values<'a, C> {
-    fields: &'a Fields,
-    codes: &'a [C],
-    out: &'a mut [f64],
-}
-
-impl<C: Copy + Into<u32>> Loop for Values<'_, C> {
-    type Out = bool;
-
-    #[inline(always)]
-    fn run(self) -> bool {
+    /// The scaled values of codes; false if not all are finite, and then they mean nothing.
+    pub(super) fn values[C: Copy + Into<u32>](fields: &Fields, codes: &[C], out: &mut [f64]) -> bool {
         let mut beyond = 0;
-        for (&code, value) in self.codes.iter().zip(self.out) {
-            *value = f64::from(self.fields.value(code.into())) * self.fields.scale;
-            beyond |= u32::from(!self.fields.is_finite(code.into()));
+        for (&code, value) in codes.iter().zip(out) {
+            *value = f64::from(fields.value(code.into())) * fields.scale;
+            beyond |= u32::from(!fields.is_finite(code.into()));
         }
         beyond == 0
     }

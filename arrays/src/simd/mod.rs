@@ -25,39 +25,46 @@ pub(crate) trait Work<L> {
     fn run(self, lanes: L) -> Self::Out;
 }
 
-/// A loop of plain Rust. `run`, and all it calls for each element, must be `#[inline(always)]`:
-/// only so is it compiled for the lanes of [`on_wide_lanes`].
-pub(crate) trait Loop {
-    /// What the loop returns.
-    type Out;
-    fn run(self) -> Self::Out;
-}
-
-/// Runs a loop compiled for the widest lanes there are: AVX2 has twice those of the baseline,
-/// AVX-512 four times. Results are the same: integer operations and IEEE 754 ones, which the
+/// Functions of plain Rust compiled for the widest lanes there are: AVX2 has twice those of the
+/// baseline, AVX-512 four times. Results are the same: integer operations and IEEE 754 ones, which the
 /// compiler never fuses.
-pub(crate) fn on_wide_lanes<W: Loop>(work: W) -> W::Out {
-    #[cfg(target_arch = "x86_64")]
-    {
-        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-        fn on_avx512<W: Loop>(work: W) -> W::Out {
-            work.run()
+///
+/// What they call for each element must be `#[inline(always)]`, and no closure, or it stays on the
+/// baseline. What they read and write come as arguments of their own, which are known not to
+/// overlap; the fields of one argument are not, and loops over them run one by one.
+macro_rules! on_wide_lanes {
+    ($(
+        $(#[$doc:meta])*
+        $visible:vis fn $name:ident[$($generics:tt)*]($($argument:ident: $type:ty),* $(,)?) -> $out:ty $body:block
+    )*) => {$(
+        $(#[$doc])*
+        $visible fn $name<$($generics)*>($($argument: $type),*) -> $out {
+            #[inline(always)]
+            fn plain<$($generics)*>($($argument: $type),*) -> $out $body
+            #[cfg(target_arch = "x86_64")]
+            {
+                #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+                fn on_avx512<$($generics)*>($($argument: $type),*) -> $out {
+                    plain($($argument),*)
+                }
+                #[target_feature(enable = "avx2")]
+                fn on_avx2<$($generics)*>($($argument: $type),*) -> $out {
+                    plain($($argument),*)
+                }
+                if $crate::simd::Avx512::detect().is_some() {
+                    // SAFETY: the processor has these extensions.
+                    return unsafe { on_avx512($($argument),*) };
+                }
+                if is_x86_feature_detected!("avx2") {
+                    // SAFETY: the processor has AVX2.
+                    return unsafe { on_avx2($($argument),*) };
+                }
+            }
+            plain($($argument),*)
         }
-        #[target_feature(enable = "avx2")]
-        fn on_avx2<W: Loop>(work: W) -> W::Out {
-            work.run()
-        }
-        if Avx512::detect().is_some() {
-            // SAFETY: the processor has these extensions.
-            return unsafe { on_avx512(work) };
-        }
-        if is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { on_avx2(work) };
-        }
-    }
-    work.run()
+    )*};
 }
+pub(crate) use on_wide_lanes;
 
 /// A host float.
 pub(crate) trait Number: Copy + Default + PartialEq + Send + Sync + 'static {

@@ -3,7 +3,7 @@
 
 use super::operation::{Operand, Target};
 use super::{PARALLEL_ELEMENTS, Word, total};
-use crate::simd::{Loop, on_wide_lanes};
+use crate::simd::on_wide_lanes;
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -31,26 +31,13 @@ pub(super) fn run<T: Word, K: Kernel<T>>(kernel: &K, out: &mut [T]) -> Activity 
     out.par_chunks_mut(GRAIN).enumerate().map(|(i, out)| grain(kernel, i * GRAIN, out)).reduce(Activity::default, total)
 }
 
-/// One thread's blocks.
-fn grain<T: Word, K: Kernel<T>>(kernel: &K, start: usize, out: &mut [T]) -> Activity {
-    on_wide_lanes(Blocks { kernel, start, out })
-}
-
-struct Blocks<'a, T, K> {
-    kernel: &'a K,
-    start: usize,
-    out: &'a mut [T],
-}
-
-impl<T: Word, K: Kernel<T>> Loop for Blocks<'_, T, K> {
-    type Out = Activity;
-
-    #[inline(always)]
-    fn run(self) -> Activity {
+on_wide_lanes! {
+    /// One thread's blocks.
+    fn grain[T: Word, K: Kernel<T>](kernel: &K, start: usize, out: &mut [T]) -> Activity {
         let mut activity = Activity::default();
-        let mut buffers = self.kernel.buffers();
-        for (i, block) in self.out.chunks_mut(BLOCK).enumerate() {
-            self.kernel.block(&mut buffers, self.start + i * BLOCK, block, &mut activity);
+        let mut buffers = kernel.buffers();
+        for (i, block) in out.chunks_mut(BLOCK).enumerate() {
+            kernel.block(&mut buffers, start + i * BLOCK, block, &mut activity);
         }
         activity
     }

@@ -11,7 +11,7 @@ use super::operation::{Operand, Pool, Target, VectorError, check_buffers, check_
 use super::order::{Key, Order, OrderKey};
 use super::random::{Draws, addition};
 use super::{PARALLEL_ELEMENTS, Word, fit, total, with_words};
-use crate::simd::{Loop, on_wide_lanes};
+use crate::simd::on_wide_lanes;
 use rayon::prelude::*;
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -107,7 +107,7 @@ impl Geometry {
 
     /// Fills `results` image by image; `kernel` gets an image and its `pixels` rows.
     fn each_image<T: Word>(&self, pixels: usize, results: &mut [T], kernel: impl Fn(usize, &mut [T]) -> Activity + Sync) -> Activity {
-        let part = |(image, results): (usize, &mut [T])| on_wide_lanes(Image { kernel: &kernel, image, results });
+        let part = |(image, results): (usize, &mut [T])| of_image(&kernel, image, results);
         let size = pixels * self.channels;
         let work = self.images * self.output_pixels * self.kernel * self.channels;
         if work <= PARALLEL_ELEMENTS {
@@ -118,19 +118,10 @@ impl Geometry {
     }
 }
 
-/// One image's results.
-struct Image<'a, T, K> {
-    kernel: &'a K,
-    image: usize,
-    results: &'a mut [T],
-}
-
-impl<T: Word, K: Fn(usize, &mut [T]) -> Activity> Loop for Image<'_, T, K> {
-    type Out = Activity;
-
-    #[inline(always)]
-    fn run(self) -> Activity {
-        (self.kernel)(self.image, self.results)
+on_wide_lanes! {
+    /// One image's results.
+    fn of_image[T: Word, K: Fn(usize, &mut [T]) -> Activity](kernel: &K, image: usize, results: &mut [T]) -> Activity {
+        kernel(image, results)
     }
 }
 
