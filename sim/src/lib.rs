@@ -9,3 +9,4 @@ pub mod energy;
 pub mod machine;
 pub mod report;
 pub mod run;
+mod text;

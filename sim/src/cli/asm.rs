@@ -3,6 +3,7 @@
 use super::{Common, gemm::EngineArg, load_design, print_json, refuse};
 use crate::machine::{Engine, Machine};
 use crate::report;
+use crate::text::grouped;
 use clap::Args;
 use miette::{Result, miette};
 use serde_json::json;
@@ -108,11 +109,11 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
     } else {
         let cycles = &record.cycles;
         println!("{} on {} ({})", args.file.display(), design.name, engine.name());
-        println!("  instructions {}", report::grouped(record.events.instructions));
+        println!("  instructions {}", grouped(record.events.instructions));
         println!(
             "  cycles       {} total, {} compute; stalls: {}",
-            report::grouped(cycles.total),
-            report::grouped(cycles.compute),
+            grouped(cycles.total),
+            grouped(cycles.compute),
             report::stalls_text(cycles)
         );
         for line in differing.iter().take(20) {

@@ -16,7 +16,6 @@ mod report;
 #[cfg(test)]
 mod runs;
 pub mod table;
-mod text;
 mod unit;
 #[cfg(test)]
 mod validation;

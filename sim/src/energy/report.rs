@@ -2,7 +2,7 @@
 
 use super::account::{CostReport, EnergyAccount, Throughput};
 use super::table::Table;
-use super::text::{bullets, energy, grouped, indented, numeric_table, percent, significant, words};
+use crate::text::{bullets, energy, grouped, indented, numeric_table, percent, significant, words};
 use comfy_table::CellAlignment;
 use serde_json::{Map, Value, json};
 
@@ -48,7 +48,7 @@ impl EnergyAccount {
         let t = &self.tflops;
         format!(
             "{}\n  {} TFLOPS of {} peak, {} TFLOPS/W, {} TFLOPS/mm2\n",
-            indented(&table),
+            indented(&table, 1),
             significant(t.achieved),
             significant(t.peak),
             significant(t.per_watt),
@@ -96,7 +96,7 @@ impl CostReport {
             "{}: cost of mode 0 at full use, priced by {}\n\n{}\n  {} TFLOPS peak, {} TFLOPS/W, {} TFLOPS/mm2\n\nassumptions\n{}",
             self.design,
             self.table,
-            indented(&table),
+            indented(&table, 1),
             significant(t.peak),
             significant(t.per_watt),
             significant(t.per_mm2),
@@ -141,5 +141,5 @@ pub fn table_text(table: &Table) -> String {
         column.set_cell_alignment(CellAlignment::Left);
     }
     let sources: String = sources.iter().enumerate().map(|(i, source)| format!("  [{}] {source}\n", i + 1)).collect();
-    format!("{}: {}\n\n{}\nsources\n{sources}", table.name, table.summary, indented(&text))
+    format!("{}: {}\n\n{}\nsources\n{sources}", table.name, table.summary, indented(&text, 1))
 }

@@ -6,7 +6,7 @@ pub mod training;
 use crate::energy::EnergyAccount;
 use crate::machine::Engine;
 use crate::run::gemm::{Outcome, Task};
-use comfy_table::{CellAlignment, Table, presets};
+use crate::text::{engineering, grouped, indented, numeric_table, percent};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use systole_isa::design::Design;
@@ -21,61 +21,6 @@ pub fn cycles_json(cycles: &Cycles) -> Value {
 /// `{NAME: n}` of every counter.
 pub fn counters_json(counters: impl Iterator<Item = (&'static str, u64)>) -> Value {
     Value::Object(counters.map(|(name, n)| (name.to_owned(), json!(n))).collect())
-}
-
-/// A count with thin separators between thousands.
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// A value with an SI prefix and three significant digits: `engineering(1.5e-7, "J")` is `150 nJ`.
-pub fn engineering(value: f64, unit: &str) -> String {
-    const PREFIXES: [(f64, &str); 9] =
-        [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")];
-    if value == 0.0 || !value.is_finite() {
-        return format!("{value} {unit}");
-    }
-    let (scale, prefix) = PREFIXES.into_iter().find(|(scale, _)| value.abs() >= *scale).unwrap_or((1e-12, "p"));
-    let scaled = value / scale;
-    let decimals = if scaled.abs() >= 100.0 {
-        0
-    } else if scaled.abs() >= 10.0 {
-        1
-    } else {
-        2
-    };
-    format!("{scaled:.decimals$} {prefix}{unit}")
-}
-
-/// A share in percent, to a tenth.
-pub fn percent(part: f64, whole: f64) -> String {
-    if whole > 0.0 { format!("{:.1} %", 100.0 * part / whole) } else { "-".to_owned() }
-}
-
-/// A borderless table whose columns after the first are right-aligned.
-pub fn numeric_table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
-}
-
-/// A table's text, indented and without trailing blanks.
-pub fn indented(table: &Table) -> String {
-    table.to_string().lines().fold(String::new(), |mut text, line| {
-        let _ = writeln!(text, "  {}", line.trim_end());
-        text
-    })
 }
 
 /// Stall cycles by reason, largest first, in words.
@@ -125,6 +70,6 @@ pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome
         table.add_row([name.to_owned(), grouped(n)]);
     }
     text.push('\n');
-    text.push_str(&indented(&table));
+    text.push_str(&indented(&table, 2));
     text
 }

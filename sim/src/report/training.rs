@@ -1,7 +1,8 @@
 //! Reports of training runs.
 
-use super::{arithmetic, array_text, counters_json, cycles_json, engineering, grouped, indented, numeric_table, percent, stalls_text};
+use super::{arithmetic, array_text, counters_json, cycles_json, stalls_text};
 use crate::run::train::{Outcome, Specification, paired_difference};
+use crate::text::{engineering, grouped, indented, numeric_table, percent};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use systole_isa::device::RegionRecord;
@@ -124,9 +125,9 @@ impl Summary<'_> {
                 percent_of(r.test_accuracy),
             ]);
         }
-        text.push_str(&indented(&epochs));
+        text.push_str(&indented(&epochs, 2));
         text.push('\n');
-        text.push_str(&indented(&self.layer_table()));
+        text.push_str(&indented(&self.layer_table(), 2));
         text.push('\n');
 
         let cycles = &training.cycles;
@@ -224,7 +225,7 @@ pub fn seeds_text(summaries: &[Summary<'_>]) -> String {
             format!("{:+.2}", 100.0 * (ours - reference)),
         ]);
     }
-    text.push_str(&indented(&table));
+    text.push_str(&indented(&table, 2));
     let (mean, error) = paired_difference(&pairs(summaries));
     let error = error.map(|e| format!(", standard error {:.2}", 100.0 * e)).unwrap_or_default();
     let _ = writeln!(text, "mean difference {:+.2} points{error} ({} paired seeds)", 100.0 * mean, summaries.len());

@@ -2,7 +2,7 @@
 
 use super::turns::Clock;
 use super::{Agreement, Host, Measured, Report, Speed};
-use crate::report::{grouped, indented, numeric_table};
+use crate::text::{grouped, indented, numeric_table};
 use comfy_table::CellAlignment;
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -188,7 +188,7 @@ impl Report {
             let [rate, native, softfloat] = figures;
             table.add_row([row.name, row.kernel, &row.side.to_string(), &rate, &native, &softfloat]);
         }
-        let _ = write!(text, "\n{}", indented(&table));
+        let _ = write!(text, "\n{}", indented(&table, 2));
         let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
         for row in self.arithmetic.iter().filter(|row| !row.reason.is_empty()) {
             match reasons.iter_mut().find(|(reason, _)| *reason == row.reason) {
@@ -216,7 +216,7 @@ impl Report {
             };
             table.add_row([row.name.as_str(), &rate, &copy]);
         }
-        let _ = write!(text, "\n{}", indented(&table));
+        let _ = write!(text, "\n{}", indented(&table, 2));
     }
 
     fn engines_text(&self, text: &mut String) {
@@ -235,7 +235,7 @@ impl Report {
             let name = format!("timing, a training step of ResNet-18 in {} products, 128 x 128", row.programs);
             table.add_row([name, format!("{} for {} cycles", duration(1.0 / row.speed.median), grouped(row.cycles))]);
         }
-        let _ = write!(text, "\n{}", indented(&table));
+        let _ = write!(text, "\n{}", indented(&table, 2));
     }
 
     fn peers_text(&self, text: &mut String) {
@@ -257,7 +257,7 @@ impl Report {
             for (name, m) in measured {
                 table.add_row([format!("{name} {}", m.version), m.work(), duration(m.seconds), duration(m.ours), m.verdict()]);
             }
-            let _ = write!(text, "\n{}", indented(&table));
+            let _ = write!(text, "\n{}", indented(&table, 2));
         }
         let missing: Vec<_> = peers.iter().filter_map(|peer| Some((peer.name, peer.outcome.as_ref().err()?))).collect();
         if !missing.is_empty() {

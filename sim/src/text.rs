@@ -15,9 +15,9 @@ pub fn numeric_table(header: &[&str]) -> Table {
     table
 }
 
-/// A table's text, indented and without trailing blanks.
-pub fn indented(table: &Table) -> String {
-    table.lines().map(|line| format!(" {}\n", line.trim_end())).collect()
+/// A table's text, its lines moved by `margin` blanks, without trailing ones.
+pub fn indented(table: &Table, margin: usize) -> String {
+    table.lines().map(|line| format!("{:margin$}{}\n", "", line.trim_end())).collect()
 }
 
 /// One `- ` item per line of thought, wrapped.
@@ -49,6 +49,25 @@ pub fn energy(pj: f64) -> String {
         unit += 1;
     }
     format!("{} {}", significant(value), UNITS[unit])
+}
+
+/// A value with an SI prefix and three significant digits: `engineering(1.5e-7, "J")` is `150 nJ`.
+pub fn engineering(value: f64, unit: &str) -> String {
+    const PREFIXES: [(f64, &str); 9] =
+        [(1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n")];
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value} {unit}");
+    }
+    let (scale, prefix) = PREFIXES.into_iter().find(|(scale, _)| value.abs() >= *scale).unwrap_or((1e-12, "p"));
+    let scaled = value / scale;
+    let decimals = if scaled.abs() >= 100.0 {
+        0
+    } else if scaled.abs() >= 10.0 {
+        1
+    } else {
+        2
+    };
+    format!("{scaled:.decimals$} {prefix}{unit}")
 }
 
 /// A count with commas between thousands.
