@@ -272,14 +272,16 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         let bits = self.randomness.bits;
         let addition = if bits > 0 { self.randomness.site.addition(stage, k as u32) } else { [0; 4] };
         let way = way.unwrap_or(Way::Checked);
-        self.lanes.enter(Add { rounder, way, sums, addends, factors, columns: K::COLUMNS, positions, addition, bits })
+        let add = Add::<_, false> { rounder, way, sums, addends, factors, columns: K::COLUMNS, positions, addition, bits };
+        if factors.is_some_and(|factors| factors.in_two) { self.lanes.enter(add.in_two()) } else { self.lanes.enter(add) }
     }
 }
 
 /// The 26 upper bits of a binary64 significand.
 const HIGH_BITS: f64 = f64::from_bits(u64::MAX << 27);
 
-struct Add<'a, T> {
+/// `IN_TWO`: [`Factors::in_two`].
+struct Add<'a, T, const IN_TWO: bool> {
     rounder: &'a Rounder,
     way: Way,
     sums: &'a mut [f64],
@@ -292,7 +294,15 @@ struct Add<'a, T> {
     bits: u32,
 }
 
-impl<L: Lanes<Number = f64>, T: Number> Work<L> for Add<'_, T> {
+impl<'a, T> Add<'a, T, false> {
+    /// The same with every addend in two halves.
+    fn in_two(self) -> Add<'a, T, true> {
+        let Self { rounder, way, sums, addends, factors, columns, positions, addition, bits } = self;
+        Add { rounder, way, sums, addends, factors, columns, positions, addition, bits }
+    }
+}
+
+impl<L: Lanes<Number = f64>, T: Number, const IN_TWO: bool> Work<L> for Add<'_, T, IN_TWO> {
     type Out = Counts;
 
     #[inline(always)]
@@ -310,7 +320,7 @@ impl<L: Lanes<Number = f64>, T: Number> Work<L> for Add<'_, T> {
                 let (sum, mut addend, mut low) = (s.load(to), s.load(&wide), None);
                 if let (Some(factors), Some(of_row)) = (self.factors, of_row) {
                     let of_column = s.load(&factors.columns[i * L::LANES..]);
-                    if factors.in_two {
+                    if IN_TWO {
                         let scaled = s.mul(addend, of_row);
                         let high = s.and(scaled, s.splat(HIGH_BITS));
                         (addend, low) = (s.mul(high, of_column), Some(s.mul(s.sub(scaled, high), of_column)));
