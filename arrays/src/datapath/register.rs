@@ -217,40 +217,23 @@ pub(super) fn add_specials(x: Decoded, y: Decoded) -> (Decoded, Flags) {
 /// `accumulator + addend` in a narrow format, one rounding.
 fn add_codes(format: Format, accumulator: u64, addend: Decoded, policy: Policy, random: u64) -> (u64, Flags) {
     let (sum, flags) = match (decode_with(format, accumulator, policy.subnormals), addend) {
-        (Decoded::Finite(x), Decoded::Finite(y)) => {
-            let (y, flags) = match format {
-                Format::Fixed(fixed) | Format::Quire(fixed) if !policy.overflow.saturates() => drop_wrapped_bits(fixed, y),
-                _ => (y, Flags::NONE),
-            };
-            (Decoded::Finite(x.add(y, policy.rounding.cancels_to_negative_zero())), flags)
-        }
+        (Decoded::Finite(x), Decoded::Finite(y)) if may_wrap(format, y, policy) => return add_to_fixed(format, x, y, policy, random),
+        (Decoded::Finite(x), Decoded::Finite(y)) => (Decoded::Finite(x.add(y, policy.rounding.cancels_to_negative_zero())), Flags::NONE),
         (x, y) => add_specials(x, y),
     };
     let (code, rounding) = encode_decoded(format, sum, policy, random);
     (code, flags | rounding)
 }
 
-/// A wrapping accumulator has no bits of weight 2^64 quanta and above, so neither has what
-/// it adds; without this an addend far above the accumulator would push its low bits out of
-/// the exact sum. What loses bits here overflows: no accumulator reaches back so far. One
-/// such bit stays, 2^64 quanta: the sum keeps the addend's sign, on which most roundings of
-/// what lies below the quantum depend.
-const fn drop_wrapped_bits(format: FixedFormat, value: Exact) -> (Exact, Flags) {
-    let shift = value.exponent + format.fraction_bits;
-    if shift >= 64 {
-        let flags = if value.is_zero() { Flags::NONE } else { Flags::OVERFLOW };
-        return (Exact::zero(value.negative), flags);
+/// True for an addend so far above a wrapping accumulator, 2^64 quanta and more, that it would push
+/// the low bits, which are all that stays, out of an [`Exact`].
+const fn may_wrap(format: Format, addend: Exact, policy: Policy) -> bool {
+    match format {
+        Format::Fixed(fixed) | Format::Quire(fixed) if !policy.overflow.saturates() => {
+            !addend.is_zero() && addend.magnitude_exponent() + fixed.fraction_bits >= 64
+        }
+        _ => false,
     }
-    // The significand has at most 107 bits: all lie below the wrapped ones.
-    if shift <= -43 {
-        return (value, Flags::NONE);
-    }
-    let wrapped = (64 - shift) as u32;
-    if value.significand >> wrapped == 0 {
-        return (value, Flags::NONE);
-    }
-    let low = value.significand & ((1 << wrapped) - 1);
-    (Exact { significand: low | 1 << wrapped, ..value }, Flags::OVERFLOW)
 }
 
 /// The exact sum of two finite values of any distance, rounded once to a fixed-point code of

@@ -272,16 +272,15 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         let bits = self.randomness.bits;
         let addition = if bits > 0 { self.randomness.site.addition(stage, k as u32) } else { [0; 4] };
         let way = way.unwrap_or(Way::Checked);
-        let add = Add::<_, false> { rounder, way, sums, addends, factors, columns: K::COLUMNS, positions, addition, bits };
-        if factors.is_some_and(|factors| factors.in_two) { self.lanes.enter(add.in_two()) } else { self.lanes.enter(add) }
+        let add = Add { rounder, way, sums, addends, factors, columns: K::COLUMNS, positions, addition, bits };
+        if factors.is_some_and(|factors| factors.in_two) { self.lanes.enter(InTwo(add)) } else { self.lanes.enter(add) }
     }
 }
 
 /// The 26 upper bits of a binary64 significand.
 const HIGH_BITS: f64 = f64::from_bits(u64::MAX << 27);
 
-/// `IN_TWO`: [`Factors::in_two`].
-struct Add<'a, T, const IN_TWO: bool> {
+struct Add<'a, T> {
     rounder: &'a Rounder,
     way: Way,
     sums: &'a mut [f64],
@@ -294,19 +293,30 @@ struct Add<'a, T, const IN_TWO: bool> {
     bits: u32,
 }
 
-impl<'a, T> Add<'a, T, false> {
-    /// The same with every addend in two halves.
-    fn in_two(self) -> Add<'a, T, true> {
-        let Self { rounder, way, sums, addends, factors, columns, positions, addition, bits } = self;
-        Add { rounder, way, sums, addends, factors, columns, positions, addition, bits }
-    }
-}
+/// The same with every addend in two halves: [`Factors::in_two`].
+struct InTwo<'a, T>(Add<'a, T>);
 
-impl<L: Lanes<Number = f64>, T: Number, const IN_TWO: bool> Work<L> for Add<'_, T, IN_TWO> {
+impl<L: Lanes<Number = f64>, T: Number> Work<L> for Add<'_, T> {
     type Out = Counts;
 
     #[inline(always)]
     fn run(self, s: L) -> Counts {
+        self.sums::<L, false>(s)
+    }
+}
+
+impl<L: Lanes<Number = f64>, T: Number> Work<L> for InTwo<'_, T> {
+    type Out = Counts;
+
+    #[inline(always)]
+    fn run(self, s: L) -> Counts {
+        self.0.sums::<L, true>(s)
+    }
+}
+
+impl<T: Number> Add<'_, T> {
+    #[inline(always)]
+    fn sums<L: Lanes<Number = f64>, const IN_TWO: bool>(self, s: L) -> Counts {
         let step = Step { rounder: self.rounder, way: self.way };
         let constants = self.rounder.constants(s);
         let mut tally = Tally::new(s);

@@ -40,17 +40,16 @@ fn small_enough(view: &TensorView) -> Result<(), String> {
 }
 
 impl Memories {
-    fn gather(&mut self, view: &TensorView) -> Result<Codes, String> {
+    fn gather(&mut self, view: &TensorView) -> Codes {
         self.gather_columns(view, 0..view.cols)
     }
 
-    fn gather_columns(&mut self, view: &TensorView, columns: Range<u32>) -> Result<Codes, String> {
-        small_enough(view)?;
+    fn gather_columns(&mut self, view: &TensorView, columns: Range<u32>) -> Codes {
         let memory = match view.space {
             Space::Dram => &self.dram,
             Space::Scratchpad => &self.scratchpad,
         };
-        Ok(gather(memory, view, columns, &mut self.buffers))
+        gather(memory, view, columns, &mut self.buffers)
     }
 
     /// Writes codes to a view and keeps their buffer.
@@ -86,7 +85,8 @@ impl Executor<'_> {
         match operation {
             Operation::Configure | Operation::Fence | Operation::Mark(_) => Ok(Activity::default()),
             Operation::Load { dst, src } | Operation::Store { dst, src } => {
-                let codes = self.memories.gather(src)?;
+                small_enough(src)?;
+                let codes = self.memories.gather(src);
                 self.memories.scatter(dst, codes);
                 Ok(Activity::default())
             }
@@ -110,12 +110,11 @@ impl Executor<'_> {
         let bands = if self.engine == Engine::Ticked { Bands::whole(matrix.shape) } else { Bands::of(matrix, mode, self.gathered_bytes) };
         let mut activity = Activity::default();
         for columns in bands.columns() {
-            let b = self.memories.gather_columns(&matrix.b, columns.clone())?;
+            let b = self.memories.gather_columns(&matrix.b, columns.clone());
             let scales = matrix.scales[1].map(|view| {
                 let per_scale = mode.scale_cols;
                 self.memories.gather_columns(&view, columns.start / per_scale..columns.end.div_ceil(per_scale))
             });
-            let scales = scales.transpose()?;
             for rows in bands.rows() {
                 activity += self.band(matrix, &setup, rows, columns.clone(), (&b, scales.as_ref()))?;
             }
@@ -134,13 +133,12 @@ impl Executor<'_> {
         (b, scales_b): (&Codes, Option<&Codes>),
     ) -> Result<Activity, String> {
         let setup = Setup { site: setup.site.part(rows.start, columns.start), ..setup.clone() };
-        let a = self.memories.gather(&matrix.a.of_rows(rows.clone()))?;
-        let c = matrix.c.map(|c| self.memories.gather_columns(&c.of_rows(rows.clone()), columns.clone())).transpose()?;
+        let a = self.memories.gather(&matrix.a.of_rows(rows.clone()));
+        let c = matrix.c.map(|c| self.memories.gather_columns(&c.of_rows(rows.clone()), columns.clone()));
         let scales_a = matrix.scales[0].map(|view| {
             let per_scale = setup.mode.scale_rows;
             self.memories.gather(&view.of_rows(rows.start / per_scale..rows.end.div_ceil(per_scale)))
         });
-        let scales_a = scales_a.transpose()?;
         let shape = Shape { m: rows.len() as u32, n: columns.len() as u32, k: matrix.shape.k };
         let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b } };
         let values = match self.engine {
@@ -169,7 +167,8 @@ impl Executor<'_> {
     }
 
     fn vector(&mut self, vector: &Vector, site: Site) -> Result<Activity, String> {
-        let codes = vector.operands().iter().map(|view| self.memories.gather(view)).collect::<Result<Vec<_>, _>>()?;
+        vector.operands().iter().try_for_each(small_enough)?;
+        let codes: Vec<_> = vector.operands().iter().map(|view| self.memories.gather(view)).collect();
         let operands: Vec<Operand> = vector
             .operands()
             .iter()

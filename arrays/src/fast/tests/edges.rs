@@ -1,7 +1,7 @@
 //! Values at the edges of domains: of the lanes, of the accumulator, of products.
 
 use super::super::{KernelChoice, gemm};
-use super::{ROUNDINGS, Ran, format, mode, setup};
+use super::{ROUNDINGS, Ran, aligned, format, mode, setup};
 use crate::datapath::Output;
 use crate::problem::{Setup, Shape};
 use crate::testing::{self, Pattern, Problem};
@@ -39,16 +39,7 @@ fn aligned_sums_at_both_ends_of_the_accumulator() {
         .flat_map(|accumulator| [2, 5, 13].map(|bits| (accumulator, bits)))
         .flat_map(|(accumulator, bits)| [Truncation::Floor, Truncation::TowardZero].map(|truncation| (accumulator, bits, truncation)))
     {
-        let unit = Unit::Aligned(Aligned {
-            fraction_bits,
-            term_truncation,
-            addend: Addend::Together,
-            groups: 1,
-            sum_truncation: Truncation::TowardZero,
-            zero_exponent: Some(-126),
-            infinite_from: None,
-            negative_zero: false,
-        });
+        let unit = aligned(fraction_bits, term_truncation, Some(-126), None);
         for (b, saturate) in [("e2m1f", false), ("e2m1f", true), ("e4m3fn", true)] {
             let overflow = if saturate { Overflow::Saturate } else { Overflow::Ieee };
             let mode = MacMode { unit, lanes: 4, rounding: Rounding::Rtz, overflow, ..mode("e2m1f", b, accumulator) };

@@ -11,7 +11,7 @@ use crate::problem::{Operands, Setup, Shape, Values};
 use crate::testing::{self, Pattern, Problem};
 use std::collections::BTreeMap;
 use systole_isa::codes::Codes;
-use systole_isa::design::{ArraySpec, MacMode, Product};
+use systole_isa::design::{Addend, Aligned, ArraySpec, MacMode, Product, Truncation, Unit};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::round::{Policy, Rounding, SubnormalPolicy};
@@ -34,6 +34,20 @@ fn format(name: &str) -> Format {
 
 fn mode(a: &str, b: &str, accumulator: &str) -> MacMode {
     MacMode::fused(format(a), format(b), format(accumulator))
+}
+
+/// A unit that aligns its products with the accumulator, as NVIDIA's do.
+fn aligned(fraction_bits: u32, term_truncation: Truncation, zero_exponent: Option<i32>, infinite_from: Option<i32>) -> Unit {
+    Unit::Aligned(Aligned {
+        fraction_bits,
+        term_truncation,
+        addend: Addend::Together,
+        groups: 1,
+        sum_truncation: Truncation::TowardZero,
+        zero_exponent,
+        infinite_from,
+        negative_zero: infinite_from.is_some(),
+    })
 }
 
 fn setup(mode: MacMode) -> Setup {

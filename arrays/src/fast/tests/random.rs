@@ -1,7 +1,7 @@
 //! Random problems, small ones everywhere and large ones inside the domains.
 
 use super::super::{KernelChoice, gemm};
-use super::{ROUNDINGS, Ran, cases, format, mode};
+use super::{ROUNDINGS, Ran, aligned, cases, format, mode};
 use crate::datapath::Output;
 use crate::problem::{Setup, Shape, scale_extents};
 use crate::testing::{self, Pattern, Problem};
@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
-use systole_isa::design::{Addend, Aligned, ArraySpec, Dataflow, MacMode, PartialSums, Product, Scaling, Truncation, Unit};
+use systole_isa::design::{ArraySpec, Dataflow, MacMode, PartialSums, Product, Scaling, Truncation, Unit};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, Tininess};
@@ -206,16 +206,7 @@ fn aligned_inside() -> impl Strategy<Value = MacMode> {
         .prop_map(
             |((a, b, accumulator), (fraction_bits, term_truncation, zero_exponent), (lanes, rounding, overflow, all_ones), rest, other)| {
                 let (chunk, outer, scaled, infinite_from) = rest;
-                let unit = Unit::Aligned(Aligned {
-                    fraction_bits,
-                    term_truncation,
-                    addend: Addend::Together,
-                    groups: 1,
-                    sum_truncation: Truncation::TowardZero,
-                    zero_exponent,
-                    infinite_from,
-                    negative_zero: infinite_from.is_some(),
-                });
+                let unit = aligned(fraction_bits, term_truncation, zero_exponent, infinite_from);
                 MacMode {
                     unit,
                     lanes,
@@ -233,45 +224,35 @@ fn aligned_inside() -> impl Strategy<Value = MacMode> {
         )
 }
 
-#[test]
-fn large_problems_of_aligned_units() {
-    let mut runner = TestRunner::new(Config { cases: cases(600), failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
+/// Holds drawn problems to the definition; these kernels must have run.
+fn hold(problems: impl Strategy<Value = Problem>, count: u32, kernels: &[&str]) -> Ran {
+    let mut runner = TestRunner::new(Config { cases: cases(count), failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
     let ran = std::cell::RefCell::new(Ran::default());
     runner
-        .run(&large_problem(aligned_inside()), |problem| {
+        .run(&problems, |problem| {
             ran.borrow_mut().check_large(&problem);
             Ok(())
         })
         .unwrap();
-    println!("MACs by kernel: {:?}", ran.borrow().0);
-    ran.borrow().assert_ran(&["aligned32", "aligned64"]);
+    let ran = ran.into_inner();
+    println!("MACs by kernel: {:?}", ran.0);
+    ran.assert_ran(kernels);
+    ran
+}
+
+#[test]
+fn large_problems_of_aligned_units() {
+    hold(large_problem(aligned_inside()), 600, &["aligned32", "aligned64"]);
 }
 
 #[test]
 fn large_problems_of_exact_blocks_scales_and_wide_sums() {
-    let mut runner = TestRunner::new(Config { cases: cases(600), failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
-    let ran = std::cell::RefCell::new(Ran::default());
-    runner
-        .run(&large_problem(blocks_inside()), |problem| {
-            ran.borrow_mut().check_large(&problem);
-            Ok(())
-        })
-        .unwrap();
-    println!("MACs by kernel: {:?}", ran.borrow().0);
-    ran.borrow().assert_ran(&["blocks", "fma32", "carrier32", "integer"]);
+    hold(large_problem(blocks_inside()), 600, &["blocks", "fma32", "carrier32", "integer"]);
 }
 
 #[test]
 fn large_problems_inside_the_domains() {
-    let mut runner = TestRunner::new(Config { cases: cases(450), failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
-    let ran = std::cell::RefCell::new(Ran::default());
-    runner
-        .run(&large_problem(inside()), |problem| {
-            ran.borrow_mut().check_large(&problem);
-            Ok(())
-        })
-        .unwrap();
-    ran.borrow().assert_ran(&["fma32", "carrier32", "carrier64", "integer"]);
+    hold(large_problem(inside()), 450, &["fma32", "carrier32", "carrier64", "integer"]);
 }
 
 /// MACs each kernel is held to the definition for, with every set of instructions: STRESS_MACS
@@ -323,17 +304,8 @@ fn large_problems_into_binary16() {
         rounding: if mode.rounding.random_bits() > 0 { mode.rounding } else { Rounding::Rne },
         ..mode
     });
-    let mut runner = TestRunner::new(Config { cases: cases(300), failure_persistence: None, max_shrink_iters: 300, ..Config::default() });
-    let ran = std::cell::RefCell::new(Ran::default());
-    runner
-        .run(&large_problem(modes), |problem| {
-            ran.borrow_mut().check_large(&problem);
-            Ok(())
-        })
-        .unwrap();
-    println!("MACs by kernel: {:?}", ran.borrow().0);
-    ran.borrow().assert_ran(&["carrier32", "carrier64"]);
+    let ran = hold(large_problem(modes), 300, &["carrier32", "carrier64"]);
     if KernelChoice::available().contains(&KernelChoice::Avx512Fp16) {
-        assert!(ran.borrow().0.contains_key("fma16/avx512"), "{:?}", ran.borrow().0);
+        assert!(ran.0.contains_key("fma16/avx512"), "{:?}", ran.0);
     }
 }
