@@ -10,7 +10,8 @@ use crate::format::{Decoded, Format};
 use crate::round::{Overflow, Policy, encode, encode_decoded};
 
 /// How a block's scale follows from its largest magnitude.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ScaleRule {
     /// 2^(floor(log2 amax) - emax), emax the exponent of the element's largest number: the
     /// largest element lands in the top binade and may saturate there (OCP MX v1.0,

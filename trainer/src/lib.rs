@@ -26,5 +26,6 @@ pub mod host;
 pub mod layer;
 pub mod lower;
 pub mod model;
+pub mod optimizer;
 pub mod recipe;
 pub mod training;

@@ -4,6 +4,7 @@ use systole_trainer::data::{self, Dataset};
 use systole_trainer::host::{self, Hyperparameters, Run};
 use systole_trainer::layer::Shape;
 use systole_trainer::model::Model;
+use systole_trainer::optimizer::{Optimizer, Schedule};
 use systole_trainer::recipe::Recipe;
 
 fn run(model: &str, data: &Dataset, hyper: &Hyperparameters) -> Run {
@@ -50,7 +51,7 @@ fn both_lenets_learn() {
     };
     let large = Dataset { shape: Shape::new(28, 28, 1), train: enlarge(&small.train), test: enlarge(&small.test), ..small };
     let base = Recipe::builtin("fp32-host").unwrap().hyperparameters(0);
-    let hyper = Hyperparameters { epochs: 3, batch: 16, sgd: host::Sgd { learning_rate: 0.02, ..base.sgd }, ..base };
+    let hyper = Hyperparameters { epochs: 3, batch: 16, optimizer: Optimizer { learning_rate: 0.02, ..base.optimizer }, ..base };
     for model in ["lenet5", "lenet5-tanh"] {
         let accuracy = run(model, &large, &hyper).epochs[2].test_accuracy;
         assert!(accuracy >= 0.8, "{model}: {accuracy}");
@@ -62,7 +63,7 @@ fn both_lenets_learn() {
 fn trained_weights_have_known_bits() {
     let digits = data::load("digits", Some(320)).unwrap();
     let base = Recipe::builtin("fp32-host").unwrap().hyperparameters(0);
-    let hyper = Hyperparameters { epochs: 2, sgd: host::Sgd { schedule: host::Schedule::Constant, ..base.sgd }, ..base };
+    let hyper = Hyperparameters { epochs: 2, optimizer: Optimizer { schedule: Schedule::Constant, ..base.optimizer }, ..base };
     for (model, expected) in [("mlp", 0x8faa_e637_1e94_8e09), ("mlp-tanh", 0x2dbd_94cf_d777_a5aa), ("cnn", 0xaed6_c108_0c2c_fe03)] {
         let run = run(model, &digits, &hyper);
         // FNV-1a over the weights' bits.

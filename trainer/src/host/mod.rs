@@ -14,6 +14,6 @@ pub use loss::{Loss, cross_entropy};
 pub use matrix::{Matrix, Real};
 pub(crate) use matrix::{Packed, View, product, product_of_transposed, product_with_transposed};
 pub use network::{Network, Trace};
-pub use optimizer::{Momentum, Schedule, Sgd};
+pub use optimizer::State;
 pub(crate) use training::check;
 pub use training::{Epoch, Hyperparameters, Run, TrainError, evaluate, train, train_while};

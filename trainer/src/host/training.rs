@@ -1,16 +1,17 @@
 //! The reference's training loop.
 
-use super::{Momentum, Network, Sgd, cross_entropy};
+use super::{Network, State, cross_entropy};
 use crate::data::{Batches, Dataset, Split, evaluation_batches};
 use crate::layer::{Pass, Shape};
 use crate::model::{Model, ModelError};
+use crate::optimizer::Optimizer;
 use serde::{Deserialize, Serialize};
 
 /// What a run needs beside model and data.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Hyperparameters {
     /// The optimizer.
-    pub sgd: Sgd,
+    pub optimizer: Optimizer,
     /// Passes over the training images.
     pub epochs: u32,
     /// Images in one step.
@@ -123,7 +124,7 @@ pub fn train_while(
 ) -> Result<Run, TrainError> {
     check(model, data, hyper.batch)?;
     let mut network = Network::<f32>::new(model, hyper.seed)?;
-    let mut momentum = Momentum::new(&network.parameters);
+    let mut state = State::new(&network.parameters);
     let mut epochs = Vec::new();
     let mut step = 0;
     for epoch in 0..hyper.epochs {
@@ -139,7 +140,8 @@ pub fn train_while(
             loss_sum += loss.mean;
             correct += loss.correct;
             let gradients = network.backward(&trace, loss.gradient);
-            momentum.step(hyper.sgd, hyper.sgd.rate(step, steps), &mut network.parameters, &gradients);
+            let rate = hyper.optimizer.rate(step, steps, hyper.epochs);
+            state.step(&hyper.optimizer, rate, &mut network.parameters, &gradients);
             step += 1;
             network.track(&trace);
         }

@@ -2,36 +2,59 @@
 //! configuration is repeated only when it changes.
 
 use super::memory::Tensor;
-use systole_isa::field::{Address, FormatReg, Mode, Region, SignedBias, Small, Span, Stride, TensorReg};
+use systole_isa::field::{Address, FormatReg, Mode, OptionalTensor, Region, SignedBias, Small, Span, Stride, TensorReg};
 use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
 use systole_isa::program::Program;
 use systole_isa::round::Policy;
 use systole_isa::view::{Layout, TensorView};
 
-/// Registers of one kind, refilled in turn. An instruction has at most four operands, so the
-/// ones it has just been given are never the next to go.
+/// Registers an instruction names at most, with the scales of its operands.
+const NAMED: usize = 7;
+
+/// Registers of one kind, refilled in turn, but for those the present instruction may name.
 #[derive(Debug)]
 struct Registers<T> {
     held: Vec<Option<T>>,
     next: usize,
+    /// The latest ones given out.
+    named: [usize; NAMED],
 }
 
 impl<T: PartialEq> Registers<T> {
     fn new(count: usize) -> Self {
-        Self { held: std::iter::repeat_with(|| None).take(count).collect(), next: 0 }
+        Self { held: std::iter::repeat_with(|| None).take(count).collect(), next: 0, named: [usize::MAX; NAMED] }
     }
 
     /// The register that holds `value`, and whether it must be loaded first.
     fn assign(&mut self, value: T) -> (u8, bool) {
-        if let Some(i) = self.held.iter().position(|held| held.as_ref() == Some(&value)) {
-            return (i as u8, false);
-        }
-        let i = self.next;
-        self.next = (i + 1) % self.held.len();
-        self.held[i] = Some(value);
-        (i as u8, true)
+        let held = self.held.iter().position(|held| held.as_ref() == Some(&value));
+        let index = held.unwrap_or_else(|| {
+            while self.named[1..].contains(&self.next) {
+                self.next = (self.next + 1) % self.held.len();
+            }
+            let index = self.next;
+            self.next = (index + 1) % self.held.len();
+            self.held[index] = Some(value);
+            index
+        });
+        self.named.rotate_left(1);
+        self.named[NAMED - 1] = index;
+        (index as u8, held.is_none())
     }
+}
+
+/// An operand of a product: its codes, and what their values are multiplied by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Factor {
+    /// The codes.
+    pub view: TensorView,
+    /// Constant shared exponent bias.
+    pub bias: i32,
+    /// A power of two in memory, in its place.
+    pub power: Option<TensorView>,
+    /// Scales of blocks.
+    pub scales: Option<TensorView>,
 }
 
 /// A program under construction.
@@ -41,6 +64,10 @@ pub(super) struct Emitter {
     tensors: Registers<TensorView>,
     formats: Registers<Format>,
     mode: Option<(usize, i32, i32)>,
+    /// Whether registers of powers, and of block scales, are named.
+    powers: bool,
+    scales: bool,
+    blocks: (u32, u32),
     output: Option<Policy>,
     vector: Option<Policy>,
     region: Option<u16>,
@@ -53,6 +80,9 @@ impl Default for Emitter {
             tensors: Registers::new(TensorReg::COUNT),
             formats: Registers::new(FormatReg::COUNT),
             mode: None,
+            powers: false,
+            scales: false,
+            blocks: (0, 0),
             output: None,
             vector: None,
             region: None,
@@ -63,9 +93,9 @@ impl Default for Emitter {
 macro_rules! vector_instructions {
     ($($(#[$doc:meta])* $name:ident => $variant:ident($($operand:ident),*)),* $(,)?) => {$(
         $(#[$doc])*
-        pub(super) fn $name(&mut self, d: Tensor, $($operand: Tensor),*) {
-            let d = self.register(d.view());
-            $(let $operand = self.register($operand.view());)*
+        pub(super) fn $name(&mut self, d: impl Into<TensorView>, $($operand: impl Into<TensorView>),*) {
+            let d = self.register(d.into());
+            $(let $operand = self.register($operand.into());)*
             self.program.push(Instruction::$variant { d, $($operand),* });
         }
     )*};
@@ -97,12 +127,36 @@ impl Emitter {
         }
     }
 
-    /// D = A B in a MAC mode, shared biases set, results converted by `policy`.
-    pub(super) fn gemm(&mut self, mode: usize, biases: (i32, i32), policy: Policy, d: TensorView, a: TensorView, b: TensorView) {
-        let wanted = (mode, biases.0, biases.1);
+    /// Extents of the blocks in which the vector instructions that follow repeat and reduce;
+    /// 0 for a whole axis.
+    pub(super) fn blocks(&mut self, rows: u32, cols: u32) {
+        if std::mem::replace(&mut self.blocks, (rows, cols)) != (rows, cols) {
+            self.program.push(Instruction::Blocks { rows: Span(rows), cols: Span(cols) });
+        }
+    }
+
+    /// The extents as they are.
+    pub(super) const fn blocks_now(&self) -> (u32, u32) {
+        self.blocks
+    }
+
+    /// D = A B in a MAC mode, results converted by `policy`.
+    pub(super) fn gemm(&mut self, mode: usize, policy: Policy, d: TensorView, a: Factor, b: Factor) {
+        let wanted = (mode, a.bias, b.bias);
         if self.mode.replace(wanted) != Some(wanted) {
             self.program.push(Instruction::Mode { mode: Mode(mode as u8) });
-            self.program.push(Instruction::Bias { a: SignedBias(biases.0 as i16), b: SignedBias(biases.1 as i16) });
+            self.program.push(Instruction::Bias { a: SignedBias(a.bias as i16), b: SignedBias(b.bias as i16) });
+        }
+        // Registers may have changed hands since they were named.
+        let powers = a.power.is_some() || b.power.is_some();
+        if std::mem::replace(&mut self.powers, powers) || powers {
+            let [a, b] = [a.power, b.power].map(|view| OptionalTensor(view.map(|view| self.register(view))));
+            self.program.push(Instruction::Powers { a, b });
+        }
+        let scales = a.scales.is_some() || b.scales.is_some();
+        if std::mem::replace(&mut self.scales, scales) || scales {
+            let [a, b] = [a.scales, b.scales].map(|view| OptionalTensor(view.map(|view| self.register(view))));
+            self.program.push(Instruction::Scales { a, b });
         }
         if self.output.replace(policy) != Some(policy) {
             self.program.push(Instruction::Output {
@@ -111,7 +165,7 @@ impl Emitter {
                 no_infinity: policy.no_infinity,
             });
         }
-        let (d, a, b) = (self.register(d), self.register(a), self.register(b));
+        let (d, a, b) = (self.register(d), self.register(a.view), self.register(b.view));
         self.program.push(Instruction::Gemm { d, a, b });
     }
 
@@ -126,14 +180,36 @@ impl Emitter {
         divide => VDiv(a, b),
         /// D = A B + C with one rounding.
         multiply_add => VFma(a, b, c),
+        /// D = the larger.
+        larger => VMax(a, b),
+        /// D = the smaller.
+        smaller => VMin(a, b),
         /// D = A where X > 0, else +0.
         gate => VGate(a, x),
+        /// D = A, rounded up where P is larger, else down.
+        hysteresis => VHyst(a, p),
+        /// D = |A| with the sign of X.
+        copy_sign => VSign(a, x),
+        /// D = indices of the nearest values of the table T.
+        find => VFind(a, t),
+        /// D = values of the table T at the indices A.
+        look => VLook(a, t),
+        /// D = |A|.
+        absolute => VAbs(a),
         /// D = A, converted.
         convert => VCvt(a),
         /// D = A where A > 0, else +0.
         relu => VRelu(a),
         /// D = e^A.
         exp => VExp(a),
+        /// D = 2^A.
+        exp2 => VExp2(a),
+        /// D = log2 A.
+        log2 => VLog2(a),
+        /// D = 1 / A.
+        reciprocal => VRecip(a),
+        /// D = sqrt A.
+        root => VSqrt(a),
         /// D = ln A.
         log => VLog(a),
         /// D = tanh A.
@@ -144,6 +220,8 @@ impl Emitter {
         sum => RSum(a),
         /// Maxima along those axes.
         maximum => RMax(a),
+        /// The largest magnitudes along those axes.
+        largest => RAmax(a),
     }
 
     /// Max pooling of a window view.

@@ -46,6 +46,11 @@ impl Tensor {
         self.with(0, self.cols, self.rows, layout)
     }
 
+    /// Element `index` as a tensor of its own.
+    pub(super) const fn element(self, index: usize) -> Self {
+        Self { address: self.address + index as u64 * self.format.storage_bytes() as u64, rows: 1, cols: 1, ..self }
+    }
+
     /// A convolution's weights `[(ky, kx, c)][o]` turned by half a turn for the error product:
     /// `[(ky', kx', o)][c]` with ky' and kx' counted from the kernel's end.
     pub(super) const fn turned(self, kernel: usize, channels: usize) -> TensorView {
@@ -63,11 +68,17 @@ impl Tensor {
     }
 }
 
+impl From<Tensor> for TensorView {
+    fn from(tensor: Tensor) -> Self {
+        tensor.view()
+    }
+}
+
 /// The bump allocator of one compilation, and its pool of constants.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     next: u64,
-    constants: Vec<(Tensor, f64)>,
+    constants: Vec<(Tensor, Vec<f64>)>,
 }
 
 impl Memory {
@@ -81,16 +92,22 @@ impl Memory {
 
     /// A tensor of one element that the host fills with `value`, rounded to the format.
     pub(super) fn constant(&mut self, format: Format, value: f64) -> Tensor {
-        if let Some((tensor, _)) = self.constants.iter().find(|(t, v)| t.format == format && v.to_bits() == value.to_bits()) {
+        self.table(format, &[value])
+    }
+
+    /// A row that the host fills with `values`, rounded to the format.
+    pub(super) fn table(&mut self, format: Format, values: &[f64]) -> Tensor {
+        let same = |known: &[f64]| known.iter().map(|v| v.to_bits()).eq(values.iter().map(|v| v.to_bits()));
+        if let Some((tensor, _)) = self.constants.iter().find(|(t, v)| t.format == format && same(v)) {
             return *tensor;
         }
-        let tensor = self.tensor(format, 1, 1);
-        self.constants.push((tensor, value));
+        let tensor = self.tensor(format, 1, values.len());
+        self.constants.push((tensor, values.to_vec()));
         tensor
     }
 
     /// Every constant.
-    pub(super) fn constants(&self) -> Vec<(Tensor, f64)> {
+    pub(super) fn constants(&self) -> Vec<(Tensor, Vec<f64>)> {
         self.constants.clone()
     }
 }

@@ -4,14 +4,24 @@
 //! It names formats by the role a tensor plays; the design then offers a MAC mode for each
 //! product's operand formats, or the recipe does not fit it.
 
+mod averaging;
+mod exemption;
+mod loss_scale;
 mod role;
+mod scale;
 
+pub use averaging::Averaging;
+pub use exemption::Exemption;
+pub use loss_scale::{Dynamic, LossScale, Scaler};
 pub use role::{Role, RoleFormat, Roles};
+pub use scale::{Amax, Blocks, Scale};
 
-use crate::host::{Hyperparameters, Sgd};
+use crate::host::Hyperparameters;
+use crate::model::Layer;
+use crate::optimizer::Optimizer;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
-use systole_isa::design::Problem;
+use systole_isa::design::{Design, Problem};
 use systole_isa::overrides::{self, OverrideError};
 
 /// How a network is trained.
@@ -23,6 +33,9 @@ pub struct Recipe {
     /// One line on what it is.
     #[serde(default)]
     pub summary: String,
+    /// The publication or program it follows, and how far that was checked.
+    #[serde(default)]
+    pub source: String,
     /// Where the step is computed.
     #[serde(default)]
     pub backend: Backend,
@@ -32,21 +45,21 @@ pub struct Recipe {
     /// Formats by role.
     #[serde(default)]
     pub roles: Roles,
-    /// Factor of the loss's gradient before it is rounded to the errors' format; weight
-    /// gradients are divided by it before the optimizer's step. A power of two changes
-    /// nothing but the range; other factors add roundings of their own.
-    #[serde(default = "one")]
-    pub loss_scale: f64,
-    /// The optimizer: SGD, see [`Sgd`].
-    pub optimizer: Sgd,
+    /// Layers that have other roles.
+    #[serde(default)]
+    pub exempt: Vec<Exemption>,
+    /// Factor of the loss.
+    #[serde(default)]
+    pub loss_scale: LossScale,
+    /// The optimizer.
+    pub optimizer: Optimizer,
+    /// Averages of the weights, where they are what is evaluated.
+    #[serde(default)]
+    pub averaging: Option<Averaging>,
     /// Passes over the training images.
     pub epochs: u32,
     /// Images in one step.
     pub batch: u32,
-}
-
-const fn one() -> f64 {
-    1.0
 }
 
 /// Where a training step is computed.
@@ -196,23 +209,9 @@ impl Recipe {
                 found.push(Problem { path: path.to_owned(), message });
             }
         };
-        let Sgd { learning_rate, momentum, weight_decay, .. } = self.optimizer;
-        let positive = |x: f64| x.is_finite() && x > 0.0;
         require(!self.name.is_empty(), "name", "must not be empty".to_owned());
-        require(
-            positive(learning_rate) && learning_rate <= f64::from(f32::MAX),
-            "optimizer.learning_rate",
-            format!("must be positive and finite, is {learning_rate}"),
-        );
-        require((0.0..1.0).contains(&momentum), "optimizer.momentum", format!("must be at least 0 and below 1, is {momentum}"));
-        require((0.0..1.0).contains(&weight_decay), "optimizer.weight_decay", format!("must be at least 0 and below 1, is {weight_decay}"));
         require((1..=100_000).contains(&self.epochs), "epochs", format!("must be 1 to 100000, is {}", self.epochs));
         require((1..=65_536).contains(&self.batch), "batch", format!("must be 1 to 65536, is {}", self.batch));
-        require(
-            positive(self.loss_scale) && self.loss_scale <= f64::from(f32::MAX),
-            "loss_scale",
-            format!("must be positive and finite, is {}", self.loss_scale),
-        );
         match self.backend {
             Backend::Device => {
                 require(!self.design.is_empty(), "design", "must name the design to use when none is asked for (`fp8-16x16`)".to_owned());
@@ -220,19 +219,34 @@ impl Recipe {
             Backend::Host => {
                 require(self.design.is_empty(), "design", "must be left out: `backend: host` simulates no hardware".to_owned());
                 require(
-                    self.loss_scale == 1.0,
+                    self.loss_scale.is_one(),
                     "loss_scale",
-                    format!("must be 1 under `backend: host`, whose binary32 needs none, is {}", self.loss_scale),
+                    format!("must be 1 under `backend: host`, whose binary32 needs none, is {}", self.loss_scale.initial()),
                 );
+                require(self.exempt.is_empty(), "exempt", "must be left out: `backend: host` computes all in fp32".to_owned());
+                require(self.averaging.is_none(), "averaging", "must be left out: `backend: host` does not average".to_owned());
             }
         }
+        found.extend(self.optimizer.problems());
+        found.extend(self.loss_scale.problems());
         found.extend(self.roles.problems(self.backend));
+        found.extend(self.exempt.iter().enumerate().flat_map(|(i, e)| e.problems(i)));
+        found.extend(self.averaging.iter().flat_map(Averaging::problems));
         found
     }
 
+    /// The formats on `design` in each of a model's layers.
+    pub fn resolve(&self, design: &Design, layers: &[Layer]) -> Vec<Roles<RoleFormat>> {
+        let roles = |index| {
+            let about = self.exempt.iter().filter(|e| e.is_about(layers, index));
+            about.fold(self.roles, |roles, exemption| roles.overridden(&exemption.roles)).resolve(design)
+        };
+        (0..layers.len()).map(roles).collect()
+    }
+
     /// What a run of this recipe needs beside model and data.
-    pub const fn hyperparameters(&self, seed: u64) -> Hyperparameters {
-        Hyperparameters { sgd: self.optimizer, epochs: self.epochs, batch: self.batch as usize, seed }
+    pub fn hyperparameters(&self, seed: u64) -> Hyperparameters {
+        Hyperparameters { optimizer: self.optimizer.clone(), epochs: self.epochs, batch: self.batch as usize, seed }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Checkpoints: the codes of every lasting tensor, and what determines the run.
 
 use super::{Progress, Task};
-use crate::host::Schedule;
 use crate::lower::Tensor;
+use crate::optimizer::Schedule;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
