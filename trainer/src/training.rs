@@ -52,7 +52,7 @@ pub struct Task<'a> {
     pub data: &'a Dataset,
     /// The recipe.
     pub recipe: &'a Recipe,
-    /// Seed of initial weights and shuffles.
+    /// Seed of initial weights, shuffles and augmentation.
     pub seed: u64,
 }
 
@@ -217,13 +217,9 @@ impl<'a> Session<'a> {
         self.write_constants()
     }
 
-    fn load(&mut self, split: &Split, indices: &[usize]) -> Result<(), DeviceError> {
-        let size = self.task.data.shape.elements();
-        let images: Vec<u64> = indices
-            .iter()
-            .flat_map(|&i| &split.pixels[i * size..(i + 1) * size])
-            .map(|&pixel| self.pixel_codes[usize::from(pixel)])
-            .collect();
+    /// Writes images and the labels of `indices`.
+    fn load(&mut self, pixels: &[u8], split: &Split, indices: &[usize]) -> Result<(), DeviceError> {
+        let images: Vec<u64> = pixels.iter().map(|&pixel| self.pixel_codes[usize::from(pixel)]).collect();
         let labels: Vec<u64> = indices
             .iter()
             .flat_map(|&i| (0..self.task.data.classes).map(move |class| usize::from(class == usize::from(split.labels[i]))))
@@ -252,7 +248,8 @@ impl<'a> Session<'a> {
         let steps = u64::from(self.task.recipe.epochs) * batches.len() as u64;
         let (mut loss_sum, mut correct) = (0.0, 0);
         for (i, indices) in batches.iter().enumerate() {
-            self.load(&data.train, indices).map_err(RunError::from)?;
+            let pixels = data.training_pixels(indices, self.task.recipe.augment, self.task.seed, epoch);
+            self.load(&pixels, &data.train, indices).map_err(RunError::from)?;
             let rate = self.compiled.negated_rate;
             let code = encode_f64(rate.format, -self.task.recipe.optimizer.rate(progress.steps, steps));
             self.device.write(rate.address, rate.format, &[code]).map_err(RunError::from)?;
@@ -275,7 +272,7 @@ impl<'a> Session<'a> {
     fn evaluate(&mut self, split: &Split, progress: &mut Progress) -> Result<f64, RunError> {
         let mut correct = 0;
         for batch in evaluation_batches(split.len(), self.task.recipe.batch as usize) {
-            self.load(split, &batch.indices)?;
+            self.load(&self.task.data.pixels(split, &batch.indices), split, &batch.indices)?;
             let record = self.device.run(&self.compiled.evaluate, progress.steps)?;
             progress.evaluation.accumulate(&record);
             correct += self.correct(split, &batch.indices[..batch.valid])?;

@@ -1,7 +1,7 @@
 //! The reference's training loop.
 
 use super::{Momentum, Network, Sgd, cross_entropy};
-use crate::data::{Batches, Dataset, Split, evaluation_batches};
+use crate::data::{Augment, Batches, Dataset, Split, evaluation_batches};
 use crate::layer::{Pass, Shape};
 use crate::model::{Model, ModelError};
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,9 @@ pub struct Hyperparameters {
     pub epochs: u32,
     /// Images in one step.
     pub batch: usize,
-    /// Seed of initial weights and shuffles.
+    /// What is done to training images first.
+    pub augment: Augment,
+    /// Seed of initial weights, shuffles and augmentation.
     pub seed: u64,
 }
 
@@ -134,7 +136,8 @@ pub fn train_while(
             if !wanted() {
                 return Ok(Run { epochs, network });
             }
-            let trace = network.forward(data.rows(&data.train, indices), Pass::Training);
+            let pixels = data.training_pixels(indices, hyper.augment, hyper.seed, epoch);
+            let trace = network.forward(data.values(&pixels), Pass::Training);
             let loss = cross_entropy(trace.logits(), &data.labels(&data.train, indices));
             loss_sum += loss.mean;
             correct += loss.correct;

@@ -1,7 +1,8 @@
 //! Linear and convolutional layers: three products on the array.
 
+use super::Context;
 use super::memory::Tensor;
-use super::{Context, Saved};
+use super::walk::Saved;
 use crate::layer::{Convolution, LayerSpec, Shape};
 use crate::model::Layer;
 use crate::recipe::RoleFormat;

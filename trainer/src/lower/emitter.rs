@@ -63,9 +63,9 @@ impl Default for Emitter {
 macro_rules! vector_instructions {
     ($($(#[$doc:meta])* $name:ident => $variant:ident($($operand:ident),*)),* $(,)?) => {$(
         $(#[$doc])*
-        pub(super) fn $name(&mut self, d: Tensor, $($operand: Tensor),*) {
-            let d = self.register(d.view());
-            $(let $operand = self.register($operand.view());)*
+        pub(super) fn $name(&mut self, d: impl Into<TensorView>, $($operand: impl Into<TensorView>),*) {
+            let d = self.register(d.into());
+            $(let $operand = self.register($operand.into());)*
             self.program.push(Instruction::$variant { d, $($operand),* });
         }
     )*};
@@ -165,8 +165,8 @@ impl Emitter {
     }
 
     /// Gradient of window sums.
-    pub(super) fn spread(&mut self, d: Tensor, windows: TensorView, g: Tensor) {
-        let (d, x, g) = (self.register(d.view()), self.register(windows), self.register(g.view()));
+    pub(super) fn spread(&mut self, d: Tensor, windows: TensorView, g: impl Into<TensorView>) {
+        let (d, x, g) = (self.register(d.view()), self.register(windows), self.register(g.into()));
         self.program.push(Instruction::PSpread { d, x, g });
     }
 

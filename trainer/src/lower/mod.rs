@@ -12,11 +12,13 @@ mod loss;
 mod memory;
 mod normalise;
 mod pointwise;
+mod residual;
 mod update;
+mod walk;
 
 pub use memory::Tensor;
 
-use crate::layer::{BatchNorm, LayerSpec, Shape};
+use crate::layer::{LayerSpec, Shape, Shortcut};
 use crate::model::{Layer, Model, ModelError};
 use crate::recipe::{Recipe, RoleFormat, Roles};
 use emitter::Emitter;
@@ -131,21 +133,6 @@ struct Context<'a> {
     batch: usize,
 }
 
-/// What a layer's forward pass leaves for its backward pass.
-enum Saved {
-    Nothing,
-    /// Operand copies of input and weights.
-    Affine {
-        x: Tensor,
-        weight: Tensor,
-    },
-    /// Values before a rectifier, or after tanh.
-    Activation(Tensor),
-    /// Input of a max pooling.
-    Pooled(Tensor),
-    Normalised(normalise::Saved),
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Train,
@@ -212,19 +199,8 @@ impl Context<'_> {
     fn training_step(&mut self, state: &State<'_>) {
         let saved = self.forward(state, Purpose::Train);
         self.emitter.region("loss");
-        let mut error = self.loss(state);
-        let first_trained = state.layers.iter().position(|l| !l.parameters.is_empty());
-        let mut gradients: Vec<Vec<Tensor>> = vec![Vec::new(); state.layers.len()];
-        for (i, (layer, saved)) in state.layers.iter().zip(&saved).enumerate().rev() {
-            // Below the first trained layer nothing asks for the error.
-            let passes_on = first_trained.is_some_and(|first| i > first);
-            let (input_error, own) = self.backward(layer, saved, error, &state.parameters[i], passes_on);
-            gradients[i] = own;
-            match input_error {
-                Some(e) if passes_on => error = e,
-                _ => break,
-            }
-        }
+        let error = self.loss(state);
+        let gradients = self.backward(state, &saved, error);
         for (i, layer) in state.layers.iter().enumerate() {
             if layer.parameters.is_empty() {
                 continue;
@@ -233,70 +209,6 @@ impl Context<'_> {
             for ((gradient, weight), momentum) in gradients[i].iter().zip(&state.parameters[i]).zip(&state.momentum[i]) {
                 self.update(*gradient, *weight, *momentum, state.negated_rate);
             }
-        }
-    }
-
-    fn forward(&mut self, state: &State<'_>, purpose: Purpose) -> Vec<Saved> {
-        let mut x = state.images;
-        let mut saved = Vec::with_capacity(state.layers.len());
-        for (i, layer) in state.layers.iter().enumerate() {
-            self.emitter.region(&format!("{} forward", layer.name));
-            let last = i + 1 == state.layers.len();
-            let rows = self.batch * layer.output.positions();
-            // A rectifier whose only reader is a product hands over operands at once: it
-            // selects exactly, so rounding to the operand format stays the only rounding.
-            let feeds_product = state.layers[i + 1..]
-                .iter()
-                .find(|l| !matches!(l.spec, LayerSpec::Flatten))
-                .is_some_and(|l| matches!(l.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_)));
-            let format = match layer.spec {
-                LayerSpec::Relu(_) if feeds_product && self.roles.activations.bias == 0 => self.roles.activations,
-                _ => self.roles.vector,
-            };
-            let y = match (last, layer.spec) {
-                (_, LayerSpec::Flatten) => x.reshaped(self.batch, layer.output.elements()),
-                (true, _) => state.logits,
-                (false, _) => self.memory.tensor(format.format, rows, layer.output.channels),
-            };
-            let parameters = &state.parameters[i];
-            saved.push(match layer.spec {
-                LayerSpec::Flatten => Saved::Nothing,
-                LayerSpec::Linear(_) | LayerSpec::Convolution(_) => self.affine_forward(layer, x, parameters, y),
-                LayerSpec::Relu(_) => self.relu_forward(x, y, format.policy()),
-                LayerSpec::Tanh(_) => self.tanh_forward(x, y),
-                LayerSpec::MaxPool(l) => self.max_pool_forward(layer.input, layer.output, l.0, x, y),
-                LayerSpec::AvgPool(l) => self.average_pool_forward(layer.input, layer.output, l.0, x, y),
-                LayerSpec::BatchNorm(BatchNorm) => self.normalise_forward(purpose, x, parameters, &state.buffers[i], y),
-            });
-            x = y;
-        }
-        saved
-    }
-
-    /// Error at the layer's input, if asked for, and gradients of its parameters.
-    fn backward(
-        &mut self,
-        layer: &Layer,
-        saved: &Saved,
-        error: Tensor,
-        parameters: &[Tensor],
-        passes_on: bool,
-    ) -> (Option<Tensor>, Vec<Tensor>) {
-        let name = &layer.name;
-        let flat = error.reshaped(self.batch * layer.output.positions(), layer.output.channels);
-        if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Flatten) {
-            self.emitter.region(&format!("{name} error"));
-        }
-        match (saved, layer.spec) {
-            (Saved::Affine { x, weight }, _) => self.affine_backward(layer, flat, *x, *weight, parameters, passes_on),
-            (Saved::Activation(z), LayerSpec::Relu(_)) => (Some(self.relu_backward(flat, *z)), Vec::new()),
-            (Saved::Activation(y), _) => (Some(self.tanh_backward(flat, *y)), Vec::new()),
-            (Saved::Pooled(x), LayerSpec::MaxPool(l)) => {
-                (Some(self.max_pool_backward(layer.input, layer.output, l.0, *x, flat)), Vec::new())
-            }
-            (_, LayerSpec::AvgPool(l)) => (Some(self.average_pool_backward(layer.input, layer.output, l.0, flat)), Vec::new()),
-            (Saved::Normalised(saved), _) => self.normalise_backward(saved, flat, parameters, passes_on),
-            _ => (Some(error.reshaped(self.batch * layer.input.positions(), layer.input.channels)), Vec::new()),
         }
     }
 
@@ -364,15 +276,16 @@ fn check(layers: &[Layer], roles: &Roles<RoleFormat>, recipe: &Recipe, design: &
             within("the number of values of one image", shape.elements(), (1 << 24) - 1)?;
             within("the height of its images", height, 4095)?;
             within("the width of its images", width, 4095)?;
-            if matches!(layer.spec, LayerSpec::Convolution(_) | LayerSpec::MaxPool(_) | LayerSpec::AvgPool(_)) {
+            if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Flatten) {
                 within("the number of its channels", channels, 65_535)?;
             }
         }
         match layer.spec {
             LayerSpec::Convolution(l) => {
                 within("its kernel", l.kernel, 63)?;
+                within("its padding", l.padding, 63)?;
                 within("its stride", l.stride, 63)?;
-                if l.padding >= l.kernel {
+                if l.padding >= l.kernel && layer.inputs.iter().any(|input| input.wanted) {
                     return Err(LowerError::Padding { layer: layer.name.clone(), padding: l.padding, kernel: l.kernel });
                 }
             }
@@ -380,6 +293,11 @@ fn check(layers: &[Layer], roles: &Roles<RoleFormat>, recipe: &Recipe, design: &
                 within("its window", w.size, 63)?;
                 within("its stride", w.stride, 63)?;
             }
+            LayerSpec::GlobalAvgPool(_) => {
+                within("the height of its images", layer.input.height, 63)?;
+                within("the width of its images", layer.input.width, 63)?;
+            }
+            LayerSpec::Shortcut(Shortcut { stride, .. }) => within("its stride", stride, 63)?,
             _ => {}
         }
     }

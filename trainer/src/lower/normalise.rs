@@ -20,7 +20,7 @@ impl Context<'_> {
         parameters: &[Tensor],
         buffers: &[Tensor],
         y: Tensor,
-    ) -> super::Saved {
+    ) -> super::walk::Saved {
         let (rows, cols) = (x.rows, x.cols);
         let centred = self.vector(rows, cols);
         let (mean, variance) = match purpose {
@@ -56,7 +56,7 @@ impl Context<'_> {
         self.emitter.reciprocal_root(deviation, raised);
         self.emitter.multiply(normalised, centred, deviation);
         self.emitter.multiply_add(y, normalised, parameters[0], parameters[1]);
-        super::Saved::Normalised(Saved { normalised, deviation })
+        super::walk::Saved::Normalised(Saved { normalised, deviation })
     }
 
     pub(super) fn normalise_backward(

@@ -8,6 +8,7 @@ mod role;
 
 pub use role::{Role, RoleFormat, Roles};
 
+use crate::data::Augment;
 use crate::host::{Hyperparameters, Sgd};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -43,6 +44,9 @@ pub struct Recipe {
     pub epochs: u32,
     /// Images in one step.
     pub batch: u32,
+    /// What is done to training images first.
+    #[serde(default)]
+    pub augment: Augment,
 }
 
 const fn one() -> f64 {
@@ -232,7 +236,7 @@ impl Recipe {
 
     /// What a run of this recipe needs beside model and data.
     pub const fn hyperparameters(&self, seed: u64) -> Hyperparameters {
-        Hyperparameters { sgd: self.optimizer, epochs: self.epochs, batch: self.batch as usize, seed }
+        Hyperparameters { sgd: self.optimizer, epochs: self.epochs, batch: self.batch as usize, augment: self.augment, seed }
     }
 }
 

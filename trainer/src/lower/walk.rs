@@ -1,0 +1,140 @@
+//! The way forward through a model's layers, and the way back.
+
+use super::memory::Tensor;
+use super::{Context, Purpose, State, normalise};
+use crate::layer::{BatchNorm, LayerSpec};
+use crate::model::Layer;
+
+/// What a layer's forward pass leaves for its backward pass.
+pub(super) enum Saved {
+    Nothing,
+    /// Operand copies of input and weights.
+    Affine {
+        x: Tensor,
+        weight: Tensor,
+    },
+    /// Values before a rectifier, or after tanh.
+    Activation(Tensor),
+    /// Input of a max pooling.
+    Pooled(Tensor),
+    Normalised(normalise::Saved),
+}
+
+/// The layers that read a tensor, flattening looked through.
+fn readers(layers: &[Layer], tensor: usize) -> Vec<&Layer> {
+    let direct = layers.iter().enumerate().filter(|(_, layer)| layer.inputs.iter().any(|input| input.tensor == tensor));
+    direct.flat_map(|(i, layer)| if matches!(layer.spec, LayerSpec::Flatten) { readers(layers, i + 1) } else { vec![layer] }).collect()
+}
+
+impl Context<'_> {
+    /// All layers forward; the logits lie in their place afterwards.
+    pub(super) fn forward(&mut self, state: &State<'_>, purpose: Purpose) -> Vec<Saved> {
+        let mut tensors = vec![state.images];
+        let mut saved = Vec::with_capacity(state.layers.len());
+        for (i, layer) in state.layers.iter().enumerate() {
+            self.emitter.region(&format!("{} forward", layer.name));
+            let x = tensors[layer.inputs[0].tensor];
+            let last = i + 1 == state.layers.len();
+            let rows = self.batch * layer.output.positions();
+            // A rectifier that only products read hands over operands at once: it selects
+            // exactly, so rounding to the operand format stays the only rounding.
+            let readers = readers(state.layers, i + 1);
+            let feeds_products =
+                !readers.is_empty() && readers.iter().all(|l| matches!(l.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_)));
+            let format = match layer.spec {
+                LayerSpec::Relu(_) if feeds_products && self.roles.activations.bias == 0 => self.roles.activations,
+                _ => self.roles.vector,
+            };
+            let y = match (last, layer.spec) {
+                (false, LayerSpec::Flatten) => x.reshaped(self.batch, layer.output.elements()),
+                (true, _) => state.logits,
+                (false, _) => self.memory.tensor(format.format, rows, layer.output.channels),
+            };
+            let parameters = &state.parameters[i];
+            saved.push(match layer.spec {
+                LayerSpec::Flatten => {
+                    if last {
+                        self.round_as_vector();
+                        self.emitter.convert(y, x.reshaped(y.rows, y.cols));
+                    }
+                    Saved::Nothing
+                }
+                LayerSpec::Linear(_) | LayerSpec::Convolution(_) => self.affine_forward(layer, x, parameters, y),
+                LayerSpec::Relu(_) => self.relu_forward(x, y, format.policy()),
+                LayerSpec::Tanh(_) => self.tanh_forward(x, y),
+                LayerSpec::MaxPool(l) => self.max_pool_forward(layer.input, layer.output, l.0, x, y),
+                LayerSpec::AvgPool(l) => self.average_pool_forward(layer.input, layer.output, l.0, x, y),
+                LayerSpec::GlobalAvgPool(_) => self.global_average_forward(layer.input, x, y),
+                LayerSpec::BatchNorm(BatchNorm) => self.normalise_forward(purpose, x, parameters, &state.buffers[i], y),
+                LayerSpec::Add(_) => self.add_forward(x, tensors[layer.inputs[1].tensor], y),
+                LayerSpec::Shortcut(_) => self.shortcut_forward(layer, x, y),
+            });
+            tensors.push(y);
+        }
+        saved
+    }
+
+    /// All layers backward, from the error at the logits: gradients by layer and parameter.
+    pub(super) fn backward(&mut self, state: &State<'_>, saved: &[Saved], error: Tensor) -> Vec<Vec<Tensor>> {
+        let mut gradients: Vec<Vec<Tensor>> = vec![Vec::new(); state.layers.len()];
+        // What the readers of every tensor have handed back, the last reader's first.
+        let mut errors: Vec<Vec<Tensor>> = vec![Vec::new(); state.layers.len() + 1];
+        errors[state.layers.len()].push(error);
+        // Below the first layers with parameters nothing asks for the error.
+        for (i, layer) in state.layers.iter().enumerate().rev().filter(|(_, layer)| layer.is_trained()) {
+            let Some(error) = self.sum_of_errors(layer, &errors[i + 1]) else { continue };
+            let passes_on = layer.inputs[0].wanted;
+            let (input_error, own) = self.layer_backward(layer, &saved[i], error, &state.parameters[i], passes_on);
+            gradients[i] = own;
+            // Of several inputs all get the same error.
+            for input in layer.inputs.iter().filter(|input| input.wanted) {
+                errors[input.tensor].extend(input_error);
+            }
+        }
+        gradients
+    }
+
+    /// The error at a layer's output: what its readers handed back, added in that order.
+    fn sum_of_errors(&mut self, layer: &Layer, errors: &[Tensor]) -> Option<Tensor> {
+        let (&first, others) = errors.split_first()?;
+        if others.is_empty() {
+            return Some(first);
+        }
+        self.emitter.region(&format!("{} error", layer.name));
+        self.round_as_vector();
+        Some(others.iter().fold(first, |sum, &other| {
+            let next = self.vector(sum.rows, sum.cols);
+            self.emitter.add(next, sum, other.reshaped(sum.rows, sum.cols));
+            next
+        }))
+    }
+
+    /// Error at the layer's inputs, if asked for, and gradients of its parameters.
+    fn layer_backward(
+        &mut self,
+        layer: &Layer,
+        saved: &Saved,
+        error: Tensor,
+        parameters: &[Tensor],
+        passes_on: bool,
+    ) -> (Option<Tensor>, Vec<Tensor>) {
+        let name = &layer.name;
+        let flat = error.reshaped(self.batch * layer.output.positions(), layer.output.channels);
+        if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Flatten | LayerSpec::Add(_)) {
+            self.emitter.region(&format!("{name} error"));
+        }
+        match (saved, layer.spec) {
+            (Saved::Affine { x, weight }, _) => self.affine_backward(layer, flat, *x, *weight, parameters, passes_on),
+            (Saved::Activation(z), LayerSpec::Relu(_)) => (Some(self.relu_backward(flat, *z)), Vec::new()),
+            (Saved::Activation(y), _) => (Some(self.tanh_backward(flat, *y)), Vec::new()),
+            (Saved::Pooled(x), LayerSpec::MaxPool(l)) => {
+                (Some(self.max_pool_backward(layer.input, layer.output, l.0, *x, flat)), Vec::new())
+            }
+            (_, LayerSpec::AvgPool(l)) => (Some(self.average_pool_backward(layer.input, layer.output, l.0, flat)), Vec::new()),
+            (_, LayerSpec::GlobalAvgPool(_)) => (Some(self.global_average_backward(layer.input, flat)), Vec::new()),
+            (_, LayerSpec::Shortcut(_)) => (Some(self.shortcut_backward(layer, flat)), Vec::new()),
+            (Saved::Normalised(saved), _) => self.normalise_backward(saved, flat, parameters, passes_on),
+            _ => (Some(error.reshaped(self.batch * layer.input.positions(), layer.input.channels)), Vec::new()),
+        }
+    }
+}
