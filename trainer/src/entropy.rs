@@ -22,6 +22,11 @@ pub enum Purpose {
         /// Ordinal of the tensor among the model's parameters.
         parameter: u32,
     },
+    /// Where training images are cropped and whether they are mirrored, one word an image.
+    Augment {
+        /// Epoch, counted from 0.
+        epoch: u32,
+    },
 }
 
 /// An unlimited sequence of random words, each reached by its index.
@@ -38,6 +43,7 @@ impl Stream {
             Purpose::Split => [u32::MAX, 0],
             Purpose::Shuffle { epoch } => [u32::MAX - 1, epoch],
             Purpose::Weights { parameter } => [u32::MAX - 2, parameter],
+            Purpose::Augment { epoch } => [u32::MAX - 3, epoch],
         };
         Self { seed, purpose }
     }

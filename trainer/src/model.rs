@@ -1,9 +1,17 @@
-//! Models: an input, a list of layers, and the shapes that follow from them.
+//! Models: an input, a graph of layers, and the shapes that follow from them.
+//!
+//! Layers stand in a list, each after those it reads. A layer reads the one just before it
+//! unless it names its inputs; a tensor may have several readers. Backward, the errors its
+//! readers hand back are added in the order in which the backward pass meets them, from the
+//! last reader in the list to the first, each addition rounded.
+
+mod builtin;
+
+pub use builtin::{BuiltIn, MODELS};
 
 use crate::entropy::{Purpose, Stream};
-use crate::layer::{
-    AvgPool, BatchNorm, Convolution, Following, Initial, LayerSpec, Linear, MaxPool, Parameter, Relu, Shape, ShapeError, Tanh, Window,
-};
+use crate::layer::{Following, Initial, LayerSpec, Parameter, Shape, ShapeError};
+use builtin::names;
 
 /// A network for classification: its outputs are the logits of the classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,7 +23,63 @@ pub struct Model {
     /// Number of classes.
     pub classes: usize,
     /// Layers from input to logits.
-    pub layers: Vec<LayerSpec>,
+    pub layers: Vec<Node>,
+}
+
+/// What a layer reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The images.
+    Images,
+    /// The output of the layer at this place of [`Model::layers`].
+    Layer(usize),
+}
+
+/// A layer of a model, and what it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// What it computes.
+    pub spec: LayerSpec,
+    /// Its inputs; none named stand for the output of the layer just before it, or the images.
+    pub inputs: Vec<Source>,
+}
+
+impl From<LayerSpec> for Node {
+    /// The layer on the output of the one before it.
+    fn from(spec: LayerSpec) -> Self {
+        Self { spec, inputs: Vec::new() }
+    }
+}
+
+/// A list of layers under construction.
+#[derive(Clone, Debug, Default)]
+pub struct Graph(Vec<Node>);
+
+impl Graph {
+    /// Adds a layer that reads the one just before it.
+    pub fn then(&mut self, spec: LayerSpec) -> Source {
+        self.of(spec, &[])
+    }
+
+    /// Adds a layer that reads the given sources.
+    pub fn of(&mut self, spec: LayerSpec, inputs: &[Source]) -> Source {
+        self.0.push(Node { spec, inputs: inputs.to_vec() });
+        Source::Layer(self.0.len() - 1)
+    }
+
+    /// The layers, for [`Model::layers`].
+    pub fn finish(self) -> Vec<Node> {
+        self.0
+    }
+}
+
+/// One input of a layer in its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Which tensor: 0 the images, i + 1 the output of layer i.
+    pub tensor: usize,
+    /// Whether trained parameters stand before it, so that its error is needed.
+    pub wanted: bool,
 }
 
 /// A layer in its place: named, with shapes and parameters.
@@ -25,7 +89,9 @@ pub struct Layer {
     pub name: String,
     /// What it computes.
     pub spec: LayerSpec,
-    /// Shape of one image at its input.
+    /// What it reads.
+    pub inputs: Vec<Input>,
+    /// Shape of one image at its first input.
     pub input: Shape,
     /// Shape of one image at its output.
     pub output: Shape,
@@ -33,6 +99,13 @@ pub struct Layer {
     pub parameters: Vec<Parameter>,
     /// Tensors tracked without a gradient.
     pub buffers: Vec<Parameter>,
+}
+
+impl Layer {
+    /// Whether the error at its output is needed: for its own parameters, or for those before it.
+    pub fn is_trained(&self) -> bool {
+        !self.parameters.is_empty() || self.inputs.iter().any(|input| input.wanted)
+    }
 }
 
 /// A model cannot be built.
@@ -58,6 +131,42 @@ pub enum ModelError {
         /// What does not fit.
         source: ShapeError,
     },
+    /// A layer names too few or too many inputs.
+    #[error(
+        "model `{model}`, layer {layer}: it names {given} inputs and takes {expected}; name {expected}, or none for the layer before it"
+    )]
+    Inputs {
+        /// The model.
+        model: String,
+        /// Name of the layer.
+        layer: String,
+        /// Inputs named.
+        given: usize,
+        /// Inputs it takes.
+        expected: usize,
+    },
+    /// A layer reads what is computed after it.
+    #[error(
+        "model `{model}`, layer {layer}: it reads the layer at place {source_place} of the list and stands at place {place}; layers read the images, or layers before them"
+    )]
+    Order {
+        /// The model.
+        model: String,
+        /// Name of the layer.
+        layer: String,
+        /// Place of the layer it reads, from 0.
+        source_place: usize,
+        /// Its own place.
+        place: usize,
+    },
+    /// An output without a reader.
+    #[error("model `{model}`, layer {layer}: no layer reads its output; remove it, or name it as an input of a later layer")]
+    Unread {
+        /// The model.
+        model: String,
+        /// Name of the layer.
+        layer: String,
+    },
     /// The input is empty.
     #[error("model `{model}`: an input of {input} (height x width x channels) holds nothing; every size must be at least 1")]
     EmptyInput {
@@ -80,101 +189,6 @@ pub enum ModelError {
     },
 }
 
-/// A built-in model.
-#[derive(Clone, Copy, Debug)]
-pub struct BuiltIn {
-    /// Name `--model` takes.
-    pub name: &'static str,
-    /// One line on what it is.
-    pub summary: &'static str,
-    layers: fn(Shape, usize) -> Vec<LayerSpec>,
-}
-
-/// Every built-in model. Sizes of inputs and outputs follow the data.
-pub const MODELS: &[BuiltIn] = &[
-    BuiltIn { name: "mlp", summary: "one hidden layer of 128 units, ReLU", layers: |_, classes| mlp(Activation::Relu, classes) },
-    BuiltIn { name: "mlp-tanh", summary: "one hidden layer of 128 units, tanh", layers: |_, classes| mlp(Activation::Tanh, classes) },
-    BuiltIn {
-        name: "cnn",
-        summary: "two 3x3 convolutions of 8 and 16 channels, batch normalisation, ReLU, max pooling, linear",
-        layers: |_, classes| cnn(classes),
-    },
-    BuiltIn {
-        name: "lenet5",
-        summary: "LeNet-5 with ReLU and max pooling",
-        layers: |input, classes| lenet5(Activation::Relu, input, classes),
-    },
-    BuiltIn {
-        name: "lenet5-tanh",
-        summary: "LeNet-5 with tanh and average pooling (LeCun et al. 1998, C3 fully connected, linear output)",
-        layers: |input, classes| lenet5(Activation::Tanh, input, classes),
-    },
-];
-
-fn names() -> String {
-    MODELS.iter().map(|m| m.name).collect::<Vec<_>>().join(", ")
-}
-
-#[derive(Clone, Copy)]
-enum Activation {
-    Relu,
-    Tanh,
-}
-
-impl Activation {
-    const fn layer(self) -> LayerSpec {
-        match self {
-            Self::Relu => LayerSpec::Relu(Relu),
-            Self::Tanh => LayerSpec::Tanh(Tanh),
-        }
-    }
-}
-
-const HALVING: Window = Window { size: 2, stride: 2 };
-
-const fn linear(out: usize) -> LayerSpec {
-    LayerSpec::Linear(Linear { out, bias: true })
-}
-
-const fn convolution(out_channels: usize, kernel: usize, padding: usize, bias: bool) -> LayerSpec {
-    LayerSpec::Convolution(Convolution { out_channels, kernel, stride: 1, padding, bias })
-}
-
-fn mlp(activation: Activation, classes: usize) -> Vec<LayerSpec> {
-    vec![LayerSpec::Flatten, linear(128), activation.layer(), linear(classes)]
-}
-
-fn cnn(classes: usize) -> Vec<LayerSpec> {
-    let block = |channels| {
-        // The normalisation's bias makes one of the convolution's superfluous.
-        [convolution(channels, 3, 1, false), LayerSpec::BatchNorm(BatchNorm), LayerSpec::Relu(Relu), LayerSpec::MaxPool(MaxPool(HALVING))]
-    };
-    block(8).into_iter().chain(block(16)).chain([LayerSpec::Flatten, linear(classes)]).collect()
-}
-
-/// The original reads 32x32: images of 28x28 are padded by 2.
-fn lenet5(activation: Activation, input: Shape, classes: usize) -> Vec<LayerSpec> {
-    let pool = match activation {
-        Activation::Relu => LayerSpec::MaxPool(MaxPool(HALVING)),
-        Activation::Tanh => LayerSpec::AvgPool(AvgPool(HALVING)),
-    };
-    let padding = if input.height <= 28 { 2 } else { 0 };
-    vec![
-        convolution(6, 5, padding, true),
-        activation.layer(),
-        pool,
-        convolution(16, 5, 0, true),
-        activation.layer(),
-        pool,
-        LayerSpec::Flatten,
-        linear(120),
-        activation.layer(),
-        linear(84),
-        activation.layer(),
-        linear(classes),
-    ]
-}
-
 impl Model {
     /// The built-in model of that name for images of the given size.
     ///
@@ -195,37 +209,84 @@ impl Model {
         Ok(model)
     }
 
-    /// The layers with their names, shapes and parameters.
+    /// A model whose layers each read the one before.
+    pub fn sequential(name: &str, input: Shape, classes: usize, layers: Vec<LayerSpec>) -> Self {
+        Self { name: name.to_owned(), input, classes, layers: layers.into_iter().map(Node::from).collect() }
+    }
+
+    /// The layers with their names, inputs, shapes and parameters.
     ///
     /// # Errors
-    /// A layer that cannot take its input, or an output that is not one logit per class.
+    /// A layer that cannot take its inputs or reads what is not there yet, an output that none
+    /// reads, or logits that are not one per class.
     pub fn plan(&self) -> Result<Vec<Layer>, ModelError> {
-        let mut shape = self.input;
-        if shape.elements() == 0 {
-            return Err(ModelError::EmptyInput { model: self.name.clone(), input: shape });
+        if self.input.elements() == 0 {
+            return Err(ModelError::EmptyInput { model: self.name.clone(), input: self.input });
         }
+        let names = self.layer_names();
+        let reads = names.iter().enumerate().map(|(i, name)| self.tensors_read(i, name)).collect::<Result<Vec<_>, _>>()?;
         let mut layers: Vec<Layer> = Vec::with_capacity(self.layers.len());
-        for (i, &spec) in self.layers.iter().enumerate() {
-            let ordinal = 1 + layers.iter().filter(|l| l.spec.kind() == spec.kind()).count();
-            let name = format!("{}{ordinal}", spec.kind());
-            let output = spec.output(shape).map_err(|source| ModelError::Layer {
+        for (i, ((node, name), tensors)) in self.layers.iter().zip(names).zip(&reads).enumerate() {
+            let shapes: Vec<Shape> = tensors.iter().map(|&t| if t == 0 { self.input } else { layers[t - 1].output }).collect();
+            let output = node.spec.output(&shapes).map_err(|source| ModelError::Layer {
                 model: self.name.clone(),
                 input: self.input,
                 layer: name.clone(),
                 source,
             })?;
-            let following = match self.layers[i + 1..].iter().find(|l| matches!(l, LayerSpec::Relu(_) | LayerSpec::Tanh(_))) {
-                Some(LayerSpec::Relu(_)) => Following::Relu,
-                _ => Following::Symmetric,
-            };
-            let (parameters, buffers) = (spec.parameters(shape, following), spec.buffers(shape));
-            layers.push(Layer { name, spec, input: shape, output, parameters, buffers });
-            shape = output;
+            let (parameters, buffers) = (node.spec.parameters(shapes[0], self.following(i, &reads)), node.spec.buffers(shapes[0]));
+            let wanted = |tensor: usize| tensor > 0 && layers[tensor - 1].is_trained();
+            let inputs = tensors.iter().map(|&tensor| Input { tensor, wanted: wanted(tensor) }).collect();
+            layers.push(Layer { name, spec: node.spec, inputs, input: shapes[0], output, parameters, buffers });
         }
-        if shape != Shape::vector(self.classes) || self.classes == 0 {
-            return Err(ModelError::Logits { model: self.name.clone(), output: shape, classes: self.classes });
+        let last = self.layers.len();
+        if let Some(unread) = (1..last).find(|tensor| !reads.iter().flatten().any(|read| read == tensor)) {
+            return Err(ModelError::Unread { model: self.name.clone(), layer: layers[unread - 1].name.clone() });
+        }
+        let output = layers.last().map_or(self.input, |l| l.output);
+        if output != Shape::vector(self.classes) || self.classes == 0 {
+            return Err(ModelError::Logits { model: self.name.clone(), output, classes: self.classes });
         }
         Ok(layers)
+    }
+
+    /// Kind and ordinal of every layer.
+    fn layer_names(&self) -> Vec<String> {
+        let kinds: Vec<&str> = self.layers.iter().map(|node| node.spec.kind()).collect();
+        let ordinal = |i: usize| kinds[..=i].iter().filter(|kind| **kind == kinds[i]).count();
+        kinds.iter().enumerate().map(|(i, kind)| format!("{kind}{}", ordinal(i))).collect()
+    }
+
+    /// The tensors the layer at place `i` reads, numbered as [`Input::tensor`] is.
+    fn tensors_read(&self, i: usize, name: &str) -> Result<Vec<usize>, ModelError> {
+        let Node { spec, inputs } = &self.layers[i];
+        let tensors = match &inputs[..] {
+            [] => vec![i],
+            named => named.iter().map(|source| if let Source::Layer(place) = *source { place.saturating_add(1) } else { 0 }).collect(),
+        };
+        let (model, layer) = (self.name.clone(), name.to_owned());
+        if tensors.len() != spec.arity() {
+            return Err(ModelError::Inputs { model, layer, given: inputs.len(), expected: spec.arity() });
+        }
+        match tensors.iter().find(|&&tensor| tensor > i) {
+            Some(tensor) => Err(ModelError::Order { model, layer, source_place: tensor - 1, place: i }),
+            None => Ok(tensors),
+        }
+    }
+
+    /// The first nonlinearity in the list that the output of layer `i` reaches.
+    fn following(&self, i: usize, reads: &[Vec<usize>]) -> Following {
+        let mut reached = vec![false; self.layers.len() + 1];
+        reached[i + 1] = true;
+        for (j, node) in self.layers.iter().enumerate().skip(i + 1) {
+            reached[j + 1] = reads[j].iter().any(|&tensor| reached[tensor]);
+            match node.spec {
+                LayerSpec::Relu(_) if reached[j + 1] => return Following::Relu,
+                LayerSpec::Tanh(_) if reached[j + 1] => return Following::Symmetric,
+                _ => {}
+            }
+        }
+        Following::Symmetric
     }
 }
 
@@ -257,6 +318,17 @@ pub fn initial_buffers(layers: &[Layer]) -> Vec<Vec<Vec<f32>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layer::{Add, Convolution, Linear, MaxPool, Relu, Shortcut, Tanh, Window};
+
+    const RELU: LayerSpec = LayerSpec::Relu(Relu);
+
+    const fn linear(out: usize) -> LayerSpec {
+        LayerSpec::Linear(Linear { out, bias: true })
+    }
+
+    const fn convolution(out_channels: usize, kernel: usize, padding: usize) -> LayerSpec {
+        LayerSpec::Convolution(Convolution { out_channels, kernel, stride: 1, padding, bias: true })
+    }
 
     #[test]
     fn parameter_counts() {
@@ -267,6 +339,11 @@ mod tests {
             // The count of LeNet-5 with a fully connected C3.
             ("lenet5", Shape::new(28, 28, 1), 61_706),
             ("lenet5-tanh", Shape::new(32, 32, 1), 61_706),
+            // He et al. give 0.27 million: 9 (3 16 + 6 16^2 + 16 32 + 5 32^2 + 32 64 + 5 64^2) weights
+            // of convolutions, 2 (7 16 + 6 32 + 6 64) of normalisations, 640 + 10 of the linear layer.
+            ("resnet20", Shape::new(32, 32, 3), 269_722),
+            ("resnet20", Shape::new(28, 28, 1), 269_722 - 9 * 2 * 16),
+            ("resnet8", Shape::new(8, 8, 1), 9 * (16 + 2 * 256 + 512 + 1024 + 2048 + 4096) + 2 * (48 + 64 + 128) + 650),
         ] {
             let layers = Model::builtin(name, input, 10).unwrap().plan().unwrap();
             let count: usize = layers.iter().flat_map(|l| &l.parameters).map(|p| p.rows * p.columns).sum();
@@ -294,9 +371,48 @@ mod tests {
     const INITIAL_BITS: [u32; 3] = [1_038_233_942, 1_023_439_989, 1_047_875_593];
 
     #[test]
+    fn resnet20_has_the_published_shapes() {
+        for input in [Shape::new(32, 32, 3), Shape::new(28, 28, 1)] {
+            let layers = Model::builtin("resnet20", input, 10).unwrap().plan().unwrap();
+            let count = |kind: &str| layers.iter().filter(|l| l.spec.kind() == kind).count();
+            assert_eq!(["conv", "batch_norm", "relu", "add", "shortcut", "linear"].map(count), [19, 19, 19, 9, 2, 1]);
+            let outputs: Vec<Shape> = layers.iter().filter(|l| l.spec.kind() == "add").map(|l| l.output).collect();
+            for (stage, (size, channels)) in [(32, 16), (16, 32), (8, 64)].into_iter().enumerate() {
+                assert_eq!(outputs[3 * stage..][..3], [Shape::new(size, size, channels); 3]);
+            }
+            let named = |name: &str| layers.iter().find(|l| l.name == name).unwrap();
+            assert_eq!(named("shortcut2").input, Shape::new(16, 16, 32));
+            assert_eq!(named("global_avg_pool1").input, Shape::new(8, 8, 64));
+            // The first convolution of a block and the join past it read the same tensor.
+            assert_eq!(named("conv2").inputs[0], named("add1").inputs[1]);
+            assert_eq!(named("conv8").inputs[0], named("shortcut1").inputs[0]);
+        }
+    }
+
+    #[test]
+    fn initial_weights_ask_for_the_nonlinearity_they_reach() {
+        // One branch leads to tanh, the other past it to a rectifier.
+        let mut graph = Graph::default();
+        let x = graph.then(LayerSpec::Flatten);
+        let left = graph.then(linear(6));
+        let right = graph.of(linear(6), &[x]);
+        let left = graph.of(LayerSpec::Tanh(Tanh), &[left]);
+        graph.of(LayerSpec::Add(Add), &[left, right]);
+        graph.then(RELU);
+        graph.then(linear(2));
+        let model = Model { name: "forked".to_owned(), input: Shape::new(2, 2, 1), classes: 2, layers: graph.finish() };
+        let bounds: Vec<Initial> = model.plan().unwrap().iter().filter_map(|l| Some(l.parameters.first()?.initial)).collect();
+        assert_eq!(bounds, [6.0 / 10.0_f32, 6.0 / 4.0, 6.0 / 8.0].map(|square| Initial::Uniform(square.sqrt())));
+    }
+
+    #[test]
     fn refusals_name_model_layer_and_mend() {
-        let custom =
-            |layers: Vec<LayerSpec>| Model { name: "custom".to_owned(), input: Shape::new(4, 4, 1), classes: 3, layers }.plan().map(|_| ());
+        let custom = |layers: Vec<LayerSpec>| Model::sequential("custom", Shape::new(4, 4, 1), 3, layers).plan().map(|_| ());
+        let graph = |nodes: &[(LayerSpec, &[Source])]| {
+            let layers = nodes.iter().map(|&(spec, inputs)| Node { spec, inputs: inputs.to_vec() }).collect();
+            Model { layers, ..Model::sequential("graph", Shape::new(4, 4, 1), 3, Vec::new()) }.plan().map(|_| ())
+        };
+        let (add, at) = (LayerSpec::Add(Add), Source::Layer);
         let small = Shape::new(8, 8, 1);
         for (result, needles) in [
             (Model::builtin("lenet", small, 10).map(|_| ()), ["no model `lenet`", "mlp, mlp-tanh"]),
@@ -306,8 +422,20 @@ mod tests {
             (Model::builtin("mlp", small, 0).map(|_| ()), ["linear2", "at least 1"]),
             (custom(vec![linear(3)]), ["linear1", "insert `flatten`"]),
             (custom(vec![LayerSpec::Flatten, linear(4)]), ["gives 1x1x4", "linear layer of 3"]),
-            (custom(vec![convolution(3, 0, 0, true)]), ["conv1", "at least 1"]),
+            (custom(vec![convolution(3, 0, 0)]), ["conv1", "at least 1"]),
             (custom(vec![LayerSpec::MaxPool(MaxPool(Window { size: 2, stride: 0 }))]), ["max_pool1", "stride"]),
+            (custom(vec![]), ["gives 4x4x1", "linear layer of 3"]),
+            (custom(vec![add]), ["add1: it names 0 inputs", "takes 2"]),
+            (graph(&[(RELU, &[Source::Images, Source::Images])]), ["relu1: it names 2 inputs", "takes 1"]),
+            (graph(&[(RELU, &[]), (add, &[at(0), at(1)])]), ["add1: it reads the layer at place 1", "stands at place 1"]),
+            (graph(&[(RELU, &[at(usize::MAX)])]), ["relu1", "layers before them"]),
+            (graph(&[(convolution(2, 3, 1), &[]), (add, &[at(0), Source::Images])]), ["add1: it joins 4x4x2", "with 4x4x1"]),
+            (graph(&[(RELU, &[]), (LayerSpec::Flatten, &[Source::Images]), (linear(3), &[])]), ["relu1: no layer reads", "remove it"]),
+            (
+                custom(vec![convolution(2, 3, 1), LayerSpec::Shortcut(Shortcut { stride: 2, channels: 1 })]),
+                ["shortcut1", "from 2 channels to 1"],
+            ),
+            (custom(vec![LayerSpec::Shortcut(Shortcut { stride: 0, channels: 1 })]), ["shortcut1", "stride must be at least 1"]),
         ] {
             let error = result.unwrap_err().to_string();
             for needle in needles {

@@ -1,18 +1,21 @@
 //! Training on a device: batches in, programs run, logits and loss read back.
 
 mod checkpoint;
+mod scales;
+mod session;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use scales::ScaleState;
 
-use crate::data::{Batches, Dataset, Split, evaluation_batches};
-use crate::host::{Epoch, TrainError, check};
-use crate::lower::{Compiled, LowerError, Tensor, compile};
-use crate::model::{Model, initial_buffers, initial_values};
-use crate::recipe::Recipe;
+use crate::data::Dataset;
+use crate::host::{Epoch, TrainError};
+use crate::lower::LowerError;
+use crate::model::Model;
+use crate::recipe::{Recipe, Scaler};
 use serde::{Deserialize, Serialize};
+use session::Session;
 use systole_isa::device::{Device, DeviceError, Record};
 use systole_isa::format::Format;
-use systole_isa::round::encode_f64;
 
 /// A run on a device cannot start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -52,7 +55,7 @@ pub struct Task<'a> {
     pub data: &'a Dataset,
     /// The recipe.
     pub recipe: &'a Recipe,
-    /// Seed of initial weights and shuffles.
+    /// Seed of initial weights, shuffles and augmentation.
     pub seed: u64,
 }
 
@@ -78,6 +81,18 @@ pub struct Progress {
     pub epochs: Vec<Epoch>,
     /// Training steps run.
     pub steps: u64,
+    /// Those that moved the weights: all but the ones whose gradients overflowed.
+    #[serde(default)]
+    pub updates: u64,
+    /// Times that weights were taken into their averages.
+    #[serde(default)]
+    pub averaged: u64,
+    /// A dynamic loss scale.
+    #[serde(default)]
+    pub scaler: Option<Scaler>,
+    /// Scales followed from step to step, in the order of [`Compiled::followed`].
+    #[serde(default)]
+    pub scales: Vec<ScaleState>,
     /// Cycles, events and activity of all training steps.
     pub training: Record,
     /// The same of all evaluation batches.
@@ -131,8 +146,9 @@ pub fn train<E: From<RunError>>(
     let mut session = Session::new(task, device)?;
     let mut progress = match resume {
         None => {
-            session.initialise()?;
-            Progress::default()
+            let mut progress = Progress::default();
+            session.initialise(&mut progress)?;
+            progress
         }
         Some(checkpoint) => {
             checkpoint.belongs_to(task, session.device.design()).map_err(RunError::from)?;
@@ -147,168 +163,4 @@ pub fn train<E: From<RunError>>(
         observe(Heard::Epoch { epoch, result, checkpoint: &checkpoint })?;
     }
     Ok(Run { weights: session.weights()?, progress })
-}
-
-/// One run's device, programs and encoding of data.
-struct Session<'a> {
-    task: &'a Task<'a>,
-    device: &'a mut dyn Device,
-    compiled: Compiled,
-    /// Code of every pixel value in the format of images.
-    pixel_codes: Vec<u64>,
-    /// Codes of 0 and 1 in the format of labels.
-    label_codes: [u64; 2],
-}
-
-impl<'a> Session<'a> {
-    fn new(task: &'a Task<'a>, device: &'a mut dyn Device) -> Result<Self, RunError> {
-        check(task.model, task.data, task.recipe.batch as usize)?;
-        let compiled = compile(task.model, task.recipe, device.design())?;
-        let scale = f32::from(task.data.full_scale);
-        let encode = |value: f32| encode_f64(compiled.images.format, value.into());
-        let pixel_codes = (0..=u8::MAX).map(|p| encode(f32::from(p) / scale)).collect();
-        Ok(Self { label_codes: [encode(0.0), encode(1.0)], pixel_codes, task, device, compiled })
-    }
-
-    fn write_values(&mut self, tensor: Tensor, values: &[f32]) -> Result<(), DeviceError> {
-        let codes: Vec<u64> = values.iter().map(|&v| encode_f64(tensor.format, v.into())).collect();
-        self.device.write(tensor.address, tensor.format, &codes)
-    }
-
-    fn initialise(&mut self) -> Result<(), RunError> {
-        let plan = self.task.model.plan().map_err(LowerError::from)?;
-        let parameters = initial_values(&plan, self.task.seed);
-        let buffers = initial_buffers(&plan);
-        for (tensors, values) in
-            self.compiled.parameters.clone().iter().zip(&parameters).chain(self.compiled.buffers.clone().iter().zip(&buffers))
-        {
-            for (tensor, values) in tensors.iter().zip(values) {
-                self.write_values(*tensor, values)?;
-            }
-        }
-        for tensor in self.compiled.momentum.clone().iter().flatten() {
-            self.write_values(*tensor, &vec![0.0; tensor.elements()])?;
-        }
-        self.write_constants()
-    }
-
-    fn write_constants(&mut self) -> Result<(), RunError> {
-        for (tensor, value) in self.compiled.constants.clone() {
-            self.device.write(tensor.address, tensor.format, &[encode_f64(tensor.format, value)])?;
-        }
-        Ok(())
-    }
-
-    /// Tensors that live from step to step.
-    fn persistent(&self) -> impl Iterator<Item = Tensor> + use<'_, 'a> {
-        self.compiled.parameters.iter().chain(&self.compiled.momentum).chain(&self.compiled.buffers).flatten().copied()
-    }
-
-    fn state(&self) -> Result<Vec<Vec<u64>>, RunError> {
-        self.persistent().map(|t| Ok(self.device.read(t.address, t.format, t.elements())?)).collect()
-    }
-
-    fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), RunError> {
-        let tensors: Vec<Tensor> = self.persistent().collect();
-        checkpoint.check_tensors(&tensors)?;
-        for (tensor, codes) in tensors.iter().zip(&checkpoint.tensors) {
-            self.device.write(tensor.address, tensor.format, codes)?;
-        }
-        self.write_constants()
-    }
-
-    fn load(&mut self, split: &Split, indices: &[usize]) -> Result<(), DeviceError> {
-        let size = self.task.data.shape.elements();
-        let images: Vec<u64> = indices
-            .iter()
-            .flat_map(|&i| &split.pixels[i * size..(i + 1) * size])
-            .map(|&pixel| self.pixel_codes[usize::from(pixel)])
-            .collect();
-        let labels: Vec<u64> = indices
-            .iter()
-            .flat_map(|&i| (0..self.task.data.classes).map(move |class| usize::from(class == usize::from(split.labels[i]))))
-            .map(|hot| self.label_codes[hot])
-            .collect();
-        self.device.write(self.compiled.images.address, self.compiled.images.format, &images)?;
-        self.device.write(self.compiled.labels.address, self.compiled.labels.format, &labels)
-    }
-
-    /// How many of the first `indices` the logits in memory classify rightly.
-    fn correct(&self, split: &Split, indices: &[usize]) -> Result<usize, DeviceError> {
-        let Tensor { address, format, rows, cols } = self.compiled.logits;
-        let logits = self.device.read(address, format, rows * cols)?;
-        let values: Vec<f64> = logits.into_iter().map(|code| format.to_f64(code)).collect();
-        Ok(indices.iter().zip(values.chunks(cols)).filter(|&(&i, row)| largest(row) == usize::from(split.labels[i])).count())
-    }
-
-    fn epoch<E: From<RunError>>(
-        &mut self,
-        epoch: u32,
-        progress: &mut Progress,
-        observe: &mut impl FnMut(Heard<'_>) -> Result<(), E>,
-    ) -> Result<Epoch, E> {
-        let data = self.task.data;
-        let batches = Batches::new(data.train.len(), self.task.recipe.batch as usize, self.task.seed, epoch);
-        let steps = u64::from(self.task.recipe.epochs) * batches.len() as u64;
-        let (mut loss_sum, mut correct) = (0.0, 0);
-        for (i, indices) in batches.iter().enumerate() {
-            self.load(&data.train, indices).map_err(RunError::from)?;
-            let rate = self.compiled.negated_rate;
-            let code = encode_f64(rate.format, -self.task.recipe.optimizer.rate(progress.steps, steps));
-            self.device.write(rate.address, rate.format, &[code]).map_err(RunError::from)?;
-            let record = self.device.run(&self.compiled.step, progress.steps).map_err(RunError::from)?;
-            progress.training.accumulate(&record);
-            progress.steps += 1;
-            let loss = self.compiled.loss;
-            let code = self.device.read(loss.address, loss.format, 1).map_err(RunError::from)?;
-            let loss = loss.format.to_f64(code.first().copied().unwrap_or_default());
-            loss_sum += loss;
-            correct += self.correct(&data.train, indices).map_err(RunError::from)?;
-            observe(Heard::Step { epoch, step: i + 1, of: batches.len(), loss })?;
-        }
-        let test_accuracy = self.evaluate(&data.test, progress)?;
-        let seen = batches.len() * self.task.recipe.batch as usize;
-        Ok(Epoch { loss: loss_sum / batches.len() as f64, train_accuracy: correct as f64 / seen as f64, test_accuracy })
-    }
-
-    /// Fraction of the images of `split` classified rightly.
-    fn evaluate(&mut self, split: &Split, progress: &mut Progress) -> Result<f64, RunError> {
-        let mut correct = 0;
-        for batch in evaluation_batches(split.len(), self.task.recipe.batch as usize) {
-            self.load(split, &batch.indices)?;
-            let record = self.device.run(&self.compiled.evaluate, progress.steps)?;
-            progress.evaluation.accumulate(&record);
-            correct += self.correct(split, &batch.indices[..batch.valid])?;
-        }
-        Ok(correct as f64 / split.len().max(1) as f64)
-    }
-
-    fn weights(&self) -> Result<Vec<Weights>, RunError> {
-        let plan = self.task.model.plan().map_err(LowerError::from)?;
-        let mut weights = Vec::new();
-        for (layer, tensors) in plan.iter().zip(&self.compiled.parameters) {
-            for (parameter, t) in layer.parameters.iter().zip(tensors) {
-                let codes = self.device.read(t.address, t.format, t.elements())?;
-                weights.push(Weights {
-                    name: format!("{}.{}", layer.name, parameter.name),
-                    format: t.format,
-                    rows: t.rows,
-                    cols: t.cols,
-                    codes,
-                });
-            }
-        }
-        Ok(weights)
-    }
-}
-
-/// Index of the first of the largest values; NaN counts as the largest.
-fn largest(row: &[f64]) -> usize {
-    let mut best = 0;
-    for (i, value) in row.iter().enumerate() {
-        if !row[best].is_nan() && (value.is_nan() || *value > row[best]) {
-            best = i;
-        }
-    }
-    best
 }

@@ -9,7 +9,7 @@ mod unit;
 mod validate;
 
 pub use builtin::{BuiltIn, DESIGNS, find};
-pub use mode::{MacMode, ModeOverride, Product};
+pub use mode::{MacMode, ModeOverride, Product, ScaledBlocks};
 pub use unit::{Addend, Aligned, EntropySource, LfsrShare, Scaling, Truncation, Unit};
 pub use validate::Problem;
 
@@ -341,10 +341,10 @@ impl Design {
         design.validated()
     }
 
-    /// Indices into `modes` whose operand formats an earlier mode takes already.
+    /// Indices into `modes` whose operands an earlier mode takes already.
     fn shadowed_modes(&self) -> Vec<usize> {
         let modes = self.mac_modes();
-        let earlier = |i: usize| modes[..i].iter().any(|m| (m.a, m.b) == (modes[i].a, modes[i].b));
+        let earlier = |i: usize| modes[..i].iter().any(|m| m.takes() == modes[i].takes());
         (1..modes.len()).filter(|&i| earlier(i)).map(|i| i - 1).collect()
     }
 
@@ -362,9 +362,17 @@ impl Design {
         std::iter::once(self.mac.clone()).chain(self.modes.iter().map(|m| m.resolve(&self.mac))).collect()
     }
 
-    /// Index of the mode that takes operands of these formats, if any.
+    /// Index of the mode that takes operands of these formats, if any: rather one without block
+    /// scales, which are 1 elsewhere.
     pub fn mode_for(&self, a: Format, b: Format) -> Option<usize> {
-        self.mac_modes().iter().position(|m| m.a == a && m.b == b)
+        let modes = self.mac_modes();
+        let first = |wanted: &dyn Fn(&MacMode) -> bool| modes.iter().position(|m| m.a == a && m.b == b && wanted(m));
+        first(&|m| m.scale == Scaling::None).or_else(|| first(&|_| true))
+    }
+
+    /// Index of the mode that takes operands of these formats, scaled in these blocks, if any.
+    pub fn mode_for_blocks(&self, a: Format, b: Format, blocks: &ScaledBlocks) -> Option<usize> {
+        self.mac_modes().iter().position(|m| m.a == a && m.b == b && m.scales_by(blocks))
     }
 
     /// Format in which results of `mode` leave the array.

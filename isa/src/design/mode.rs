@@ -5,6 +5,7 @@ use crate::entropy::Stage;
 use crate::format::Format;
 use crate::round::{NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
 
 /// Whether the product is rounded before it is added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -118,7 +119,47 @@ const fn e8m0() -> Format {
     Format::E8M0
 }
 
+/// Blocks in which a product's operands come scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScaledBlocks {
+    /// Elements of a block along the axis that is reduced.
+    pub length: u32,
+    /// Rows of A that share a scale; `None` if A has none.
+    pub rows: Option<u32>,
+    /// Columns of B that share a scale; `None` if B has none.
+    pub cols: Option<u32>,
+    /// Format of the scales.
+    pub format: Format,
+}
+
+impl fmt::Display for MacMode {
+    /// Operands, and how their blocks are scaled.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} x {}", self.a, self.b)?;
+        if self.scale == Scaling::None {
+            return Ok(());
+        }
+        let (length, rows, cols) = (self.chunk.unwrap_or_default(), self.scale_rows, self.scale_cols);
+        write!(f, " in blocks of {length} along the sum by {rows} and {cols}, scales {}", self.scale_format)
+    }
+}
+
 impl MacMode {
+    /// What tells it from other modes: operands, and the blocks they are scaled in.
+    pub(super) fn takes(&self) -> (Format, Format, Option<(Option<u32>, u32, u32, Format)>) {
+        let scaled = self.scale != Scaling::None;
+        (self.a, self.b, scaled.then_some((self.chunk, self.scale_rows, self.scale_cols, self.scale_format)))
+    }
+
+    /// Whether it takes operands scaled in these blocks.
+    pub fn scales_by(&self, blocks: &ScaledBlocks) -> bool {
+        self.scale != Scaling::None
+            && self.chunk == Some(blocks.length)
+            && self.scale_format == blocks.format
+            && blocks.rows.is_none_or(|rows| rows == self.scale_rows)
+            && blocks.cols.is_none_or(|cols| cols == self.scale_cols)
+    }
+
     /// A fused multiply-add chain with nearest-even rounding.
     pub const fn fused(a: Format, b: Format, accumulator: Format) -> Self {
         Self {

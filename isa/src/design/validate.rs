@@ -181,9 +181,10 @@ impl Design {
         }
         let modes = self.mac_modes();
         for (i, mode) in modes.iter().enumerate().skip(1) {
-            let earlier = modes[..i].iter().position(|m| m.a == mode.a && m.b == mode.b);
+            let earlier = modes[..i].iter().position(|m| m.takes() == mode.takes());
             found.require(earlier.is_none(), &format!("modes[{}]", i - 1), || {
-                format!("mode {} already takes a = {} and b = {}", earlier.unwrap_or(0), mode.a, mode.b)
+                let blocks = if mode.scale == Scaling::None { "" } else { ", scaled in the same blocks" };
+                format!("mode {} already takes a = {} and b = {}{blocks}", earlier.unwrap_or(0), mode.a, mode.b)
             });
         }
         if let Some(format) = self.output.format {

@@ -28,16 +28,19 @@ pub struct TrainArgs {
     /// Model [default: mlp].
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// `digits` (embedded), or a directory of IDX files, plain or gzip [default: digits].
+    /// `digits` (embedded), or a directory of IDX or CIFAR-10 files, plain or gzip [default: digits].
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// Train on the first N images only.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// What is done to training images: `none`, or `crop_flip` [default: the recipe's].
+    #[arg(long, value_name = "KIND")]
+    augment: Option<String>,
     /// Passes over the training images [default: the recipe's].
     #[arg(long, value_name = "N")]
     epochs: Option<u32>,
-    /// Seed of initial weights and shuffles.
+    /// Seed of initial weights, shuffles and augmentation.
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
     /// Train seeds S to S + N - 1 and report the paired differences from the reference.
@@ -68,6 +71,9 @@ fn load(args: &TrainArgs, settings: &[(String, String)]) -> Result<Loaded> {
     let mut settings = settings.to_vec();
     if let Some(epochs) = args.epochs {
         settings.push(("epochs".to_owned(), epochs.to_string()));
+    }
+    if let Some(augment) = &args.augment {
+        settings.push(("augment".to_owned(), augment.clone()));
     }
     let recipe = Recipe::load(args.recipe.as_deref().unwrap_or("fp8")).map_err(refuse)?;
     let recipe = recipe.with_overrides(&settings).map_err(refuse)?;

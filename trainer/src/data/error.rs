@@ -7,7 +7,9 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// The name given is neither a built-in data set nor a directory.
-    #[error("`{source_name}` is neither a data set nor a directory; use `digits`, or a directory with IDX files (MNIST, Fashion-MNIST)")]
+    #[error(
+        "`{source_name}` is neither a data set nor a directory; use `digits`, a directory with IDX files (MNIST, Fashion-MNIST), or one with CIFAR-10's binary files"
+    )]
     NoSource {
         /// What was given.
         source_name: String,
@@ -128,6 +130,46 @@ pub enum DataError {
         label: u8,
         /// Number of classes.
         classes: usize,
+    },
+    /// A file of records without any.
+    #[error("{}: holds no record of {record} bytes; fetch the file again", path.display())]
+    NoRecords {
+        /// The file.
+        path: PathBuf,
+        /// Bytes of a record.
+        record: usize,
+    },
+    /// A file ends within a record.
+    #[error("{}: the record at byte {offset} has {found} bytes of {record}; fetch the file again", path.display())]
+    CutRecord {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins.
+        offset: u64,
+        /// Bytes it has.
+        found: usize,
+        /// Bytes of a whole one.
+        record: usize,
+    },
+    /// A record's label names no class.
+    #[error("{}: the record at byte {offset} has label {label}, classes are 0 to {}; is this a file of CIFAR-10's binary version?", path.display(), classes - 1)]
+    RecordLabel {
+        /// The file.
+        path: PathBuf,
+        /// Where the record begins.
+        offset: u64,
+        /// The label found.
+        label: u8,
+        /// Number of classes.
+        classes: usize,
+    },
+    /// A file of records goes on and on.
+    #[error("{}: goes on beyond {limit} bytes; divide the set, or fetch the file again", path.display())]
+    Long {
+        /// The file.
+        path: PathBuf,
+        /// Bytes read at most.
+        limit: u64,
     },
     /// A line of the digits table is not 64 values 0 to 16 and a digit.
     #[error("{}: line {line} is not 64 integers 0 to 16 and a digit; the embedded table is damaged, rebuild from a clean source", path.display())]

@@ -1,17 +1,13 @@
 //! IDX files, the container of MNIST and its kin: a big-endian header and raw bytes.
 //!
 //! The header is `00 00 08 D`, then D dimensions of 32 bits; 08 says unsigned bytes. Files may
-//! be gzipped, which their first two bytes tell, whatever their name.
+//! be gzipped.
 
+use super::file::{Bytes, LIMIT_BYTES, find};
 use super::{DataError, Dataset, Split};
 use crate::layer::Shape;
-use flate2::read::MultiGzDecoder;
-use std::fs::File;
-use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-/// No data set read has more bytes than this in one file.
-const LIMIT_BYTES: u64 = 1 << 31;
 const IMAGES: Kind = Kind { magic: 0x0000_0803, dimensions: 3, meaning: "unsigned bytes in 3 dimensions, images" };
 const LABELS: Kind = Kind { magic: 0x0000_0801, dimensions: 1, meaning: "unsigned bytes in 1 dimension, labels" };
 
@@ -61,8 +57,8 @@ pub fn read_idx(directory: &Path, options: IdxOptions) -> Result<Dataset, DataEr
 }
 
 fn read_split(directory: &Path, part: &str, options: IdxOptions) -> Result<(Split, (u32, u32), PathBuf), DataError> {
-    let images = read(find(directory, &format!("{part}-images"), "idx3")?, IMAGES)?;
-    let labels = read(find(directory, &format!("{part}-labels"), "idx1")?, LABELS)?;
+    let images = read(spelled(directory, &format!("{part}-images"), "idx3")?, IMAGES)?;
+    let labels = read(spelled(directory, &format!("{part}-labels"), "idx1")?, LABELS)?;
     let (count, rows, columns) = (images.dimensions[0], images.dimensions[1], images.dimensions[2]);
     if count as usize != labels.bytes.len() {
         return Err(DataError::Disagreement {
@@ -78,40 +74,19 @@ fn read_split(directory: &Path, part: &str, options: IdxOptions) -> Result<(Spli
     Ok((Split { pixels: images.bytes, labels: labels.bytes }, (rows, columns), images.path))
 }
 
-fn find(directory: &Path, stem: &str, kind: &str) -> Result<PathBuf, DataError> {
+/// The file of that stem, whose kind is spelled with a hyphen or a dot.
+fn spelled(directory: &Path, stem: &str, kind: &str) -> Result<PathBuf, DataError> {
     let names = ["-", "."].map(|dot| format!("{stem}{dot}{kind}-ubyte"));
-    let spellings = names.iter().flat_map(|name| [name.clone(), format!("{name}.gz")]).collect::<Vec<_>>();
-    spellings.iter().map(|name| directory.join(name)).find(|path| path.is_file()).ok_or_else(|| DataError::Absent {
-        directory: directory.to_owned(),
-        stem: stem.to_owned(),
-        spellings: spellings.join(" or "),
-    })
-}
-
-fn read(path: PathBuf, kind: Kind) -> Result<Contents, DataError> {
-    let open = || File::open(&path).map_err(|source| DataError::Read { path: path.clone(), source });
-    let mut head = Vec::new();
-    open()?.take(2).read_to_end(&mut head).map_err(|source| DataError::Read { path: path.clone(), source })?;
-    let file = BufReader::new(open()?);
-    if head == [0x1f, 0x8b] {
-        parse(path, kind, MultiGzDecoder::new(file), |path, e| DataError::Gzip { path, reason: e.to_string() })
-    } else {
-        parse(path, kind, file, |path, source| DataError::Read { path, source })
-    }
+    find(directory, &names).map_err(|spellings| DataError::Absent { directory: directory.to_owned(), stem: stem.to_owned(), spellings })
 }
 
 /// Reads header and contents. Memory follows the bytes that are there, not those the header
 /// promises.
-fn parse(path: PathBuf, kind: Kind, mut from: impl Read, failed: impl Fn(PathBuf, io::Error) -> DataError) -> Result<Contents, DataError> {
-    let mut take = |bytes: u64| {
-        let mut buffer = Vec::new();
-        match from.by_ref().take(bytes).read_to_end(&mut buffer) {
-            Ok(_) => Ok(buffer),
-            Err(e) => Err(failed(path.clone(), e)),
-        }
-    };
+fn read(path: PathBuf, kind: Kind) -> Result<Contents, DataError> {
+    let mut file = Bytes::open(path)?;
     let header_bytes = 4 + 4 * kind.dimensions;
-    let header = take(header_bytes as u64)?;
+    let header = file.take(header_bytes as u64)?;
+    let path = file.path.clone();
     let words: Vec<u32> = header.chunks_exact(4).map(|b| u32::from_be_bytes([b[0], b[1], b[2], b[3]])).collect();
     match words.first() {
         Some(&found) if found != kind.magic => {
@@ -130,9 +105,8 @@ fn parse(path: PathBuf, kind: Kind, mut from: impl Read, failed: impl Fn(PathBuf
     let Some(expected) = expected else {
         return Err(DataError::TooLarge { path, dimensions, limit: LIMIT_BYTES });
     };
-    let bytes = take(expected)?;
-    // The read past the end also makes the decompressor check its trailer.
-    let more = !take(1)?.is_empty();
+    let bytes = file.take(expected)?;
+    let more = !file.take(1)?.is_empty();
     let found = bytes.len() as u64;
     if found != expected || more {
         return Err(DataError::Length { path, dimensions, expected, found, more });

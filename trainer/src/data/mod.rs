@@ -1,9 +1,14 @@
 //! Labelled images: where they come from and the order in which training sees them.
 
+mod augment;
+mod cifar;
 mod digits;
 mod error;
+mod file;
 mod idx;
 
+pub use augment::Augment;
+pub use cifar::{is_cifar, read_cifar};
 pub use digits::digits;
 pub use error::DataError;
 pub use idx::{IdxOptions, read_idx};
@@ -51,15 +56,41 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The images `indices` of `split` as rows of values in [0, 1]: the correctly rounded
-    /// binary32 quotient of pixel and full scale.
+    /// The pixels of the images `indices` of `split`.
+    ///
+    /// # Panics
+    /// If an index is not below `split.len()`.
+    pub fn pixels(&self, split: &Split, indices: &[usize]) -> Vec<u8> {
+        let size = self.shape.elements();
+        indices.iter().flat_map(|&i| &split.pixels[i * size..(i + 1) * size]).copied().collect()
+    }
+
+    /// The pixels of the training images `indices` as the given epoch of a run sees them.
+    ///
+    /// # Panics
+    /// If an index is not below `train.len()`.
+    pub fn training_pixels(&self, indices: &[usize], augment: Augment, seed: u64, epoch: u32) -> Vec<u8> {
+        let size = self.shape.elements();
+        let mut pixels = Vec::with_capacity(indices.len() * size);
+        for &i in indices {
+            augment.append(self.shape, &self.train.pixels[i * size..(i + 1) * size], (seed, epoch, i), &mut pixels);
+        }
+        pixels
+    }
+
+    /// Pixels as values in [0, 1]: the correctly rounded binary32 quotient of pixel and full
+    /// scale.
+    pub fn values(&self, pixels: &[u8]) -> Vec<f32> {
+        let scale = f32::from(self.full_scale);
+        pixels.iter().map(|&pixel| f32::from(pixel) / scale).collect()
+    }
+
+    /// The images `indices` of `split` as rows of [`Dataset::values`].
     ///
     /// # Panics
     /// If an index is not below `split.len()`.
     pub fn rows(&self, split: &Split, indices: &[usize]) -> Vec<f32> {
-        let size = self.shape.elements();
-        let scale = f32::from(self.full_scale);
-        indices.iter().flat_map(|&i| &split.pixels[i * size..(i + 1) * size]).map(|&pixel| f32::from(pixel) / scale).collect()
+        self.values(&self.pixels(split, indices))
     }
 
     /// The classes of the images `indices` of `split`.
@@ -84,13 +115,15 @@ impl Dataset {
 }
 
 /// The data set called `source`: `digits`, the embedded UCI digits, or a directory of IDX
-/// files. `limit` keeps the first so many training images.
+/// files or of CIFAR-10's, or one of CIFAR-10's files. `limit` keeps the first so many training
+/// images.
 ///
 /// # Errors
 /// Whatever is wrong with the files, or a limit of 0.
 pub fn load(source: &str, limit: Option<usize>) -> Result<Dataset, DataError> {
     let mut dataset = match source {
         "digits" => digits()?,
+        path if is_cifar(Path::new(path)) => read_cifar(Path::new(path))?,
         path if Path::new(path).is_dir() => read_idx(Path::new(path), IdxOptions::default())?,
         other => {
             return Err(DataError::NoSource { source_name: other.to_owned() });

@@ -27,6 +27,11 @@ impl<T> Trace<T> {
     pub fn logits(&self) -> &Matrix<T> {
         &self.activations[self.activations.len() - 1]
     }
+
+    /// What a layer reads.
+    fn inputs(&self, layer: &Layer) -> Vec<&Matrix<T>> {
+        layer.inputs.iter().map(|input| &self.activations[input.tensor]).collect()
+    }
 }
 
 impl<T: Real> Network<T> {
@@ -62,7 +67,8 @@ impl<T: Real> Network<T> {
         let channels = self.layers.first().map_or(1, |l| l.input.channels);
         let mut trace = Trace { activations: vec![Matrix::from_rows(channels, input)], saved: Vec::new() };
         for (i, layer) in self.layers.iter().enumerate() {
-            let (y, saved) = layer.spec.forward(layer.input, pass, &self.parameters[i], &self.buffers[i], &trace.activations[i]);
+            let x = trace.inputs(layer);
+            let (y, saved) = layer.spec.forward(layer.input, pass, &self.parameters[i], &self.buffers[i], &x);
             trace.activations.push(y);
             trace.saved.push(saved);
         }
@@ -71,24 +77,31 @@ impl<T: Real> Network<T> {
 
     /// Derivatives by all parameters, from the derivative by the logits.
     pub fn backward(&self, trace: &Trace<T>, gradient: Matrix<T>) -> Vec<Vec<Matrix<T>>> {
-        // Below the first layer with parameters no derivative is needed.
-        let first = self.parameters.iter().position(|p| !p.is_empty()).unwrap_or(self.layers.len());
         let mut gradients = vec![Vec::new(); self.layers.len()];
-        let mut dy = gradient;
-        for i in (first..self.layers.len()).rev() {
-            let layer = &self.layers[i];
+        // The error of every tensor, as far as its readers have been met.
+        let mut errors = vec![None; trace.activations.len()];
+        errors[self.layers.len()] = Some(gradient);
+        for (i, layer) in self.layers.iter().enumerate().rev().filter(|(_, layer)| layer.is_trained()) {
+            let Some(dy) = errors[i + 1].take() else { continue };
+            let wanted: Vec<bool> = layer.inputs.iter().map(|input| input.wanted).collect();
             let at = Backward {
                 parameters: &self.parameters[i],
-                x: &trace.activations[i],
+                x: &trace.inputs(layer),
                 y: &trace.activations[i + 1],
                 saved: &trace.saved[i],
                 dy: &dy,
-                input_wanted: i > first,
+                wanted: &wanted,
             };
             let result = layer.spec.backward(layer.input, at);
             gradients[i] = result.parameters;
-            let Some(dx) = result.input else { break };
-            dy = dx;
+            for (input, dx) in layer.inputs.iter().zip(result.inputs) {
+                let Some(dx) = dx.filter(|_| input.wanted) else { continue };
+                let sum = match errors[input.tensor].take() {
+                    Some(sum) => Matrix::zip(&sum, &dx, |sum, dx| sum + dx),
+                    None => dx,
+                };
+                errors[input.tensor] = Some(sum);
+            }
         }
         gradients
     }
@@ -110,7 +123,10 @@ mod tests {
     use super::*;
     use crate::entropy::{Purpose, Stream};
     use crate::host::cross_entropy;
-    use crate::layer::{AvgPool, BatchNorm, Convolution, LayerSpec, Linear, MaxPool, Relu, Shape, Tanh, Window};
+    use crate::layer::{
+        Add, AvgPool, BatchNorm, Convolution, GlobalAvgPool, LayerSpec, Linear, MaxPool, Relu, Shape, Shortcut, Tanh, Window,
+    };
+    use crate::model::{Graph, Source};
 
     const CONVOLUTION: Convolution = Convolution { out_channels: 3, kernel: 3, stride: 2, padding: 1, bias: true };
     const OVERLAPPING: Window = Window { size: 3, stride: 2 };
@@ -130,20 +146,70 @@ mod tests {
             vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 7, bias: true }), LayerSpec::BatchNorm(BatchNorm)],
             vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 7, bias: false }), LayerSpec::Relu(Relu)],
         ];
-        between
-            .into_iter()
-            .map(|middle| Model {
-                name: middle.iter().map(|l| l.kind()).collect::<Vec<_>>().join("-"),
-                input: Shape::new(9, 8, 2),
-                classes: 3,
-                layers: [
-                    vec![LayerSpec::Convolution(CONVOLUTION)],
-                    middle,
-                    vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 3, bias: true })],
-                ]
-                .concat(),
-            })
-            .collect()
+        let sequential = between.into_iter().map(|middle| {
+            let name = middle.iter().map(|l| l.kind()).collect::<Vec<_>>().join("-");
+            let around = [vec![LayerSpec::Convolution(CONVOLUTION)], middle, vec![LayerSpec::Flatten, LINEAR]];
+            Model::sequential(&name, INPUT, 3, around.concat())
+        });
+        sequential.chain(graphs()).collect()
+    }
+
+    const INPUT: Shape = Shape::new(9, 8, 2);
+    const LINEAR: LayerSpec = LayerSpec::Linear(Linear { out: 3, bias: true });
+
+    /// Networks with branches; the first convolution leaves 5x4 positions, an odd height.
+    fn graphs() -> impl Iterator<Item = Model> {
+        const SAME: LayerSpec = LayerSpec::Convolution(Convolution { stride: 1, bias: false, ..CONVOLUTION });
+        const TANH: LayerSpec = LayerSpec::Tanh(Tanh);
+        const ADD: LayerSpec = LayerSpec::Add(Add);
+        type Build = fn(&mut Graph);
+        let graphs: [(&str, Build); 5] = [
+            ("residual block", |graph| {
+                let x = graph.then(TANH);
+                graph.then(SAME);
+                graph.then(LayerSpec::BatchNorm(BatchNorm));
+                let branch = graph.then(TANH);
+                graph.of(ADD, &[branch, x]);
+                graph.then(LayerSpec::Flatten);
+            }),
+            ("shrinking block", |graph| {
+                let x = graph.then(TANH);
+                graph.then(LayerSpec::Convolution(Convolution { out_channels: 5, ..CONVOLUTION }));
+                let branch = graph.then(LayerSpec::BatchNorm(BatchNorm));
+                let past = graph.of(LayerSpec::Shortcut(Shortcut { stride: 2, channels: 5 }), &[x]);
+                graph.of(ADD, &[branch, past]);
+                graph.then(LayerSpec::Relu(Relu));
+                graph.then(LayerSpec::GlobalAvgPool(GlobalAvgPool));
+            }),
+            ("four readers of one tensor", |graph| {
+                let x = graph.then(TANH);
+                let [a, b] = [SAME, SAME].map(|layer| graph.of(layer, &[x]));
+                let both = graph.of(ADD, &[a, b]);
+                // The same tensor twice.
+                let twice = graph.of(ADD, &[x, x]);
+                graph.of(ADD, &[twice, both]);
+                graph.then(LayerSpec::Flatten);
+            }),
+            ("two ways from the images", |graph| {
+                let x = graph.then(LayerSpec::BatchNorm(BatchNorm));
+                let past = graph.of(LayerSpec::Shortcut(Shortcut { stride: 2, channels: 3 }), &[Source::Images]);
+                graph.of(ADD, &[past, x]);
+                graph.then(LayerSpec::Flatten);
+            }),
+            ("flattened beside itself", |graph| {
+                let x = graph.then(TANH);
+                let flat = graph.of(LayerSpec::Flatten, &[x]);
+                let branch = graph.of(LayerSpec::Linear(Linear { out: 60, bias: false }), &[flat]);
+                graph.of(ADD, &[branch, flat]);
+            }),
+        ];
+        graphs.into_iter().map(|(name, build)| {
+            let mut graph = Graph::default();
+            graph.then(LayerSpec::Convolution(CONVOLUTION));
+            build(&mut graph);
+            graph.then(LINEAR);
+            Model { name: name.to_owned(), input: INPUT, classes: 3, layers: graph.finish() }
+        })
     }
 
     /// Central differences in binary64 with a step of 1e-5 err by about 1e-10 here; a ReLU or

@@ -1,7 +1,7 @@
 //! The reference's training loop.
 
 use super::{Network, State, cross_entropy};
-use crate::data::{Batches, Dataset, Split, evaluation_batches};
+use crate::data::{Augment, Batches, Dataset, Split, evaluation_batches};
 use crate::layer::{Pass, Shape};
 use crate::model::{Model, ModelError};
 use crate::optimizer::Optimizer;
@@ -16,7 +16,9 @@ pub struct Hyperparameters {
     pub epochs: u32,
     /// Images in one step.
     pub batch: usize,
-    /// Seed of initial weights and shuffles.
+    /// What is done to training images first.
+    pub augment: Augment,
+    /// Seed of initial weights, shuffles and augmentation.
     pub seed: u64,
 }
 
@@ -29,6 +31,9 @@ pub struct Epoch {
     pub train_accuracy: f64,
     /// Fraction right of all test images, after the epoch.
     pub test_accuracy: f64,
+    /// The same with averages of the weights, once there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaged_test_accuracy: Option<f64>,
 }
 
 /// A finished run.
@@ -135,7 +140,8 @@ pub fn train_while(
             if !wanted() {
                 return Ok(Run { epochs, network });
             }
-            let trace = network.forward(data.rows(&data.train, indices), Pass::Training);
+            let pixels = data.training_pixels(indices, hyper.augment, hyper.seed, epoch);
+            let trace = network.forward(data.values(&pixels), Pass::Training);
             let loss = cross_entropy(trace.logits(), &data.labels(&data.train, indices));
             loss_sum += loss.mean;
             correct += loss.correct;
@@ -149,6 +155,7 @@ pub fn train_while(
             loss: loss_sum / batches.len() as f64,
             train_accuracy: correct as f64 / (batches.len() * hyper.batch) as f64,
             test_accuracy: evaluate(&network, data, &data.test, hyper.batch),
+            averaged_test_accuracy: None,
         };
         progress(epoch, &result);
         epochs.push(result);

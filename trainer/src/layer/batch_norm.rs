@@ -52,7 +52,7 @@ impl BatchNorm {
     /// dx = weight / deviation (dy - dbias/m - xhat dweight/m).
     pub(super) fn backward<T: Real>(at: Backward<'_, T>) -> Gradients<T> {
         let (mean, deviation) = (&at.saved[0].values, inverse_deviation(&at.saved[1]));
-        let mut normalised = at.x.clone();
+        let mut normalised = at.x().clone();
         for row in normalised.rows_mut() {
             for (c, x) in row.iter_mut().enumerate() {
                 *x = (*x - mean[c]) * deviation[c];
@@ -60,15 +60,15 @@ impl BatchNorm {
         }
         let dbias = at.dy.column_sums();
         let dweight = at.dy.zip(&normalised, |dy, x| dy * x).column_sums();
-        let share = T::ONE / T::from_f64(at.x.rows as f64);
+        let share = T::ONE / T::from_f64(at.x().rows as f64);
         let mut dx = at.dy.clone();
-        for (dx, normalised) in dx.rows_mut().zip(normalised.values.chunks(at.x.columns)) {
+        for (dx, normalised) in dx.rows_mut().zip(normalised.values.chunks(at.x().columns)) {
             for (c, dx) in dx.iter_mut().enumerate() {
                 let common = (dbias.values[c] + normalised[c] * dweight.values[c]) * share;
                 *dx = (*dx - common) * deviation[c] * at.parameters[0].values[c];
             }
         }
-        Gradients { input: Some(dx), parameters: vec![dweight, dbias] }
+        Gradients { inputs: vec![Some(dx)], parameters: vec![dweight, dbias] }
     }
 
     pub(super) fn track<T: Real>(&self, buffers: &mut [Matrix<T>], saved: &[Matrix<T>]) {

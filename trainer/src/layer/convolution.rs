@@ -64,12 +64,12 @@ impl Convolution {
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Gradients<T> {
         let (positions, reduction) = (self.positions(input), self.reduction(input));
         let weight = &at.parameters[0];
-        let transposed = at.input_wanted.then(|| Packed::new(View::from(weight).transposed()));
+        let transposed = at.input_wanted().then(|| Packed::new(View::from(weight).transposed()));
         let mut columns = vec![T::ZERO; positions * reduction];
-        let mut errors = vec![T::ZERO; if at.input_wanted { columns.len() } else { 0 }];
-        let mut dx = at.input_wanted.then(|| Matrix::zeros(at.x.rows, at.x.columns));
+        let mut errors = vec![T::ZERO; if at.input_wanted() { columns.len() } else { 0 }];
+        let mut dx = at.input_wanted().then(|| Matrix::zeros(at.x().rows, at.x().columns));
         let mut dweight = Matrix::zeros(weight.rows, weight.columns);
-        let images = at.x.values.chunks_exact(input.elements()).zip(at.dy.values.chunks_exact(positions * self.out_channels));
+        let images = at.x().values.chunks_exact(input.elements()).zip(at.dy.values.chunks_exact(positions * self.out_channels));
         for (image, (x, dy)) in images.enumerate() {
             let dy = View::new(dy, self.out_channels);
             self.im2col(input, x, &mut columns);
@@ -80,7 +80,7 @@ impl Convolution {
                 self.col2im(input, &errors, &mut dx.values[image * input.elements()..][..input.elements()]);
             }
         }
-        Gradients { input: dx, parameters: with_bias_gradient(dweight, at.dy, at.parameters) }
+        Gradients { inputs: vec![dx], parameters: with_bias_gradient(dweight, at.dy, at.parameters) }
     }
 
     /// Each window of an image as a row: `[(output row, output column)][(kernel row, kernel column, channel)]`.

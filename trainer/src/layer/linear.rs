@@ -33,8 +33,8 @@ impl Linear {
 
     pub(super) fn backward<T: Real>(at: Backward<'_, T>) -> Gradients<T> {
         Gradients {
-            input: at.input_wanted.then(|| product_with_transposed(at.dy, &at.parameters[0])),
-            parameters: with_bias_gradient(product_of_transposed(at.x, at.dy), at.dy, at.parameters),
+            inputs: vec![at.input_wanted().then(|| product_with_transposed(at.dy, &at.parameters[0]))],
+            parameters: with_bias_gradient(product_of_transposed(at.x(), at.dy), at.dy, at.parameters),
         }
     }
 }

@@ -10,12 +10,14 @@ mod batch_norm;
 mod convolution;
 mod linear;
 mod pool;
+mod residual;
 
 pub use activation::{Relu, Tanh};
 pub use batch_norm::BatchNorm;
 pub use convolution::Convolution;
 pub use linear::Linear;
-pub use pool::{AvgPool, MaxPool, Window};
+pub use pool::{AvgPool, GlobalAvgPool, MaxPool, Window};
+pub use residual::{Add, Shortcut};
 
 use crate::host::{Matrix, Real};
 use std::fmt;
@@ -79,6 +81,22 @@ pub enum ShapeError {
         padding: usize,
         /// Shape of the input.
         input: Shape,
+    },
+    /// Branches of different shapes.
+    #[error("it joins {first} with {other} (height x width x channels); give both branches the same shape")]
+    Unequal {
+        /// Shape of the first input.
+        first: Shape,
+        /// Another input's.
+        other: Shape,
+    },
+    /// A shortcut to fewer channels.
+    #[error("a shortcut cannot go from {from} channels to {to}; give it at least {from}")]
+    Narrowing {
+        /// Channels of its input.
+        from: usize,
+        /// Channels asked for.
+        to: usize,
     },
 }
 
@@ -146,10 +164,16 @@ pub enum LayerSpec {
     MaxPool(MaxPool),
     /// Mean of each window.
     AvgPool(AvgPool),
+    /// Mean of each channel over the whole image.
+    GlobalAvgPool(GlobalAvgPool),
     /// Normalisation of each channel over the batch.
     BatchNorm(BatchNorm),
     /// Images to vectors.
     Flatten,
+    /// The sum of two inputs.
+    Add(Add),
+    /// The shortcut past a residual block that changes the size.
+    Shortcut(Shortcut),
 }
 
 /// Whether statistics come from the batch or from those tracked in training.
@@ -164,8 +188,8 @@ pub enum Pass {
 /// What a layer's backward work gives.
 #[derive(Clone, Debug)]
 pub struct Gradients<T> {
-    /// Derivative by the layer's input; products make it only where it is wanted.
-    pub input: Option<Matrix<T>>,
+    /// Derivative by each of the layer's inputs; products and joins make it only where it is wanted.
+    pub inputs: Vec<Option<Matrix<T>>>,
     /// Derivative by each parameter, in the order of [`LayerSpec::parameters`].
     pub parameters: Vec<Matrix<T>>,
 }
@@ -175,16 +199,28 @@ pub struct Gradients<T> {
 pub struct Backward<'a, T> {
     /// Parameters used forward.
     pub parameters: &'a [Matrix<T>],
-    /// Input of the layer.
-    pub x: &'a Matrix<T>,
+    /// Inputs of the layer.
+    pub x: &'a [&'a Matrix<T>],
     /// Output of the layer.
     pub y: &'a Matrix<T>,
     /// What forward saved beside them.
     pub saved: &'a [Matrix<T>],
     /// Derivative of the loss by the output.
     pub dy: &'a Matrix<T>,
-    /// Whether a layer before this one needs the derivative by the input.
-    pub input_wanted: bool,
+    /// For each input, whether a layer before this one needs the derivative by it.
+    pub wanted: &'a [bool],
+}
+
+impl<'a, T> Backward<'a, T> {
+    /// The first input, of most layers the only one.
+    const fn x(&self) -> &'a Matrix<T> {
+        self.x[0]
+    }
+
+    /// Whether the derivative by the first input is needed.
+    const fn input_wanted(&self) -> bool {
+        self.wanted[0]
+    }
 }
 
 impl LayerSpec {
@@ -197,20 +233,35 @@ impl LayerSpec {
             Self::Tanh(_) => "tanh",
             Self::MaxPool(_) => "max_pool",
             Self::AvgPool(_) => "avg_pool",
+            Self::GlobalAvgPool(_) => "global_avg_pool",
             Self::BatchNorm(_) => "batch_norm",
             Self::Flatten => "flatten",
+            Self::Add(_) => "add",
+            Self::Shortcut(_) => "shortcut",
         }
     }
 
-    /// Shape of the output for an input of the given shape.
+    /// Number of inputs.
+    pub const fn arity(&self) -> usize {
+        match self {
+            Self::Add(_) => 2,
+            _ => 1,
+        }
+    }
+
+    /// Shape of the output for inputs of the given shapes, as many as [`LayerSpec::arity`] says.
     ///
     /// # Errors
-    /// If the layer cannot take that shape.
-    pub fn output(&self, input: Shape) -> Result<Shape, ShapeError> {
+    /// If the layer cannot take those shapes.
+    pub fn output(&self, inputs: &[Shape]) -> Result<Shape, ShapeError> {
+        let input = inputs[0];
         match self {
             Self::Linear(l) => l.output(input),
             Self::Convolution(l) => l.output(input),
             Self::MaxPool(MaxPool(window)) | Self::AvgPool(AvgPool(window)) => window.output(input),
+            Self::GlobalAvgPool(_) => Ok(Shape::vector(input.channels)),
+            Self::Add(l) => l.output(inputs),
+            Self::Shortcut(l) => l.output(input),
             Self::Relu(_) | Self::Tanh(_) | Self::BatchNorm(_) => Ok(input),
             Self::Flatten => Ok(Shape::vector(input.elements())),
         }
@@ -222,7 +273,7 @@ impl LayerSpec {
             Self::Linear(l) => l.parameters(input, following),
             Self::Convolution(l) => l.parameters(input, following),
             Self::BatchNorm(l) => l.parameters(input),
-            Self::Relu(_) | Self::Tanh(_) | Self::MaxPool(_) | Self::AvgPool(_) | Self::Flatten => Vec::new(),
+            _ => Vec::new(),
         }
     }
 
@@ -234,15 +285,17 @@ impl LayerSpec {
         }
     }
 
-    /// Forward on the host: the output, and what backward needs beside input and output.
+    /// Forward on the host: the output, and what backward needs beside inputs and output.
+    /// `input` is the shape of the first input.
     pub(crate) fn forward<T: Real>(
         &self,
         input: Shape,
         pass: Pass,
         parameters: &[Matrix<T>],
         buffers: &[Matrix<T>],
-        x: &Matrix<T>,
+        inputs: &[&Matrix<T>],
     ) -> (Matrix<T>, Vec<Matrix<T>>) {
+        let x = inputs[0];
         let y = match self {
             Self::Linear(_) => Linear::forward(parameters, x),
             Self::Convolution(l) => l.forward(input, parameters, x),
@@ -250,25 +303,31 @@ impl LayerSpec {
             Self::Tanh(_) => Tanh::forward(x),
             Self::MaxPool(l) => l.forward(input, x),
             Self::AvgPool(l) => l.forward(input, x),
+            Self::GlobalAvgPool(_) => GlobalAvgPool::forward(input, x),
             Self::BatchNorm(l) => return l.forward(pass, parameters, buffers, x),
             Self::Flatten => x.clone().reshaped(input.elements()),
+            Self::Add(_) => Add::forward(inputs),
+            Self::Shortcut(l) => l.forward(input, x),
         };
         (y, Vec::new())
     }
 
     /// Backward on the host.
     pub(crate) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Gradients<T> {
-        let input = match self {
+        let dx = match self {
             Self::Linear(_) => return Linear::backward(at),
             Self::Convolution(l) => return l.backward(input, at),
             Self::BatchNorm(_) => return BatchNorm::backward(at),
+            Self::Add(_) => return Add::backward(at),
             Self::Relu(_) => Relu::backward(at),
             Self::Tanh(_) => Tanh::backward(at),
             Self::MaxPool(l) => l.backward(input, at),
             Self::AvgPool(l) => l.backward(input, at),
+            Self::GlobalAvgPool(_) => GlobalAvgPool::backward(input, at),
+            Self::Shortcut(l) => l.backward(input, at),
             Self::Flatten => at.dy.clone().reshaped(input.channels),
         };
-        Gradients { input: Some(input), parameters: Vec::new() }
+        Gradients { inputs: vec![Some(dx)], parameters: Vec::new() }
     }
 
     /// Moves the tracked buffers towards what one training step saved.

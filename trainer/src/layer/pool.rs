@@ -85,8 +85,8 @@ impl MaxPool {
     }
 
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Matrix<T> {
-        let mut dx = Matrix::zeros(at.x.rows, at.x.columns);
-        self.for_each_largest(input, at.x, |output, largest| dx.values[largest] += at.dy.values[output]);
+        let mut dx = Matrix::zeros(at.x().rows, at.x().columns);
+        self.for_each_largest(input, at.x(), |output, largest| dx.values[largest] += at.dy.values[output]);
         dx
     }
 
@@ -165,12 +165,46 @@ impl AvgPool {
 
     pub(super) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Matrix<T> {
         let weight = self.weight::<T>();
-        let mut dx = Matrix::zeros(at.x.rows, at.x.columns);
-        self.0.for_each(at.x.rows / input.positions(), input, |out, sources| {
+        let mut dx = Matrix::zeros(at.x().rows, at.x().columns);
+        self.0.for_each(at.x().rows / input.positions(), input, |out, sources| {
             for &source in sources {
                 dx.values[source] += at.dy.values[out] * weight;
             }
         });
+        dx
+    }
+}
+
+/// Mean of each channel over the whole image: a sum in row-major order times the rounded
+/// reciprocal of the number of positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalAvgPool;
+
+impl GlobalAvgPool {
+    fn weight<T: Real>(input: Shape) -> T {
+        T::ONE / T::from_f64(input.positions() as f64)
+    }
+
+    pub(super) fn forward<T: Real>(input: Shape, x: &Matrix<T>) -> Matrix<T> {
+        let weight = Self::weight::<T>(input);
+        let mut y = Matrix::zeros(x.rows / input.positions(), input.channels);
+        for (y, image) in y.rows_mut().zip(x.values.chunks_exact(input.elements())) {
+            for position in image.chunks_exact(input.channels) {
+                y.iter_mut().zip(position).for_each(|(sum, x)| *sum += *x);
+            }
+            y.iter_mut().for_each(|sum| *sum = *sum * weight);
+        }
+        y
+    }
+
+    pub(super) fn backward<T: Real>(input: Shape, at: Backward<'_, T>) -> Matrix<T> {
+        let weight = Self::weight::<T>(input);
+        let mut dx = Matrix::zeros(at.x().rows, input.channels);
+        for (image, dy) in dx.values.chunks_exact_mut(input.elements()).zip(at.dy.values.chunks_exact(input.channels)) {
+            for position in image.chunks_exact_mut(input.channels) {
+                position.iter_mut().zip(dy).for_each(|(dx, dy)| *dx += *dy * weight);
+            }
+        }
         dx
     }
 }
@@ -190,6 +224,21 @@ mod tests {
         let window = Window { size: 2, stride: 2 };
         assert_eq!(MaxPool(window).forward(input, &x).values, [4.0, 8.0]);
         assert_eq!(AvgPool(window).forward(input, &x).values, [2.5, 6.5]);
+    }
+
+    /// An average over the image is that of the one window that covers it, bit for bit.
+    #[test]
+    fn global_averages_are_those_of_one_window() {
+        let input = Shape::new(3, 3, 2);
+        let x = Matrix::from_rows(2, (0..36).map(|i| 1.0 / (i as f32 + 0.3)).collect());
+        let window = AvgPool(Window { size: 3, stride: 3 });
+        let y = GlobalAvgPool::forward(input, &x);
+        assert_eq!(y, window.forward(input, &x));
+        let at = Backward { parameters: &[], x: &[&x], y: &y, saved: &[], dy: &y, wanted: &[true] };
+        assert_eq!(GlobalAvgPool::backward(input, at), window.backward(input, at));
+        // And of images that are no squares.
+        let x = Matrix::from_rows(1, vec![1.0, 2.0, 3.0, 6.0_f64]);
+        assert_eq!(GlobalAvgPool::forward(Shape::new(1, 4, 1), &x).values, [3.0]);
     }
 
     /// The first of the largest elements of a window, or its first NaN.
@@ -238,7 +287,7 @@ mod tests {
             let x = Matrix::from_rows(1, values.to_vec());
             let y = pool.forward(input, &x);
             let dy = Matrix::from_rows(1, vec![1.0]);
-            let dx = pool.backward(input, Backward { parameters: &[], x: &x, y: &y, saved: &[], dy: &dy, input_wanted: true });
+            let dx = pool.backward(input, Backward { parameters: &[], x: &[&x], y: &y, saved: &[], dy: &dy, wanted: &[true] });
             assert_eq!(dx.values, expected);
         }
     }

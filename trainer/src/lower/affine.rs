@@ -1,13 +1,15 @@
 //! Linear and convolutional layers: three products on the array.
 
+use super::coded::{Coded, Place};
 use super::memory::Tensor;
-use super::{Context, Saved};
+use super::operand::{Arrangement, Operand, Side};
+use super::walk::Saved;
+use super::{Context, Parameter};
 use crate::layer::{Convolution, LayerSpec, Shape};
 use crate::model::Layer;
-use crate::recipe::RoleFormat;
 use systole_isa::format::Format;
 use systole_isa::round::Policy;
-use systole_isa::view::{TensorView, Window};
+use systole_isa::view::Window;
 
 impl Convolution {
     /// The forward product reads its images through this view.
@@ -44,92 +46,97 @@ impl Convolution {
     }
 }
 
+const ACTIVATIONS: Place = Place { role: "activations", index: 0 };
+const WEIGHTS: Place = Place { role: "weights", index: 0 };
+const ERRORS: Place = Place { role: "errors", index: 0 };
+const WEIGHT_GRADIENTS: Place = Place { role: "weight_gradients", index: 0 };
+
 impl Context<'_> {
-    /// A product in the mode of its operand formats, into `d`.
-    fn product(&mut self, d: TensorView, policy: Policy, a: (TensorView, RoleFormat), b: (TensorView, RoleFormat)) {
-        // `check` has found a mode for every pair of roles.
-        let mode = self.design.mode_for(a.1.format, b.1.format).unwrap_or_default();
-        self.emitter.gemm(mode, (a.1.bias, b.1.bias), policy, d, a.0, b.0);
+    /// What the design's converter makes of results that go on to vector work, if it names a format.
+    fn result(&self) -> Option<(Format, Policy)> {
+        let output = self.design.output;
+        output.format.map(|format| (format, output.policy()))
     }
 
-    /// Format and conversion of results that go on to vector work: the design's converter if
-    /// it names a format, else straight to the vector role.
-    fn result(&self) -> (Format, Policy) {
-        match self.design.output.format {
-            Some(format) => (format, self.design.output.policy()),
-            None => (self.roles.vector.format, self.roles.vector.policy()),
-        }
-    }
-
-    /// Computes a product into `y`, by way of the design's output format if it has one.
-    fn product_into(&mut self, y: Tensor, a: (TensorView, RoleFormat), b: (TensorView, RoleFormat)) {
-        let (format, policy) = self.result();
-        if format == y.format {
-            self.product(y.view(), policy, a, b);
-        } else {
-            let drained = self.memory.tensor(format, y.rows, y.cols);
-            self.product(drained.view(), policy, a, b);
-            self.round_as_vector();
-            self.emitter.convert(y, drained);
-        }
-    }
-
-    pub(super) fn affine_forward(&mut self, layer: &Layer, x: Tensor, parameters: &[Tensor], y: Tensor) -> Saved {
-        let x = self.operand(x, self.roles.activations);
-        let weight = self.operand(parameters[0], self.roles.weights);
+    pub(super) fn affine_forward(&mut self, layer: &Layer, x: Tensor, parameters: &[Parameter], y: Tensor) -> Saved {
+        let roles = self.roles();
+        let x = self.operand(x, roles.activations, ACTIVATIONS);
+        let weight = self.weight(&parameters[0], WEIGHTS);
         let rows = match layer.spec {
-            LayerSpec::Convolution(l) => x.windows(l.forward_window(layer.input, layer.output), self.batch),
-            _ => x.view(),
+            LayerSpec::Convolution(l) => Arrangement::Windows(l.forward_window(layer.input, layer.output)),
+            _ => Arrangement::Stored,
         };
-        self.product_into(y, (rows, self.roles.activations), (weight.view(), self.roles.weights));
-        if let Some(&bias) = parameters.get(1) {
+        let (a, b) = (self.take(&x, rows, Side::A), self.take(&weight, Arrangement::Stored, Side::B));
+        let result = self.result();
+        self.product(y.view(), result, roles.vector.policy(), (a, &roles.activations), (b, &roles.weights));
+        if let Some(bias) = parameters.get(1) {
+            let bias = self.values(&bias.master);
             self.round_as_vector();
             self.emitter.add(y, y, bias);
         }
         Saved::Affine { x, weight }
     }
 
+    /// The weights as an operand.
+    fn weight(&mut self, parameter: &Parameter, place: Place) -> Operand {
+        let role = self.roles().weights;
+        let master = self.values(&parameter.master);
+        match parameter.previous {
+            Some(previous) => {
+                let coded = self.encode_with_hysteresis(master, previous, &role, place);
+                let coded = self.expand(coded, &role);
+                Self::ready(role, coded)
+            }
+            None => self.operand(master, role, place),
+        }
+    }
+
     pub(super) fn affine_backward(
         &mut self,
         layer: &Layer,
         error: Tensor,
-        x: Tensor,
-        weight: Tensor,
-        parameters: &[Tensor],
+        (x, weight): (&Operand, &Operand),
+        parameters: &[Parameter],
         passes_on: bool,
-    ) -> (Option<Tensor>, Vec<Tensor>) {
+    ) -> (Option<Tensor>, Vec<Coded>) {
         // Where no error passes on, its rounding is the gradient's work.
         let first = if passes_on { "error" } else { "gradient" };
         self.emitter.region(&format!("{} {first}", layer.name));
-        let errors = self.roles.errors;
-        let operand = self.operand(error, errors);
+        let roles = self.roles();
+        let operand = self.operand(error, roles.errors, ERRORS);
         let input_error = passes_on.then(|| {
             let dx = self.vector(self.batch * layer.input.positions(), layer.input.channels);
-            let (rows, weights) = match layer.spec {
-                LayerSpec::Convolution(l) => {
-                    (operand.windows(l.error_window(layer.input, layer.output), self.batch), weight.turned(l.kernel, layer.input.channels))
-                }
-                _ => (operand.view(), weight.transposed()),
+            let (rows, turned) = match layer.spec {
+                LayerSpec::Convolution(l) => (
+                    Arrangement::Windows(l.error_window(layer.input, layer.output)),
+                    Arrangement::Turned { kernel: l.kernel, channels: layer.input.channels },
+                ),
+                _ => (Arrangement::Stored, Arrangement::Transposed),
             };
-            self.product_into(dx, (rows, errors), (weights, self.roles.weights));
+            let (a, b) = (self.take(&operand, rows, Side::A), self.take(weight, turned, Side::B));
+            let result = self.result();
+            self.product(dx.view(), result, roles.vector.policy(), (a, &roles.errors), (b, &roles.weights));
             dx
         });
 
         self.emitter.region(&format!("{} gradient", layer.name));
-        let role = self.roles.weight_gradients;
-        let gradient = self.memory.tensor(role.format, parameters[0].rows, parameters[0].cols);
         let columns = match layer.spec {
-            LayerSpec::Convolution(l) => x.windows(l.forward_window(layer.input, layer.output), self.batch),
-            _ => x.view(),
+            LayerSpec::Convolution(l) => Arrangement::Windows(l.forward_window(layer.input, layer.output)),
+            _ => Arrangement::Stored,
         };
         // Transposed, so that the im2col view stays the right operand.
-        self.product(gradient.transposed(), role.policy(), (operand.transposed(), errors), (columns, self.roles.activations));
-        let mut gradients = vec![gradient];
+        let (a, b) = (self.take(&operand, Arrangement::Transposed, Side::A), self.take(x, columns, Side::B));
+        let role = roles.weight_gradients;
+        let (rows, cols) = (parameters[0].rows, parameters[0].cols);
+        let leaving = if role.is_plain() && role.bias == 0 { role } else { roles.update };
+        let gradient = self.memory.tensor(leaving.format, rows, cols);
+        self.product(gradient.transposed(), None, leaving.policy(), (a, &roles.errors), (b, &roles.activations));
+        let mut gradients = vec![self.encode(gradient, &role, WEIGHT_GRADIENTS)];
         if let Some(bias) = parameters.get(1) {
             let sums = self.vector(1, bias.cols);
             self.round_as_vector();
             self.emitter.sum(sums, error);
-            gradients.push(sums);
+            gradients.push(Coded::plain(sums));
         }
         (input_error, gradients)
     }

@@ -9,6 +9,8 @@ mod map;
 mod squeeze;
 mod tensor;
 
+pub use tensor::Followed;
+
 use super::Context;
 use super::memory::Tensor;
 use crate::recipe::{RoleFormat, Scale};
@@ -68,6 +70,11 @@ impl Coded {
         Self { elements, scaling: Scaling::Bias(0) }
     }
 
+    /// Whether codes stand for themselves.
+    pub(super) const fn is_plain(&self) -> bool {
+        matches!(self.scaling, Scaling::Bias(0))
+    }
+
     /// Every tensor it consists of, but for constants.
     pub(crate) fn tensors(&self) -> Vec<Tensor> {
         let mut all = vec![self.elements];
@@ -89,6 +96,14 @@ pub(super) struct Place {
     pub role: &'static str,
     /// Which of the layer's tensors in that role.
     pub index: usize,
+}
+
+impl Place {
+    /// Whether the tensor has a parameter's shape, whose rows are what the forward product
+    /// reduces; of activations and errors that is the columns.
+    fn is_parameter(self) -> bool {
+        !matches!(self.role, "activations" | "errors")
+    }
 }
 
 /// Rounds scales: nothing overflows that a scale could express.
@@ -119,7 +134,7 @@ impl Context<'_> {
         coded
     }
 
-    /// Room for a tensor in the role's format. Block scales are laid out along rows.
+    /// Room for a tensor in the role's format.
     pub(super) fn coded(&mut self, rows: usize, cols: usize, role: &RoleFormat, place: Place) -> Coded {
         let scaling = match role.scale {
             Scale::None => Scaling::Bias(role.bias),
@@ -128,8 +143,13 @@ impl Context<'_> {
             Scale::Current { powers: false } => Scaling::Factor(self.memory.tensor(Format::FP32, 1, 1)),
             Scale::Delayed { .. } => Scaling::Factor(self.followed(role, place).inverse),
             Scale::Blocks(blocks) => {
-                let (along, across) = (blocks.along, blocks.across);
-                Scaling::Blocks(self.block_scales(&blocks, (rows, cols), (across, along)))
+                let block = match (place.is_parameter(), rows) {
+                    // A bias is one block.
+                    (true, 1) => (0, 0),
+                    (true, _) => (blocks.along, blocks.across),
+                    (false, _) => (blocks.across, blocks.along),
+                };
+                Scaling::Blocks(self.block_scales(&blocks, (rows, cols), block))
             }
             Scale::Squeeze => Scaling::Bias(0),
             Scale::Map { block, signed, least } => match self.map(rows * cols, block, signed, least) {
@@ -138,7 +158,10 @@ impl Context<'_> {
             },
             Scale::Expansion { block } => Scaling::Expansion(self.expanded(rows * cols, block)),
         };
-        let format = if role.scale == Scale::Squeeze { role.operand() } else { role.format };
+        let format = match role.scale {
+            Scale::Squeeze => role.expand.unwrap_or(self.roles().update.format),
+            _ => role.format,
+        };
         Coded { elements: self.memory.tensor(format, rows, cols), scaling }
     }
 
@@ -191,6 +214,38 @@ impl Context<'_> {
             Scaling::Expansion(expanded) => self.decode_expansion(values, elements, &expanded, policy),
         }
         values
+    }
+
+    /// Codes as values: themselves, or decoded into the vector role's format.
+    pub(super) fn values(&mut self, coded: &Coded) -> Tensor {
+        if coded.is_plain() {
+            return coded.elements;
+        }
+        let vector = self.roles().vector;
+        self.decode(coded, vector.format, vector.policy())
+    }
+
+    /// `x` rounded to the side of its last quantised value, which gives way to the new one.
+    pub(super) fn encode_with_hysteresis(&mut self, x: Tensor, previous: Tensor, role: &RoleFormat, place: Place) -> Coded {
+        let coded = self.coded(x.rows, x.cols, role, place);
+        let [scaled, before] = [(); 2].map(|()| self.memory.tensor(previous.format, x.rows, x.cols));
+        let inverse = match coded.scaling {
+            Scaling::Power(scale) => {
+                self.find_power(scale, x.view(), role);
+                self.inverse_power(scale)
+            }
+            Scaling::Bias(bias) => self.memory.constant(previous.format, f64::from(bias).exp2()),
+            _ => unreachable!("hysteresis is for scales that are powers of two of the whole tensor"),
+        };
+        self.emitter.round_by(Policy::RNE);
+        self.emitter.multiply(scaled, x, inverse);
+        self.emitter.multiply(before, previous, inverse);
+        self.emitter.round_by(role.policy());
+        self.emitter.hysteresis(coded.elements, scaled, before);
+        let now = self.decode(&coded, previous.format, Policy::RNE);
+        self.emitter.round_by(Policy::RNE);
+        self.emitter.convert(previous, now);
+        coded
     }
 
     /// What the codes stand for as the products take it: the codes themselves, or expanded.

@@ -243,8 +243,8 @@ impl Emitter {
     }
 
     /// Gradient of window sums.
-    pub(super) fn spread(&mut self, d: Tensor, windows: TensorView, g: Tensor) {
-        let (d, x, g) = (self.register(d.view()), self.register(windows), self.register(g.view()));
+    pub(super) fn spread(&mut self, d: Tensor, windows: TensorView, g: impl Into<TensorView>) {
+        let (d, x, g) = (self.register(d.view()), self.register(windows), self.register(g.into()));
         self.program.push(Instruction::PSpread { d, x, g });
     }
 

@@ -1,19 +1,24 @@
 //! Softmax cross-entropy, the mean over the batch, and its gradient times the loss scale.
 
 use super::memory::Tensor;
-use super::{Context, State};
+use super::{Context, Scalar, State};
+use crate::recipe::LossScale;
 
 impl Context<'_> {
     /// The error at the logits.
     pub(super) fn loss(&mut self, state: &State<'_>) -> Tensor {
         let (logits, labels) = (state.logits, state.labels);
         let (rows, cols) = (logits.rows, logits.cols);
-        let [largest, sums, logarithms, targets, losses] = [(); 5].map(|()| self.vector(rows, 1));
-        let [shifted, powers, at_target, probabilities, distance, error] = [(); 6].map(|()| self.vector(rows, cols));
-        let total = self.vector(1, 1);
-        let share = self.constant(1.0 / rows as f64);
-        let scale = self.constant(self.recipe.loss_scale / rows as f64);
-        self.round_as_vector();
+        let [largest, sums, logarithms, targets, losses] = [(); 5].map(|()| self.statistic(rows, 1));
+        let [shifted, powers, at_target, probabilities, distance] = [(); 5].map(|()| self.statistic(rows, cols));
+        let error = self.vector(rows, cols);
+        let total = self.statistic(1, 1);
+        let share = self.statistic_constant(1.0 / rows as f64);
+        let scale = match self.recipe.loss_scale {
+            LossScale::Static(scale) => self.statistic_constant(scale / rows as f64),
+            LossScale::Dynamic(_) => self.scalar(Scalar::LossFactor),
+        };
+        self.round_as_statistics();
         let e = &mut self.emitter;
         // Shifted by the largest logit, so that no exponential overflows.
         e.maximum(largest, logits);
@@ -28,7 +33,8 @@ impl Context<'_> {
         e.multiply(state.loss, total, share);
         e.divide(probabilities, powers, sums);
         e.subtract(distance, probabilities, labels);
-        e.multiply(error, distance, scale);
+        self.round_as_vector();
+        self.emitter.multiply(error, distance, scale);
         error
     }
 }

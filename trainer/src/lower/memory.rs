@@ -1,5 +1,6 @@
 //! Placement of tensors in DRAM.
 
+use std::ops::Range;
 use systole_isa::format::Format;
 use systole_isa::view::{Layout, Space, TensorView, Window};
 
@@ -61,6 +62,13 @@ impl Tensor {
         self.with(last, positions * self.cols, channels, layout)
     }
 
+    /// Some of the columns.
+    pub(super) const fn columns(self, columns: Range<usize>) -> TensorView {
+        let layout = Layout::Strided { inner: self.rows as u32, outer: 0, inner_stride: self.cols as i64, column: 1 };
+        let offset = columns.start as u64 * self.format.storage_bytes() as u64;
+        self.with(offset, self.rows, columns.end - columns.start, layout)
+    }
+
     /// An im2col view of this tensor's images.
     pub(super) const fn windows(self, window: Window, images: usize) -> TensorView {
         let rows = images * (window.out_h * window.out_w) as usize;
@@ -69,6 +77,7 @@ impl Tensor {
 }
 
 impl From<Tensor> for TensorView {
+    /// The tensor as stored.
     fn from(tensor: Tensor) -> Self {
         tensor.view()
     }

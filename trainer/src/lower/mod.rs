@@ -1,30 +1,41 @@
 //! Lowering: a model's training step as programs for a device.
 //!
-//! [`compile`] places every tensor in DRAM and writes two programs: one training step
-//! (forward, loss, both backward products, elementwise work, update) and one evaluation batch.
-//! The host writes images and one-hot labels, runs, and reads logits and loss; it computes
-//! nothing on tensors. Where a tensor enters a product it is first rounded to its role's
-//! format; all else is held in the vector role's format.
+//! [`compile`] places every tensor in DRAM and writes programs: a training step (forward, loss,
+//! both backward products, elementwise work, update), an evaluation batch, and what a recipe
+//! asks for beside. The host writes images, one-hot labels and the scalars of [`Scalar`], runs,
+//! and reads logits, loss and largest magnitudes; it computes nothing on tensors. Where a
+//! tensor enters a product it is first rounded to its role's format; all else is held in
+//! the vector role's format.
 
 mod affine;
+mod average;
+mod coded;
 mod emitter;
 mod loss;
 mod memory;
 mod normalise;
+mod operand;
 mod pointwise;
+mod residual;
 mod update;
+mod walk;
 
+pub use coded::Followed;
+pub(crate) use coded::{Coded, top_exponent};
 pub use memory::Tensor;
 
-use crate::layer::{BatchNorm, LayerSpec, Shape};
+use crate::layer::{LayerSpec, Shape, Shortcut};
 use crate::model::{Layer, Model, ModelError};
-use crate::recipe::{Recipe, RoleFormat, Roles};
+use crate::optimizer::{Compensation, Rule};
+use crate::recipe::{LossScale, Recipe, RoleFormat, Roles, Scale};
+use coded::Place;
 use emitter::Emitter;
 use memory::Memory;
+use operand::Cut;
 use systole_isa::design::Design;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
-use systole_isa::round::encode_f64;
+use systole_isa::round::{Policy, Rounding, encode_f64};
 
 /// A recipe does not fit a design, or a model what the hardware can express.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,10 +49,10 @@ pub enum LowerError {
         design: String,
         /// Which product.
         product: &'static str,
-        /// Left operand's format.
-        a: Format,
-        /// Right operand's format.
-        b: Format,
+        /// Left operand's format, and its blocks.
+        a: String,
+        /// Right operand's format, and its blocks.
+        b: String,
         /// What the design has.
         modes: String,
     },
@@ -95,10 +106,14 @@ pub enum LowerError {
 /// A model ready to train on a device.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    /// One training step.
-    pub step: Program,
+    /// What a training step runs.
+    pub step: Step,
     /// One evaluation batch: forward only.
     pub evaluate: Program,
+    /// What puts the states into their formats, once the host has written initial weights.
+    pub initialise: Program,
+    /// Averages of the weights, where the recipe has them.
+    pub average: Option<Average>,
     /// Images of a batch, `[(n, h, w)][c]`, in the vector role's format.
     pub images: Tensor,
     /// One-hot labels, `[n][classes]`, in the vector role's format.
@@ -107,18 +122,94 @@ pub struct Compiled {
     pub logits: Tensor,
     /// Mean loss of the last training step, one element.
     pub loss: Tensor,
-    /// The negated learning rate, one element the host writes before a step.
-    pub negated_rate: Tensor,
-    /// Master weights by layer and parameter, in the model's order.
-    pub parameters: Vec<Vec<Tensor>>,
-    /// Momentum, likewise.
-    pub momentum: Vec<Vec<Tensor>>,
+    /// The largest magnitude of any weight gradient, one element, where steps depend on it.
+    pub overflow: Option<Tensor>,
+    /// Scalars the host writes before a step.
+    pub scalars: Vec<(Scalar, Tensor)>,
+    /// Scales the host follows from step to step.
+    pub followed: Vec<Followed>,
+    /// Parameters and their states, by layer.
+    pub(crate) parameters: Vec<Vec<Parameter>>,
     /// Tracked buffers by layer.
     pub buffers: Vec<Vec<Tensor>>,
-    /// Constants: each tensor of one element with its value.
-    pub constants: Vec<(Tensor, f64)>,
+    /// Constants: tensors of one row with their values.
+    pub constants: Vec<(Tensor, Vec<f64>)>,
     /// Name of every layer, for regions and reports.
     pub layers: Vec<String>,
+}
+
+/// Programs of a training step.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Gradients, without moving a weight.
+    pub gradients: Program,
+    /// What moves the weights, if gradients are finite or nothing depends on it.
+    pub update: Program,
+    /// Both in one, where nothing stands between them.
+    pub whole: Option<Program>,
+}
+
+/// Programs that average weights.
+#[derive(Clone, Debug)]
+pub struct Average {
+    /// Takes the present weights into the averages.
+    pub take: Program,
+    /// Re-estimates the averaged model's statistics on a batch.
+    pub statistics: Program,
+    /// Evaluates the averaged model on a batch.
+    pub evaluate: Program,
+    /// Averages and their statistics.
+    pub(crate) tensors: Vec<Tensor>,
+    /// Statistics among them, with the values they start from.
+    pub(crate) buffers: Vec<Vec<Tensor>>,
+}
+
+/// What the host writes before a step, one element each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// Minus the learning rate; under Adam, corrected for the moments' start.
+    NegatedRate,
+    /// Adam's epsilon, likewise.
+    Epsilon,
+    /// 1 - rate decay.
+    Shrink,
+    /// The loss scale over the images of a batch.
+    LossFactor,
+    /// The inverse of the loss scale.
+    Unscale,
+    /// The share of the newest in a running mean.
+    Share,
+}
+
+/// A parameter with the states its optimizer keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parameter {
+    pub rows: usize,
+    pub cols: usize,
+    /// The weights themselves.
+    pub master: Coded,
+    /// How they are stored.
+    pub role: RoleFormat,
+    /// Where the host writes initial values, unless it writes codes of the master at once.
+    pub staging: Option<Tensor>,
+    /// Momentum, or the first moment.
+    pub momentum: Option<Coded>,
+    /// The second moment.
+    pub variance: Option<Coded>,
+    /// What compensates the weight's rounding.
+    pub compensation: Option<Coded>,
+    /// The last values that products took, where their rounding depends on them.
+    pub previous: Option<Tensor>,
+    /// Index of the layer.
+    pub layer: usize,
+}
+
+impl Parameter {
+    /// Every tensor that lasts from step to step.
+    pub fn lasting(&self) -> Vec<Tensor> {
+        let states = [Some(self.master), self.momentum, self.variance, self.compensation];
+        states.into_iter().flatten().flat_map(|state| state.tensors()).chain(self.previous).collect()
+    }
 }
 
 /// What lowering knows while it walks the layers.
@@ -126,232 +217,324 @@ struct Context<'a> {
     emitter: Emitter,
     memory: Memory,
     design: &'a Design,
-    roles: Roles<RoleFormat>,
     recipe: &'a Recipe,
     batch: usize,
+    /// Roles outside layers.
+    base: Roles<RoleFormat>,
+    /// Roles by layer.
+    by_layer: Vec<Roles<RoleFormat>>,
+    /// The layer being lowered.
+    layer: usize,
+    /// Scales the host follows.
+    followed: Vec<Followed>,
+    /// Whether their largest magnitudes are left for the host.
+    recording: bool,
+    /// Blocks cut in the present program.
+    cuts: Vec<Cut>,
+    /// Scalars the host writes.
+    scalars: Vec<(Scalar, Tensor)>,
 }
 
-/// What a layer's forward pass leaves for its backward pass.
-enum Saved {
-    Nothing,
-    /// Operand copies of input and weights.
-    Affine {
-        x: Tensor,
-        weight: Tensor,
-    },
-    /// Values before a rectifier, or after tanh.
-    Activation(Tensor),
-    /// Input of a max pooling.
-    Pooled(Tensor),
-    Normalised(normalise::Saved),
-}
-
+/// What a forward pass is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
+    /// A backward pass follows; tracked statistics move towards the batch's.
     Train,
+    /// With tracked statistics.
     Evaluate,
+    /// Running means of the statistics of batches.
+    Reestimate,
 }
 
-/// Compiles a training step and an evaluation batch of `recipe.batch` images.
+/// Compiles the programs of a run with batches of `recipe.batch` images.
 ///
 /// # Errors
 /// A product no mode of the design offers, roles the vector unit is too narrow for, or a
 /// model that instructions cannot express.
 pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compiled, LowerError> {
     let layers = model.plan()?;
-    let roles = recipe.roles.resolve(design);
-    check(&layers, &roles, recipe, design)?;
-    let mut cx = Context { emitter: Emitter::default(), memory: Memory::default(), design, roles, recipe, batch: recipe.batch as usize };
-    let vector = roles.vector.format;
+    let base = recipe.roles.resolve(design);
+    let by_layer = recipe.resolve(design, &layers);
+    check(&layers, &by_layer, recipe, design)?;
+    let mut cx = Context {
+        emitter: Emitter::default(),
+        memory: Memory::default(),
+        design,
+        recipe,
+        batch: recipe.batch as usize,
+        base,
+        by_layer,
+        layer: OUTSIDE,
+        followed: Vec::new(),
+        recording: true,
+        cuts: Vec::new(),
+        scalars: Vec::new(),
+    };
+    let vector = base.vector.format;
     let images = cx.memory.tensor(vector, cx.batch * model.input.positions(), model.input.channels);
     let labels = cx.memory.tensor(vector, cx.batch, model.classes);
     let logits = cx.memory.tensor(vector, cx.batch, model.classes);
-    let loss = cx.memory.tensor(vector, 1, 1);
-    let negated_rate = cx.memory.tensor(vector, 1, 1);
-    let mut place = |format: Format, of: fn(&Layer) -> &Vec<crate::layer::Parameter>| -> Vec<Vec<Tensor>> {
-        layers.iter().map(|l| of(l).iter().map(|p| cx.memory.tensor(format, p.rows, p.columns)).collect()).collect()
+    let loss = cx.memory.tensor(base.statistics.format, 1, 1);
+    let parameters = cx.parameters(&layers);
+    let place = |cx: &mut Context<'_>| -> Vec<Vec<Tensor>> {
+        let of = |cx: &mut Context<'_>, (i, layer): (usize, &Layer)| {
+            let format = cx.by_layer[i].statistics.format;
+            layer.buffers.iter().map(|p| cx.memory.tensor(format, p.rows, p.columns)).collect()
+        };
+        layers.iter().enumerate().map(|layer| of(cx, layer)).collect()
     };
-    let parameters = place(roles.master_weights.format, |l| &l.parameters);
-    let momentum = place(roles.momentum.format, |l| &l.parameters);
-    let buffers = place(vector, |l| &l.buffers);
+    let buffers = place(&mut cx);
+    let state = State { layers: &layers, images, labels, logits, loss, parameters: &parameters, buffers: &buffers };
 
-    let state = State {
-        layers: &layers,
+    let initialise = cx.initialise(&state);
+    let whole = matches!(recipe.loss_scale, LossScale::Static(_)).then(|| {
+        let gradients = cx.gradients(&state);
+        cx.updates(&state, &gradients);
+        cx.finish()
+    });
+    let gradients = cx.gradients(&state);
+    let overflow = whole.is_none().then(|| cx.largest_gradient(&gradients));
+    let gradients_program = cx.finish();
+    cx.updates(&state, &gradients);
+    let step = Step { gradients: gradients_program, update: cx.finish(), whole };
+    cx.recording = false;
+    cx.forward(&state, Purpose::Evaluate);
+    let evaluate = cx.finish();
+    let average = match recipe.averaging {
+        Some(averaging) => {
+            let buffers = place(&mut cx);
+            Some(cx.average(&state, averaging, buffers)?)
+        }
+        None => None,
+    };
+    Ok(Compiled {
+        step,
+        evaluate,
+        initialise,
+        average,
         images,
         labels,
         logits,
         loss,
-        negated_rate,
-        parameters: &parameters,
-        momentum: &momentum,
-        buffers: &buffers,
-    };
-    cx.training_step(&state);
-    let step = std::mem::take(&mut cx.emitter).finish();
-    cx.forward(&state, Purpose::Evaluate);
-    let evaluate = std::mem::take(&mut cx.emitter).finish();
-    let constants = cx.memory.constants();
-    let names = layers.iter().map(|l| l.name.clone()).collect();
-    Ok(Compiled { step, evaluate, images, labels, logits, loss, negated_rate, parameters, momentum, buffers, constants, layers: names })
+        overflow,
+        scalars: cx.scalars,
+        followed: cx.followed,
+        constants: cx.memory.constants(),
+        layers: layers.iter().map(|l| l.name.clone()).collect(),
+        parameters,
+        buffers,
+    })
 }
 
+/// No layer's index.
+const OUTSIDE: usize = usize::MAX;
+
 /// Tensors that live across programs.
+#[derive(Clone, Copy)]
 struct State<'a> {
     layers: &'a [Layer],
     images: Tensor,
     labels: Tensor,
     logits: Tensor,
     loss: Tensor,
-    negated_rate: Tensor,
-    parameters: &'a [Vec<Tensor>],
-    momentum: &'a [Vec<Tensor>],
+    parameters: &'a [Vec<Parameter>],
     buffers: &'a [Vec<Tensor>],
 }
 
 impl Context<'_> {
-    fn training_step(&mut self, state: &State<'_>) {
-        let saved = self.forward(state, Purpose::Train);
-        self.emitter.region("loss");
-        let mut error = self.loss(state);
-        let first_trained = state.layers.iter().position(|l| !l.parameters.is_empty());
-        let mut gradients: Vec<Vec<Tensor>> = vec![Vec::new(); state.layers.len()];
-        for (i, (layer, saved)) in state.layers.iter().zip(&saved).enumerate().rev() {
-            // Below the first trained layer nothing asks for the error.
-            let passes_on = first_trained.is_some_and(|first| i > first);
-            let (input_error, own) = self.backward(layer, saved, error, &state.parameters[i], passes_on);
-            gradients[i] = own;
-            match input_error {
-                Some(e) if passes_on => error = e,
-                _ => break,
+    /// Room for all parameters and their states.
+    fn parameters(&mut self, layers: &[Layer]) -> Vec<Vec<Parameter>> {
+        let optimizer = &self.recipe.optimizer;
+        let (has_momentum, has_variance) = (optimizer.has_momentum(), matches!(optimizer.rule, Rule::Adam { .. }));
+        let mut all = Vec::with_capacity(layers.len());
+        for (layer, plan) in layers.iter().enumerate() {
+            self.layer = layer;
+            let roles = self.roles();
+            let of_layer = plan.parameters.iter().enumerate().map(|(index, p)| {
+                let (rows, cols) = (p.rows, p.columns);
+                let multiplied = index == 0 && operand::multiplies(&plan.spec);
+                let mut state = |role: &RoleFormat, name| self.coded(rows, cols, role, Place { role: name, index });
+                // A residual is of weights that products take; other parameters have no operand format.
+                let residual = optimizer.compensation == Compensation::Residual && multiplied;
+                let role = if residual { roles.weights } else { roles.master_weights };
+                let master = state(&role, "master_weights");
+                let momentum = has_momentum.then(|| state(&roles.momentum, "momentum"));
+                let variance = has_variance.then(|| state(&roles.variance, "variance"));
+                let compensated = match optimizer.compensation {
+                    Compensation::None => false,
+                    Compensation::Residual => multiplied,
+                    Compensation::Kahan | Compensation::ErrorFeedback => true,
+                };
+                let compensation = compensated.then(|| state(&roles.compensation, "compensation"));
+                let previous = (multiplied && roles.weights.hysteresis).then(|| self.memory.tensor(roles.vector.format, rows, cols));
+                let staged = !role.is_plain() || role.bias != 0 || residual;
+                let staging = staged.then(|| self.memory.tensor(roles.update.format, rows, cols));
+                Parameter { rows, cols, master, role, staging, momentum, variance, compensation, previous, layer }
+            });
+            all.push(of_layer.collect());
+        }
+        self.layer = OUTSIDE;
+        all
+    }
+
+    /// Initial weights into their formats.
+    fn initialise(&mut self, state: &State<'_>) -> Program {
+        for parameter in state.parameters.iter().flatten().filter(|p| p.staging.is_some() || p.previous.is_some()) {
+            self.emitter.region("initialise");
+            self.layer = parameter.layer;
+            let roles = self.roles();
+            if let Some(staging) = parameter.staging {
+                self.first_weights(parameter, staging);
+            }
+            if let Some(previous) = parameter.previous {
+                let nearest = RoleFormat { hysteresis: false, rounding: Rounding::Rne, ..roles.weights };
+                let values = self.values(&parameter.master);
+                let coded = self.coded(parameter.rows, parameter.cols, &nearest, Place { role: "weights", index: 0 });
+                self.encode_into(&coded, values.view(), &nearest);
+                let now = self.decode(&coded, previous.format, Policy::RNE);
+                self.emitter.round_by(Policy::RNE);
+                self.emitter.convert(previous, now);
             }
         }
+        self.layer = OUTSIDE;
+        self.finish()
+    }
+
+    /// Forward, loss and backward.
+    fn gradients(&mut self, state: &State<'_>) -> Vec<Vec<Coded>> {
+        let saved = self.forward(state, Purpose::Train);
+        self.layer = OUTSIDE;
+        self.emitter.region("loss");
+        let error = self.loss(state);
+        let gradients = self.backward(state, &saved, error);
+        self.layer = OUTSIDE;
+        gradients
+    }
+
+    /// Moves every parameter.
+    fn updates(&mut self, state: &State<'_>, gradients: &[Vec<Coded>]) {
         for (i, layer) in state.layers.iter().enumerate() {
             if layer.parameters.is_empty() {
                 continue;
             }
+            self.layer = i;
             self.emitter.region(&format!("{} update", layer.name));
-            for ((gradient, weight), momentum) in gradients[i].iter().zip(&state.parameters[i]).zip(&state.momentum[i]) {
-                self.update(*gradient, *weight, *momentum, state.negated_rate);
+            for (gradient, parameter) in gradients[i].iter().zip(&state.parameters[i]) {
+                self.update(*gradient, parameter);
             }
         }
+        self.layer = OUTSIDE;
     }
 
-    fn forward(&mut self, state: &State<'_>, purpose: Purpose) -> Vec<Saved> {
-        let mut x = state.images;
-        let mut saved = Vec::with_capacity(state.layers.len());
-        for (i, layer) in state.layers.iter().enumerate() {
-            self.emitter.region(&format!("{} forward", layer.name));
-            let last = i + 1 == state.layers.len();
-            let rows = self.batch * layer.output.positions();
-            // A rectifier whose only reader is a product hands over operands at once: it
-            // selects exactly, so rounding to the operand format stays the only rounding.
-            let feeds_product = state.layers[i + 1..]
-                .iter()
-                .find(|l| !matches!(l.spec, LayerSpec::Flatten))
-                .is_some_and(|l| matches!(l.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_)));
-            let format = match layer.spec {
-                LayerSpec::Relu(_) if feeds_product && self.roles.activations.bias == 0 => self.roles.activations,
-                _ => self.roles.vector,
-            };
-            let y = match (last, layer.spec) {
-                (_, LayerSpec::Flatten) => x.reshaped(self.batch, layer.output.elements()),
-                (true, _) => state.logits,
-                (false, _) => self.memory.tensor(format.format, rows, layer.output.channels),
-            };
-            let parameters = &state.parameters[i];
-            saved.push(match layer.spec {
-                LayerSpec::Flatten => Saved::Nothing,
-                LayerSpec::Linear(_) | LayerSpec::Convolution(_) => self.affine_forward(layer, x, parameters, y),
-                LayerSpec::Relu(_) => self.relu_forward(x, y, format.policy()),
-                LayerSpec::Tanh(_) => self.tanh_forward(x, y),
-                LayerSpec::MaxPool(l) => self.max_pool_forward(layer.input, layer.output, l.0, x, y),
-                LayerSpec::AvgPool(l) => self.average_pool_forward(layer.input, layer.output, l.0, x, y),
-                LayerSpec::BatchNorm(BatchNorm) => self.normalise_forward(purpose, x, parameters, &state.buffers[i], y),
-            });
-            x = y;
+    /// The largest magnitude of any gradient; NaN wins.
+    fn largest_gradient(&mut self, gradients: &[Vec<Coded>]) -> Tensor {
+        self.emitter.region("loss scale");
+        let all: Vec<Coded> = gradients.iter().flatten().copied().collect();
+        let each = self.memory.tensor(Format::FP32, 1, all.len().max(1));
+        let largest = self.memory.tensor(Format::FP32, 1, 1);
+        self.emitter.blocks(0, 0);
+        self.emitter.round_by(Policy::RNE);
+        for (i, gradient) in all.iter().enumerate() {
+            self.emitter.largest(each.element(i), gradient.elements);
         }
-        saved
+        self.emitter.maximum(largest, each);
+        largest
     }
 
-    /// Error at the layer's input, if asked for, and gradients of its parameters.
-    fn backward(
-        &mut self,
-        layer: &Layer,
-        saved: &Saved,
-        error: Tensor,
-        parameters: &[Tensor],
-        passes_on: bool,
-    ) -> (Option<Tensor>, Vec<Tensor>) {
-        let name = &layer.name;
-        let flat = error.reshaped(self.batch * layer.output.positions(), layer.output.channels);
-        if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Flatten) {
-            self.emitter.region(&format!("{name} error"));
-        }
-        match (saved, layer.spec) {
-            (Saved::Affine { x, weight }, _) => self.affine_backward(layer, flat, *x, *weight, parameters, passes_on),
-            (Saved::Activation(z), LayerSpec::Relu(_)) => (Some(self.relu_backward(flat, *z)), Vec::new()),
-            (Saved::Activation(y), _) => (Some(self.tanh_backward(flat, *y)), Vec::new()),
-            (Saved::Pooled(x), LayerSpec::MaxPool(l)) => {
-                (Some(self.max_pool_backward(layer.input, layer.output, l.0, *x, flat)), Vec::new())
-            }
-            (_, LayerSpec::AvgPool(l)) => (Some(self.average_pool_backward(layer.input, layer.output, l.0, flat)), Vec::new()),
-            (Saved::Normalised(saved), _) => self.normalise_backward(saved, flat, parameters, passes_on),
-            _ => (Some(error.reshaped(self.batch * layer.input.positions(), layer.input.channels)), Vec::new()),
-        }
+    /// The program written so far; the next begins.
+    fn finish(&mut self) -> Program {
+        self.cuts.clear();
+        std::mem::take(&mut self.emitter).finish()
     }
 
-    /// `x` as an operand of the role: rounded once, unless it already is one.
-    fn operand(&mut self, x: Tensor, role: RoleFormat) -> Tensor {
-        if x.format == role.format && role.bias == 0 {
-            return x;
+    /// Roles of the present layer.
+    fn roles(&self) -> Roles<RoleFormat> {
+        self.by_layer.get(self.layer).copied().unwrap_or(self.base)
+    }
+
+    /// A scalar the host writes, in the update role's format, or the loss's.
+    fn scalar(&mut self, scalar: Scalar) -> Tensor {
+        let format = match scalar {
+            Scalar::LossFactor | Scalar::Share => self.base.statistics.format,
+            _ => self.base.update.format,
+        };
+        if let Some((_, tensor)) = self.scalars.iter().find(|(s, _)| *s == scalar) {
+            return *tensor;
         }
-        let copy = self.memory.tensor(role.format, x.rows, x.cols);
-        self.emitter.round_by(role.policy());
-        if role.bias == 0 {
-            self.emitter.convert(copy, x);
-        } else {
-            let scale = self.memory.constant(self.roles.vector.format, f64::from(role.bias).exp2());
-            self.emitter.multiply(copy, x, scale);
-        }
-        copy
+        let tensor = self.memory.tensor(format, 1, 1);
+        self.scalars.push((scalar, tensor));
+        tensor
+    }
+
+    /// A scratch tensor of the update role.
+    fn update_tensor(&mut self, rows: usize, cols: usize) -> Tensor {
+        self.memory.tensor(self.roles().update.format, rows, cols)
+    }
+
+    /// Rounds the vector instructions that follow as the update role asks.
+    fn round_as_update(&mut self) {
+        self.emitter.round_by(self.roles().update.policy());
+    }
+
+    /// A constant in the update role's format.
+    fn update_constant(&mut self, value: f64) -> Tensor {
+        self.memory.constant(self.roles().update.format, value)
+    }
+
+    /// A scratch tensor of the statistics role.
+    fn statistic(&mut self, rows: usize, cols: usize) -> Tensor {
+        self.memory.tensor(self.roles().statistics.format, rows, cols)
+    }
+
+    /// Rounds the vector instructions that follow as the statistics role asks.
+    fn round_as_statistics(&mut self) {
+        self.emitter.round_by(self.roles().statistics.policy());
+    }
+
+    /// A constant in the statistics role's format.
+    fn statistic_constant(&mut self, value: f64) -> Tensor {
+        self.memory.constant(self.roles().statistics.format, value)
     }
 
     /// A scratch tensor of the vector role.
     fn vector(&mut self, rows: usize, cols: usize) -> Tensor {
-        self.memory.tensor(self.roles.vector.format, rows, cols)
+        self.memory.tensor(self.roles().vector.format, rows, cols)
     }
 
     /// Rounds the vector instructions that follow as the vector role asks.
     fn round_as_vector(&mut self) {
-        self.emitter.round_by(self.roles.vector.policy());
+        self.emitter.round_by(self.roles().vector.policy());
     }
 
     /// A constant in the vector role's format.
     fn constant(&mut self, value: f64) -> Tensor {
-        self.memory.constant(self.roles.vector.format, value)
+        self.memory.constant(self.roles().vector.format, value)
     }
 }
 
-fn check(layers: &[Layer], roles: &Roles<RoleFormat>, recipe: &Recipe, design: &Design) -> Result<(), LowerError> {
-    let (weights, activations, errors) = (roles.weights.format, roles.activations.format, roles.errors.format);
-    for (product, a, b) in [
-        ("the forward product (activations x weights)", activations, weights),
-        ("the error product (errors x weights)", errors, weights),
-        ("the weight-gradient product (errors x activations)", errors, activations),
-    ] {
-        if design.mode_for(a, b).is_none() {
-            let modes = design.mac_modes().iter().map(|m| format!("{} x {}", m.a, m.b)).collect::<Vec<_>>().join(", ");
-            return Err(LowerError::NoMode { design: design.name.clone(), product, a, b, modes });
-        }
-    }
+fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, design: &Design) -> Result<(), LowerError> {
     let limit = design.vector.format;
-    for (role, format) in roles.iter() {
-        if format.format.precision() > limit.precision() {
-            return Err(LowerError::VectorWidth { role, format: format.format, design: design.name.clone(), limit });
+    for (layer, roles) in layers.iter().zip(by_layer) {
+        if operand::multiplies(&layer.spec) {
+            let Roles { weights, activations, errors, .. } = roles;
+            operand::check(design, "the forward product (activations x weights)", activations, weights)?;
+            operand::check(design, "the error product (errors x weights)", errors, weights)?;
+            operand::check(design, "the weight-gradient product (errors x activations)", errors, activations)?;
         }
-        let (vector, scale) = (roles.vector.format, f64::from(format.bias).exp2());
-        if vector.to_f64(encode_f64(vector, scale)) != scale {
-            return Err(LowerError::Bias { role, bias: format.bias, format: vector });
+        for (role, format) in roles.iter() {
+            for format in [Some(format.format), format.expand].into_iter().flatten() {
+                if format.precision() > limit.precision() {
+                    return Err(LowerError::VectorWidth { role, format, design: design.name.clone(), limit });
+                }
+            }
+            let (vector, scale) = (roles.vector.format, f64::from(format.bias).exp2());
+            if vector.to_f64(encode_f64(vector, scale)) != scale {
+                return Err(LowerError::Bias { role, bias: format.bias, format: vector });
+            }
+            // Scales and powers are worked out in binary32.
+            if format.scale != Scale::None && limit.precision() < Format::FP32.precision() {
+                return Err(LowerError::VectorWidth { role, format: Format::FP32, design: design.name.clone(), limit });
+            }
         }
     }
     for layer in layers {
@@ -364,15 +547,16 @@ fn check(layers: &[Layer], roles: &Roles<RoleFormat>, recipe: &Recipe, design: &
             within("the number of values of one image", shape.elements(), (1 << 24) - 1)?;
             within("the height of its images", height, 4095)?;
             within("the width of its images", width, 4095)?;
-            if matches!(layer.spec, LayerSpec::Convolution(_) | LayerSpec::MaxPool(_) | LayerSpec::AvgPool(_)) {
+            if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Flatten) {
                 within("the number of its channels", channels, 65_535)?;
             }
         }
         match layer.spec {
             LayerSpec::Convolution(l) => {
                 within("its kernel", l.kernel, 63)?;
+                within("its padding", l.padding, 63)?;
                 within("its stride", l.stride, 63)?;
-                if l.padding >= l.kernel {
+                if l.padding >= l.kernel && layer.inputs.iter().any(|input| input.wanted) {
                     return Err(LowerError::Padding { layer: layer.name.clone(), padding: l.padding, kernel: l.kernel });
                 }
             }
@@ -380,6 +564,11 @@ fn check(layers: &[Layer], roles: &Roles<RoleFormat>, recipe: &Recipe, design: &
                 within("its window", w.size, 63)?;
                 within("its stride", w.stride, 63)?;
             }
+            LayerSpec::GlobalAvgPool(_) => {
+                within("the height of its images", layer.input.height, 63)?;
+                within("the width of its images", layer.input.width, 63)?;
+            }
+            LayerSpec::Shortcut(Shortcut { stride, .. }) => within("its stride", stride, 63)?,
             _ => {}
         }
     }

@@ -1,7 +1,8 @@
 //! Activation functions and pooling.
 
+use super::Context;
 use super::memory::Tensor;
-use super::{Context, Saved};
+use super::walk::Saved;
 use crate::layer::{self, Shape};
 use systole_isa::round::Policy;
 use systole_isa::view::Window;
@@ -19,6 +20,12 @@ const fn geometry(input: Shape, output: Shape, window: layer::Window) -> Window 
         pad: 0,
         dilate: 1,
     }
+}
+
+/// One window that is the whole image.
+const fn whole(input: Shape) -> Window {
+    let window = geometry(input, Shape::vector(input.channels), layer::Window { size: 1, stride: 1 });
+    Window { kernel_h: input.height as u32, kernel_w: input.width as u32, ..window }
 }
 
 impl Context<'_> {
@@ -67,21 +74,42 @@ impl Context<'_> {
     }
 
     pub(super) fn average_pool_forward(&mut self, input: Shape, output: Shape, window: layer::Window, x: Tensor, y: Tensor) -> Saved {
-        let share = self.constant(1.0 / (window.size * window.size) as f64);
+        self.averages_forward(geometry(input, output, window), x, y)
+    }
+
+    pub(super) fn average_pool_backward(&mut self, input: Shape, output: Shape, window: layer::Window, error: Tensor) -> Tensor {
+        self.averages_backward(geometry(input, output, window), error)
+    }
+
+    pub(super) fn global_average_forward(&mut self, input: Shape, x: Tensor, y: Tensor) -> Saved {
+        self.averages_forward(whole(input), x, y)
+    }
+
+    pub(super) fn global_average_backward(&mut self, input: Shape, error: Tensor) -> Tensor {
+        self.averages_backward(whole(input), error)
+    }
+
+    /// Sums of windows times the rounded reciprocal of their size.
+    fn averages_forward(&mut self, windows: Window, x: Tensor, y: Tensor) -> Saved {
+        let share = self.share(windows);
         let sums = self.vector(y.rows, y.cols);
         self.round_as_vector();
-        self.emitter.window_sums(sums, x.windows(geometry(input, output, window), self.batch));
+        self.emitter.window_sums(sums, x.windows(windows, self.batch));
         self.emitter.multiply(y, sums, share);
         Saved::Nothing
     }
 
-    pub(super) fn average_pool_backward(&mut self, input: Shape, output: Shape, window: layer::Window, error: Tensor) -> Tensor {
-        let share = self.constant(1.0 / (window.size * window.size) as f64);
+    fn averages_backward(&mut self, windows: Window, error: Tensor) -> Tensor {
+        let share = self.share(windows);
         let shares = self.vector(error.rows, error.cols);
-        let dx = self.vector(self.batch * input.positions(), input.channels);
+        let dx = self.vector(self.batch * (windows.h * windows.w) as usize, windows.c as usize);
         self.round_as_vector();
         self.emitter.multiply(shares, error, share);
-        self.emitter.spread(dx, dx.windows(geometry(input, output, window), self.batch), shares);
+        self.emitter.spread(dx, dx.windows(windows, self.batch), shares);
         dx
+    }
+
+    fn share(&mut self, windows: Window) -> Tensor {
+        self.constant(1.0 / f64::from(windows.kernel_h * windows.kernel_w))
     }
 }

@@ -93,8 +93,7 @@ pub enum Compensation {
     Kahan,
     /// The weight is kept as its operand plus a rounded remainder.
     Residual,
-    /// The step is rounded to the format of the weight gradients; what that loses is added to
-    /// the next step.
+    /// The step is rounded as the role `steps` says; what that loses is added to the next.
     ErrorFeedback,
 }
 

@@ -16,6 +16,7 @@ pub use loss_scale::{Dynamic, LossScale, Scaler};
 pub use role::{Role, RoleFormat, Roles};
 pub use scale::{Amax, Blocks, Scale};
 
+use crate::data::Augment;
 use crate::host::Hyperparameters;
 use crate::model::Layer;
 use crate::optimizer::Optimizer;
@@ -60,6 +61,9 @@ pub struct Recipe {
     pub epochs: u32,
     /// Images in one step.
     pub batch: u32,
+    /// What is done to training images first.
+    #[serde(default)]
+    pub augment: Augment,
 }
 
 /// Where a training step is computed.
@@ -90,7 +94,44 @@ macro_rules! recipes {
     };
 }
 
-recipes!["fp8", "fp16", "bf16", "fp32", "narrow", "narrow-chunked", "fp32-host"];
+recipes![
+    "fp8",
+    "fp16",
+    "bf16",
+    "fp32",
+    "narrow",
+    "narrow-chunked",
+    "fp32-host",
+    "fp16-mixed",
+    "amp-o1",
+    "amp-o2",
+    "amp-o3",
+    "bf16-mixed",
+    "swalp",
+    "s2fp8",
+    "wang-fp8",
+    "hfp8",
+    "bm8",
+    "bm6",
+    "bm5",
+    "fp8-seb",
+    "fp134",
+    "fp134-nearest",
+    "fp134-log4",
+    "qpytorch-compat",
+    "mptorch-compat",
+    "sgd-quantized",
+    "error-feedback",
+    "adam",
+    "adam8bit",
+    "mixed-adam",
+    "te-delayed-fp8",
+    "te-current-fp8",
+    "mxfp8",
+    "deepseek-fp8",
+    "nvfp4",
+    "coat",
+];
 
 /// A recipe cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -246,7 +287,7 @@ impl Recipe {
 
     /// What a run of this recipe needs beside model and data.
     pub fn hyperparameters(&self, seed: u64) -> Hyperparameters {
-        Hyperparameters { optimizer: self.optimizer.clone(), epochs: self.epochs, batch: self.batch as usize, seed }
+        Hyperparameters { optimizer: self.optimizer.clone(), epochs: self.epochs, batch: self.batch as usize, augment: self.augment, seed }
     }
 }
 

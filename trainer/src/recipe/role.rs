@@ -155,6 +155,8 @@ roles! {
     variance,
     /// What compensates the rounding of the weights.
     compensation,
+    /// Steps of the weights under error feedback.
+    steps,
     /// The optimizer's arithmetic between reading its states and writing them.
     update,
     /// Normalisation, softmax and loss.
@@ -192,6 +194,7 @@ impl Roles {
             momentum: unit,
             variance: unit,
             compensation: unit,
+            steps: unit,
             update: vector,
             statistics: vector,
             vector,
@@ -227,6 +230,12 @@ impl Roles {
             );
             require(role.expand.is_none() || kind == Kind::Operand, "expand", "is for operands of products only; leave it out".to_owned());
             require(!role.hysteresis || name == "weights", "hysteresis", "is for weights only; leave it out".to_owned());
+            let power = matches!(role.scale, Scale::None | Scale::Present { .. } | Scale::Tracked { .. } | Scale::Current { powers: true });
+            require(
+                !role.hysteresis || power,
+                "hysteresis",
+                format!("needs a power of two of the whole tensor as its scale, not `{}`", role.scale.name()),
+            );
             require(
                 role.scale == Scale::None || role.bias == 0,
                 "bias",
@@ -253,7 +262,7 @@ impl Roles {
 enum Kind {
     /// Operands of products.
     Operand,
-    /// Weight gradients.
+    /// Weight gradients, and what is made of them.
     Gradient,
     /// What the optimizer keeps from step to step.
     State,
@@ -267,7 +276,7 @@ impl Kind {
     fn of(role: &str) -> Self {
         match role {
             "weights" | "activations" | "errors" => Self::Operand,
-            "weight_gradients" => Self::Gradient,
+            "weight_gradients" | "steps" => Self::Gradient,
             "master_weights" | "compensation" => Self::State,
             "momentum" | "variance" => Self::Moment,
             _ => Self::Passing,

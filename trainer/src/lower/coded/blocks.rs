@@ -10,7 +10,12 @@ use systole_isa::view::TensorView;
 
 impl Context<'_> {
     /// Room for the scales of blocks of some rows and columns, 0 for all.
-    pub(super) fn block_scales(&mut self, blocks: &Blocks, (rows, cols): (usize, usize), (block_rows, block_cols): (u32, u32)) -> BlockScales {
+    pub(in super::super) fn block_scales(
+        &mut self,
+        blocks: &Blocks,
+        (rows, cols): (usize, usize),
+        (block_rows, block_cols): (u32, u32),
+    ) -> BlockScales {
         let count = |extent: usize, block: u32| if block == 0 { 1 } else { extent.div_ceil(block as usize) };
         let scales = self.memory.tensor(blocks.format, count(rows, block_rows), count(cols, block_cols));
         let factor = blocks.two_level.then(|| self.memory.tensor(Format::FP32, 1, 1));
@@ -75,7 +80,13 @@ impl Context<'_> {
     }
 
     /// Block scales in units that make the largest of them their format's largest number.
-    fn encode_two_levels(&mut self, elements: Tensor, (scales, factor): (Tensor, Tensor), (amax, x): (Tensor, TensorView), role: &RoleFormat) {
+    fn encode_two_levels(
+        &mut self,
+        elements: Tensor,
+        (scales, factor): (Tensor, Tensor),
+        (amax, x): (Tensor, TensorView),
+        role: &RoleFormat,
+    ) {
         let largest_element = largest(role.format);
         let whole = self.memory.tensor(x.format, 1, 1);
         let (rows, cols) = self.emitter.blocks_now();

@@ -49,13 +49,16 @@ impl Context<'_> {
         let count = elements.elements();
         let flat = TensorView::contiguous(x.format, x.space, x.address, 1, count as u32);
         let top = largest(role.format);
-        let [one, sixty_four, half, range, top] =
-            [1.0, 64.0, 0.5, (top * top / 2.0).log2(), top.log2()].map(|value| self.memory.constant(Format::FP32, value));
+        let [one, sixty_four, half, span, largest] =
+            [1.0, 64.0, 0.5, top * top / 2.0, top].map(|value| self.memory.constant(Format::FP32, value));
+        let [range, top] = [(); 2].map(|()| self.memory.tensor(Format::FP32, 1, 1));
         let stretches = to.power.cols;
         let [most, least, filled, log_most, log_least, distance, sum] = [(); 7].map(|()| self.memory.tensor(Format::FP32, 1, stretches));
         let [magnitudes, inverses, logarithms, shifted] = [(); 4].map(|()| self.memory.tensor(Format::FP32, 1, count));
         self.emitter.blocks(0, to.block);
         self.emitter.round_by(scale_policy(Rounding::Rne));
+        self.emitter.log2(range, span);
+        self.emitter.log2(top, largest);
         self.emitter.absolute(magnitudes, flat);
         self.emitter.reciprocal(inverses, magnitudes);
         self.emitter.gate(inverses, inverses, magnitudes);

@@ -78,9 +78,10 @@ mod tests {
 
     #[test]
     fn maps_have_the_published_landmarks() {
-        for (signed, landmarks) in
-            [(true, vec![(0, -0.992_968_7), (127, 0.0), (128, 5.5e-7), (255, 1.0)]), (false, vec![(0, 0.0), (1, 3.25e-7), (254, 0.996_484_4), (255, 1.0)])]
-        {
+        for (signed, landmarks) in [
+            (true, vec![(0, -0.992_968_7), (127, 0.0), (128, 5.5e-7), (255, 1.0)]),
+            (false, vec![(0, 0.0), (1, 3.25e-7), (254, 0.996_484_4), (255, 1.0)]),
+        ] {
             let map = dynamic_map(signed);
             assert_eq!(map.len(), 256);
             assert!(map.is_sorted_by(|a, b| a < b));

@@ -72,8 +72,8 @@ impl Context<'_> {
         Some(followed)
     }
 
-    /// Codes in units of a power of two, which is found here, or by the host.
-    pub(super) fn encode_by_power(&mut self, elements: Tensor, scale: Tensor, x: TensorView, role: &RoleFormat) {
+    /// Finds the power of two in units of which `x` is to be coded, unless the host does.
+    pub(super) fn find_power(&mut self, scale: Tensor, x: TensorView, role: &RoleFormat) {
         match role.scale {
             Scale::Present { room } => {
                 let amax = self.amax(x);
@@ -94,9 +94,20 @@ impl Context<'_> {
                 self.record(x, |f| f.scale == scale);
             }
         }
+    }
+
+    /// The inverse of a power of two.
+    pub(super) fn inverse_power(&mut self, scale: Tensor) -> Tensor {
         let inverse = self.memory.tensor(Format::E8M0, 1, 1);
         self.emitter.round_by(scale_policy(Rounding::Rne));
         self.emitter.reciprocal(inverse, scale);
+        inverse
+    }
+
+    /// Codes in units of a power of two.
+    pub(super) fn encode_by_power(&mut self, elements: Tensor, scale: Tensor, x: TensorView, role: &RoleFormat) {
+        self.find_power(scale, x, role);
+        let inverse = self.inverse_power(scale);
         self.emitter.round_by(role.policy());
         self.emitter.multiply(elements, x, inverse);
     }

@@ -1,0 +1,240 @@
+//! Operands of products: rounded once for all products that read them, or, in blocks along the
+//! axis that is reduced, once for each.
+
+use super::coded::{BlockScales, Coded, Place, Scaling};
+use super::emitter::Factor;
+use super::memory::Tensor;
+use super::{Context, LowerError};
+use crate::layer::LayerSpec;
+use crate::recipe::{Blocks, RoleFormat, Scale};
+use systole_isa::design::{Design, ScaledBlocks};
+use systole_isa::format::Format;
+use systole_isa::round::Policy;
+use systole_isa::view::{TensorView, Window};
+
+/// A tensor that products read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Operand {
+    /// Its values.
+    source: Tensor,
+    role: RoleFormat,
+    /// As every product takes it; absent where each product cuts blocks of its own.
+    shared: Option<Coded>,
+}
+
+/// How a product reads a tensor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Arrangement {
+    /// As it is.
+    Stored,
+    /// Rows and columns exchanged.
+    Transposed,
+    /// As windows of images, a row each.
+    Windows(Window),
+    /// A convolution's weights, turned for the error product.
+    Turned {
+        /// Height and width of the kernel.
+        kernel: usize,
+        /// Input channels.
+        channels: usize,
+    },
+}
+
+/// Which operand of a product.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    A,
+    B,
+}
+
+/// Blocks that have been cut in the present program.
+#[derive(Debug)]
+pub(super) struct Cut {
+    source: Tensor,
+    arrangement: Arrangement,
+    role: RoleFormat,
+    /// Rows and columns of a block.
+    block: (u32, u32),
+    coded: Coded,
+}
+
+/// One operand of one product.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    factor: Factor,
+    /// What sums are multiplied by beside.
+    multiplier: Option<Tensor>,
+}
+
+/// Whether a layer has products.
+pub(crate) const fn multiplies(layer: &LayerSpec) -> bool {
+    matches!(layer, LayerSpec::Linear(_) | LayerSpec::Convolution(_))
+}
+
+/// Blocks that a role's operands are scaled in, unless they are expanded.
+const fn native_blocks(role: &RoleFormat) -> Option<Blocks> {
+    match (role.scale, role.expand) {
+        (Scale::Blocks(blocks), None) => Some(blocks),
+        _ => None,
+    }
+}
+
+/// The mode in which a design multiplies operands of two roles.
+pub(super) fn mode(design: &Design, a: &RoleFormat, b: &RoleFormat) -> Option<usize> {
+    let (formats, blocks) = ((a.operand(), b.operand()), [native_blocks(a), native_blocks(b)]);
+    match blocks {
+        [None, None] => design.mode_for(formats.0, formats.1),
+        [Some(x), Some(y)] if x.along != y.along || x.format != y.format => None,
+        [x, y] => {
+            let any = x.or(y)?;
+            let across = |blocks: Option<Blocks>| blocks.map(|b| b.across);
+            design.mode_for_blocks(
+                formats.0,
+                formats.1,
+                &ScaledBlocks { length: any.along, rows: across(x), cols: across(y), format: any.format },
+            )
+        }
+    }
+}
+
+/// Refuses roles whose product no mode of the design offers.
+pub(super) fn check(design: &Design, product: &'static str, a: &RoleFormat, b: &RoleFormat) -> Result<(), LowerError> {
+    if mode(design, a, b).is_some() {
+        return Ok(());
+    }
+    let modes = design.mac_modes().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let text = |role: &RoleFormat| match native_blocks(role) {
+        Some(Blocks { along, across, format, .. }) => {
+            format!("{} in blocks of {along} along the sum by {across}, scales {format}", role.operand())
+        }
+        None => role.operand().to_string(),
+    };
+    Err(LowerError::NoMode { design: design.name.clone(), product, a: text(a), b: text(b), modes })
+}
+
+fn arranged(tensor: Tensor, arrangement: Arrangement, images: usize) -> TensorView {
+    match arrangement {
+        Arrangement::Stored => tensor.view(),
+        Arrangement::Transposed => tensor.transposed(),
+        Arrangement::Windows(window) => tensor.windows(window, images),
+        Arrangement::Turned { kernel, channels } => tensor.turned(kernel, channels),
+    }
+}
+
+impl Context<'_> {
+    /// `x` in a role, rounded here if products share it.
+    pub(super) fn operand(&mut self, x: Tensor, role: RoleFormat, place: Place) -> Operand {
+        let shared = native_blocks(&role).is_none().then(|| {
+            let coded = self.encode(x, &role, place);
+            self.expand(coded, &role)
+        });
+        Operand { source: x, role, shared }
+    }
+
+    /// An operand of codes that exist already.
+    pub(super) const fn ready(role: RoleFormat, coded: Coded) -> Operand {
+        Operand { source: coded.elements, role, shared: Some(coded) }
+    }
+
+    /// An operand as a product takes it.
+    pub(super) fn take(&mut self, operand: &Operand, arrangement: Arrangement, side: Side) -> Taken {
+        match operand.shared {
+            Some(coded) => {
+                let (bias, power, multiplier) = match coded.scaling {
+                    Scaling::Power(power) => (0, Some(power.view()), None),
+                    Scaling::Factor(factor) => (0, None, Some(factor)),
+                    Scaling::Bias(bias) => (bias, None, None),
+                    // Blocks are cut by each product, and the other codes are expanded.
+                    Scaling::Blocks(_) | Scaling::Map { .. } | Scaling::Expansion(_) => (0, None, None),
+                };
+                let view = arranged(coded.elements, arrangement, self.batch);
+                Taken { factor: Factor { view, bias, power, scales: None }, multiplier }
+            }
+            None => self.cut(operand, arrangement, side),
+        }
+    }
+
+    /// Cuts an operand into blocks. Square blocks are the same for a tensor and its transpose.
+    fn cut(&mut self, operand: &Operand, arrangement: Arrangement, side: Side) -> Taken {
+        let Some(blocks) = native_blocks(&operand.role) else { unreachable!("only operands in blocks are not shared") };
+        let turned_later = blocks.along == blocks.across && arrangement == Arrangement::Transposed;
+        let arrangement = if turned_later { Arrangement::Stored } else { arrangement };
+        let block = match side {
+            Side::A => (blocks.across, blocks.along),
+            Side::B => (blocks.along, blocks.across),
+        };
+        let known = self
+            .cuts
+            .iter()
+            .find(|cut| cut.source == operand.source && cut.arrangement == arrangement && cut.role == operand.role && cut.block == block);
+        let coded = match known {
+            Some(cut) => cut.coded,
+            None => {
+                let view = arranged(operand.source, arrangement, self.batch);
+                let (rows, cols) = (view.rows as usize, view.cols as usize);
+                let scaling = Scaling::Blocks(self.block_scales(&blocks, (rows, cols), block));
+                let coded = Coded { elements: self.memory.tensor(operand.role.format, rows, cols), scaling };
+                self.encode_into(&coded, view, &operand.role);
+                self.cuts.push(Cut { source: operand.source, arrangement, role: operand.role, block, coded });
+                coded
+            }
+        };
+        let Scaling::Blocks(BlockScales { scales, factor, .. }) = coded.scaling else { unreachable!("cut into blocks") };
+        let seen = |tensor: Tensor| if turned_later { tensor.transposed() } else { tensor.view() };
+        let factor_view = Factor { view: seen(coded.elements), bias: 0, power: None, scales: Some(seen(scales)) };
+        Taken { factor: factor_view, multiplier: factor }
+    }
+
+    /// Computes a product of operands in two roles into `y`, rounded by `policy`: by way of
+    /// `result`, the format of the design's converter, if there is one, and of the factors
+    /// that whole operands have.
+    pub(super) fn product(
+        &mut self,
+        y: TensorView,
+        result: Option<(Format, Policy)>,
+        policy: Policy,
+        (a, role_a): (Taken, &RoleFormat),
+        (b, role_b): (Taken, &RoleFormat),
+    ) {
+        // `check` has found a mode for every pair of roles.
+        let mode = mode(self.design, role_a, role_b).unwrap_or_default();
+        let multipliers: Vec<Tensor> = [a.multiplier, b.multiplier].into_iter().flatten().collect();
+        // Sums that wait for a factor are not yet rounded to a narrow result.
+        let leaving = result.or_else(|| (!multipliers.is_empty()).then(|| (self.unscaled_format(mode), Policy::RNE)));
+        let Some((format, drain)) = leaving.filter(|leaving| leaving.0 != y.format || !multipliers.is_empty()) else {
+            let policy = result.map_or(policy, |(_, drain)| drain);
+            return self.emitter.gemm(mode, policy, y, a.factor, b.factor);
+        };
+        let drained = self.memory.tensor(format, y.rows as usize, y.cols as usize);
+        self.emitter.gemm(mode, drain, drained.view(), a.factor, b.factor);
+        match multipliers[..] {
+            [] => {
+                self.emitter.round_by(policy);
+                self.emitter.convert(y, drained);
+            }
+            [factor] => {
+                self.emitter.round_by(policy);
+                self.emitter.multiply(y, drained, factor);
+            }
+            [first, second, ..] => {
+                let both = self.memory.tensor(first.format, 1, 1);
+                self.emitter.round_by(Policy::RNE);
+                self.emitter.multiply(both, first, second);
+                self.emitter.round_by(policy);
+                self.emitter.multiply(y, drained, both);
+            }
+        }
+    }
+
+    /// Where sums wait for their factor: in the accumulator's format if memory and vector unit
+    /// take it, else in the vector unit's.
+    fn unscaled_format(&self, mode: usize) -> Format {
+        let unit = self.design.vector.format;
+        self.design
+            .mac_modes()
+            .get(mode)
+            .map(|mode| mode.outermost())
+            .filter(|format| !format.is_wide() && format.as_float().is_some() && format.precision() <= unit.precision())
+            .unwrap_or(unit)
+    }
+}

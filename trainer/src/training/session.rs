@@ -1,0 +1,364 @@
+//! One run's device: what is written to it, run on it and read from it.
+
+use super::scales::ScaleState;
+use super::{Checkpoint, Epoch, Heard, Progress, RunError, Task, Weights};
+use crate::data::{Augment, Batches, Split, evaluation_batches};
+use crate::host::check;
+use crate::lower::{Compiled, Followed, LowerError, Scalar, Tensor, compile};
+use crate::model::{initial_buffers, initial_values};
+use crate::optimizer::{AdamScalars, Rule};
+use crate::recipe::{LossScale, Scale, Scaler};
+use systole_isa::device::{Device, DeviceError};
+use systole_isa::program::Program;
+use systole_isa::round::encode_f64;
+
+/// Passes over the first batch at most that set tracked scales.
+const CALIBRATIONS: u32 = 16;
+
+/// What a program belongs to, which sets the sites of its stochastic roundings apart from
+/// those of other programs of the same step.
+#[derive(Clone, Copy)]
+enum Part {
+    Step,
+    Update,
+    Calibration(u32),
+    Average,
+}
+
+impl Part {
+    const fn site(self, step: u64) -> u64 {
+        let step = step & 0x0fff_ffff;
+        match self {
+            Self::Step => step,
+            Self::Update => 1 << 31 | step,
+            Self::Calibration(pass) => 3 << 30 | pass as u64,
+            Self::Average => 1 << 30 | step,
+        }
+    }
+}
+
+/// One run's device, programs and encoding of data.
+pub(super) struct Session<'a> {
+    task: &'a Task<'a>,
+    pub device: &'a mut dyn Device,
+    compiled: Compiled,
+    /// Code of every pixel value in the format of images.
+    pixel_codes: Vec<u64>,
+    /// Codes of 0 and 1 in the format of labels.
+    label_codes: [u64; 2],
+}
+
+impl<'a> Session<'a> {
+    pub fn new(task: &'a Task<'a>, device: &'a mut dyn Device) -> Result<Self, RunError> {
+        check(task.model, task.data, task.recipe.batch as usize)?;
+        let compiled = compile(task.model, task.recipe, device.design())?;
+        let scale = f32::from(task.data.full_scale);
+        let encode = |value: f32| encode_f64(compiled.images.format, value.into());
+        let pixel_codes = (0..=u8::MAX).map(|p| encode(f32::from(p) / scale)).collect();
+        Ok(Self { label_codes: [encode(0.0), encode(1.0)], pixel_codes, task, device, compiled })
+    }
+
+    fn write_values(&mut self, tensor: Tensor, values: impl IntoIterator<Item = f64>) -> Result<(), DeviceError> {
+        let codes: Vec<u64> = values.into_iter().map(|v| encode_f64(tensor.format, v)).collect();
+        self.device.write(tensor.address, tensor.format, &codes)
+    }
+
+    fn read_value(&self, tensor: Tensor) -> Result<f64, DeviceError> {
+        let code = self.device.read(tensor.address, tensor.format, 1)?;
+        Ok(tensor.format.to_f64(code.first().copied().unwrap_or_default()))
+    }
+
+    fn run(&mut self, program: fn(&Compiled) -> &Program, site: u64, record: &mut systole_isa::device::Record) -> Result<(), DeviceError> {
+        record.accumulate(&self.device.run(program(&self.compiled), site)?);
+        Ok(())
+    }
+
+    /// Initial weights, states at rest, and scales that suit the first batch.
+    pub fn initialise(&mut self, progress: &mut Progress) -> Result<(), RunError> {
+        let plan = self.task.model.plan().map_err(LowerError::from)?;
+        self.write_constants()?;
+        let parameters = self.compiled.parameters.clone();
+        progress.scales = self.compiled.followed.iter().map(ScaleState::new).collect();
+        let initial = initial_values(&plan, self.task.seed);
+        for (parameter, values) in parameters.iter().flatten().zip(initial.iter().flatten()) {
+            for tensor in parameter.lasting() {
+                self.write_values(tensor, vec![0.0; tensor.elements()])?;
+            }
+            self.write_values(parameter.staging.unwrap_or(parameter.master.elements), values.iter().map(|&v| v.into()))?;
+        }
+        let amax = |values: &[f32]| values.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
+        for (followed, state) in self.compiled.followed.iter().zip(&mut progress.scales) {
+            if followed.role == "weights" {
+                state.calibrate(followed, amax(&initial[followed.layer][followed.index]));
+            }
+        }
+        self.write_scales(progress)?;
+        for (tensors, values) in self.compiled.buffers.clone().iter().zip(&initial_buffers(&plan)) {
+            for (tensor, values) in tensors.iter().zip(values) {
+                self.write_values(*tensor, values.iter().map(|&v| v.into()))?;
+            }
+        }
+        let average = self.compiled.average.clone();
+        for tensor in average.iter().flat_map(|average| &average.tensors) {
+            self.write_values(*tensor, vec![0.0; tensor.elements()])?;
+        }
+        progress.scaler = match self.task.recipe.loss_scale {
+            LossScale::Dynamic(dynamic) => Some(Scaler::new(&dynamic)),
+            LossScale::Static(_) => None,
+        };
+        // Its last instruction only halts.
+        if self.compiled.initialise.instructions.len() > 1 {
+            self.run(|c| &c.initialise, Part::Calibration(0).site(0), &mut progress.training)?;
+        }
+        self.calibrate(progress)
+    }
+
+    /// Sets tracked scales from the first batch: each pass sets those whose largest magnitudes
+    /// it saw, until none changes.
+    fn calibrate(&mut self, progress: &mut Progress) -> Result<(), RunError> {
+        let tracked = |followed: &Followed| matches!(followed.scale_policy, Scale::Tracked { .. });
+        if !self.compiled.followed.iter().any(tracked) {
+            return Ok(());
+        }
+        let task = self.task;
+        let batches = Batches::new(task.data.train.len(), task.recipe.batch as usize, task.seed, 0);
+        let Some(indices) = batches.iter().next() else { return Ok(()) };
+        let buffers: Vec<Tensor> = self.compiled.buffers.iter().flatten().copied().collect();
+        let kept = self.read_all(&buffers)?;
+        self.load(&task.data.training_pixels(indices, task.recipe.augment, task.seed, 0), &task.data.train, indices)?;
+        self.write_scalars(progress, 0, 1)?;
+        for pass in 1..=CALIBRATIONS {
+            self.run(|c| &c.step.gradients, Part::Calibration(pass).site(0), &mut progress.training)?;
+            let mut changed = false;
+            for (followed, state) in self.compiled.followed.iter().zip(&mut progress.scales) {
+                let code = self.device.read(followed.amax.address, followed.amax.format, 1)?;
+                let amax = followed.amax.format.to_f64(code.first().copied().unwrap_or_default());
+                changed |= state.calibrate(followed, amax);
+            }
+            self.write_scales(progress)?;
+            if !changed {
+                break;
+            }
+        }
+        self.write_all(&buffers, &kept)
+    }
+
+    fn write_constants(&mut self) -> Result<(), RunError> {
+        for (tensor, values) in self.compiled.constants.clone() {
+            self.write_values(tensor, values)?;
+        }
+        Ok(())
+    }
+
+    fn write_scales(&mut self, progress: &Progress) -> Result<(), RunError> {
+        for (followed, state) in self.compiled.followed.clone().iter().zip(&progress.scales) {
+            let [scale, inverse] = state.values(followed);
+            self.write_values(followed.scale, [scale])?;
+            self.write_values(followed.inverse, [inverse])?;
+        }
+        Ok(())
+    }
+
+    /// After a step, scales go by the largest magnitudes it saw.
+    fn follow(&mut self, progress: &mut Progress) -> Result<(), RunError> {
+        for (followed, state) in self.compiled.followed.iter().zip(&mut progress.scales) {
+            state.update(followed, self.read_value(followed.amax)?);
+        }
+        self.write_scales(progress)
+    }
+
+    /// The scalars of `step` of `steps`.
+    fn write_scalars(&mut self, progress: &Progress, step: u64, steps: u64) -> Result<(), RunError> {
+        let recipe = self.task.recipe;
+        let optimizer = &recipe.optimizer;
+        let rate = optimizer.rate(step, steps, recipe.epochs);
+        let updates = i32::try_from(progress.updates + 1).unwrap_or(i32::MAX);
+        let AdamScalars { step: negated, epsilon } = match optimizer.rule {
+            Rule::Sgd => AdamScalars { step: -rate, epsilon: 0.0 },
+            rule @ Rule::Adam { .. } => AdamScalars::new(rule, rate, updates),
+        };
+        let scaler = progress.scaler.unwrap_or(Scaler { scale: 1.0, steps: 0 });
+        for (scalar, tensor) in self.compiled.scalars.clone() {
+            let value = match scalar {
+                Scalar::NegatedRate => negated,
+                Scalar::Epsilon => epsilon,
+                Scalar::Shrink => 1.0 - rate * optimizer.weight_decay,
+                Scalar::LossFactor => f64::from(scaler.scale) / f64::from(recipe.batch),
+                Scalar::Unscale => f64::from(scaler.inverse()),
+                Scalar::Share => continue,
+            };
+            self.write_values(tensor, [value])?;
+        }
+        Ok(())
+    }
+
+    fn write_share(&mut self, count: u64) -> Result<(), RunError> {
+        for (_, tensor) in self.compiled.scalars.clone().iter().filter(|(scalar, _)| *scalar == Scalar::Share) {
+            self.write_values(*tensor, [1.0 / count as f64])?;
+        }
+        Ok(())
+    }
+
+    /// Tensors that live from step to step.
+    fn persistent(&self) -> Vec<Tensor> {
+        let average = self.compiled.average.iter().flat_map(|a| a.tensors.iter().chain(a.buffers.iter().flatten()));
+        let parameters = self.compiled.parameters.iter().flatten();
+        // In the order of older checkpoints where there is nothing new: weights, momentum, buffers.
+        let master = parameters.clone().flat_map(|p| p.master.tensors());
+        let others = parameters.flat_map(|p| p.lasting().split_off(p.master.tensors().len()));
+        master.chain(others).chain(self.compiled.buffers.iter().flatten().copied()).chain(average.copied()).collect()
+    }
+
+    fn read_all(&self, tensors: &[Tensor]) -> Result<Vec<Vec<u64>>, RunError> {
+        tensors.iter().map(|t| Ok(self.device.read(t.address, t.format, t.elements())?)).collect()
+    }
+
+    fn write_all(&mut self, tensors: &[Tensor], codes: &[Vec<u64>]) -> Result<(), RunError> {
+        for (tensor, codes) in tensors.iter().zip(codes) {
+            self.device.write(tensor.address, tensor.format, codes)?;
+        }
+        Ok(())
+    }
+
+    pub fn state(&self) -> Result<Vec<Vec<u64>>, RunError> {
+        self.read_all(&self.persistent())
+    }
+
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), RunError> {
+        let tensors = self.persistent();
+        checkpoint.check_tensors(&tensors)?;
+        self.write_all(&tensors, &checkpoint.tensors)?;
+        self.write_scales(&checkpoint.progress)?;
+        self.write_constants()
+    }
+
+    /// Writes images and the labels of `indices`.
+    fn load(&mut self, pixels: &[u8], split: &Split, indices: &[usize]) -> Result<(), DeviceError> {
+        let images: Vec<u64> = pixels.iter().map(|&pixel| self.pixel_codes[usize::from(pixel)]).collect();
+        let labels: Vec<u64> = indices
+            .iter()
+            .flat_map(|&i| (0..self.task.data.classes).map(move |class| usize::from(class == usize::from(split.labels[i]))))
+            .map(|hot| self.label_codes[hot])
+            .collect();
+        self.device.write(self.compiled.images.address, self.compiled.images.format, &images)?;
+        self.device.write(self.compiled.labels.address, self.compiled.labels.format, &labels)
+    }
+
+    /// How many of the first `indices` the logits in memory classify rightly.
+    fn correct(&self, split: &Split, indices: &[usize]) -> Result<usize, DeviceError> {
+        let Tensor { address, format, rows, cols } = self.compiled.logits;
+        let logits = self.device.read(address, format, rows * cols)?;
+        let values: Vec<f64> = logits.into_iter().map(|code| format.to_f64(code)).collect();
+        Ok(indices.iter().zip(values.chunks(cols)).filter(|&(&i, row)| largest(row) == usize::from(split.labels[i])).count())
+    }
+
+    /// One step on the batch in memory.
+    fn step(&mut self, progress: &mut Progress, steps: u64) -> Result<(), RunError> {
+        let step = progress.steps;
+        self.write_scalars(progress, step, steps)?;
+        let mut moved = true;
+        if self.compiled.step.whole.is_some() {
+            self.run(|c| c.step.whole.as_ref().unwrap_or(&c.step.gradients), Part::Step.site(step), &mut progress.training)?;
+        } else {
+            self.run(|c| &c.step.gradients, Part::Step.site(step), &mut progress.training)?;
+            let amax = self.compiled.overflow.map(|tensor| self.read_value(tensor)).transpose()?;
+            moved = amax.is_none_or(f64::is_finite);
+            if moved {
+                self.run(|c| &c.step.update, Part::Update.site(step), &mut progress.training)?;
+            }
+            if let (LossScale::Dynamic(dynamic), Some(scaler)) = (self.task.recipe.loss_scale, &mut progress.scaler) {
+                scaler.update(&dynamic, !moved);
+            }
+        }
+        progress.steps += 1;
+        progress.updates += u64::from(moved);
+        self.follow(progress)
+    }
+
+    pub fn epoch<E: From<RunError>>(
+        &mut self,
+        epoch: u32,
+        progress: &mut Progress,
+        observe: &mut impl FnMut(Heard<'_>) -> Result<(), E>,
+    ) -> Result<Epoch, E> {
+        let data = self.task.data;
+        let batches = Batches::new(data.train.len(), self.task.recipe.batch as usize, self.task.seed, epoch);
+        let steps = u64::from(self.task.recipe.epochs) * batches.len() as u64;
+        let (mut loss_sum, mut correct) = (0.0, 0);
+        for (i, indices) in batches.iter().enumerate() {
+            let pixels = data.training_pixels(indices, self.task.recipe.augment, self.task.seed, epoch);
+            self.load(&pixels, &data.train, indices).map_err(RunError::from)?;
+            self.step(progress, steps)?;
+            let loss = self.read_value(self.compiled.loss).map_err(RunError::from)?;
+            loss_sum += loss;
+            correct += self.correct(&data.train, indices).map_err(RunError::from)?;
+            observe(Heard::Step { epoch, step: i + 1, of: batches.len(), loss })?;
+        }
+        let test_accuracy = self.evaluate(|c| &c.evaluate, &data.test, progress)?;
+        let averaged_test_accuracy = self.average(epoch, progress)?;
+        let seen = batches.len() * self.task.recipe.batch as usize;
+        let (loss, train_accuracy) = (loss_sum / batches.len() as f64, correct as f64 / seen as f64);
+        Ok(Epoch { loss, train_accuracy, test_accuracy, averaged_test_accuracy })
+    }
+
+    /// Takes the weights into their averages, and says how those classify the test images.
+    fn average(&mut self, epoch: u32, progress: &mut Progress) -> Result<Option<f64>, RunError> {
+        let recipe = self.task.recipe;
+        let takes = recipe.averaging.is_some_and(|averaging| averaging.takes(epoch, recipe.epochs));
+        let (true, Some(average)) = (takes, self.compiled.average.clone()) else { return Ok(None) };
+        progress.averaged += 1;
+        self.write_share(progress.averaged)?;
+        let site = Part::Average.site(progress.steps);
+        progress.training.accumulate(&self.device.run(&average.take, site)?);
+        if average.buffers.iter().any(|buffers| !buffers.is_empty()) {
+            let data = self.task.data;
+            for (seen, indices) in Batches::new(data.train.len(), recipe.batch as usize, self.task.seed, epoch).iter().enumerate() {
+                let pixels = data.training_pixels(indices, Augment::None, self.task.seed, epoch);
+                self.load(&pixels, &data.train, indices)?;
+                self.write_share(seen as u64 + 1)?;
+                progress.evaluation.accumulate(&self.device.run(&average.statistics, site)?);
+            }
+        }
+        self.evaluate(|c| c.average.as_ref().map_or(&c.evaluate, |a| &a.evaluate), &self.task.data.test, progress).map(Some)
+    }
+
+    /// Fraction of the images of `split` classified rightly.
+    fn evaluate(&mut self, program: fn(&Compiled) -> &Program, split: &Split, progress: &mut Progress) -> Result<f64, RunError> {
+        let mut correct = 0;
+        for batch in evaluation_batches(split.len(), self.task.recipe.batch as usize) {
+            self.load(&self.task.data.pixels(split, &batch.indices), split, &batch.indices)?;
+            self.run(program, Part::Step.site(progress.steps), &mut progress.evaluation)?;
+            correct += self.correct(split, &batch.indices[..batch.valid])?;
+        }
+        Ok(correct as f64 / split.len().max(1) as f64)
+    }
+
+    pub fn weights(&self) -> Result<Vec<Weights>, RunError> {
+        let plan = self.task.model.plan().map_err(LowerError::from)?;
+        let mut weights = Vec::new();
+        for (layer, parameters) in plan.iter().zip(&self.compiled.parameters) {
+            for (shape, parameter) in layer.parameters.iter().zip(parameters) {
+                let compensation = parameter.compensation.filter(|_| parameter.staging.is_some());
+                let tensors = parameter.master.tensors().into_iter().chain(compensation.into_iter().flat_map(|c| c.tensors()));
+                for (index, t) in tensors.enumerate() {
+                    let codes = self.device.read(t.address, t.format, t.elements())?;
+                    let name = format!("{}.{}", layer.name, shape.name);
+                    let name = if index == 0 { name } else { format!("{name}.{index}") };
+                    weights.push(Weights { name, format: t.format, rows: t.rows, cols: t.cols, codes });
+                }
+            }
+        }
+        Ok(weights)
+    }
+}
+
+/// Index of the first of the largest values; NaN counts as the largest.
+fn largest(row: &[f64]) -> usize {
+    let mut best = 0;
+    for (i, value) in row.iter().enumerate() {
+        if !row[best].is_nan() && (value.is_nan() || *value > row[best]) {
+            best = i;
+        }
+    }
+    best
+}
