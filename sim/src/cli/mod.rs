@@ -2,6 +2,7 @@
 
 mod asm;
 mod bench;
+mod compare;
 mod cost;
 mod format;
 mod gemm;
@@ -33,6 +34,8 @@ struct Cli {
 enum Command {
     /// Train a network through the simulated array.
     Train(train::TrainArgs),
+    /// Train recipes side by side on the same seeds.
+    Compare(compare::CompareArgs),
     /// Multiply matrices on the simulated array.
     Gemm(gemm::GemmArgs),
     /// Energy, area and TFLOPS of a design, itemised; or the technology table.
@@ -157,6 +160,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => train::run(&train::TrainArgs::default(), &cli.common),
         Some(Command::Train(args)) => train::run(&args, &cli.common),
+        Some(Command::Compare(args)) => compare::run(&args, &cli.common),
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Cost(args)) => cost::run(&args, &cli.common),
         Some(Command::Format(args)) => format::run(&args),

@@ -1,6 +1,7 @@
 //! What a run prints: JSON objects other programs rely on, and text for people.
 
 pub mod arithmetic;
+pub mod compare;
 pub mod training;
 
 use crate::energy::EnergyAccount;

@@ -1,7 +1,8 @@
 //! Runs from specification to result: one matrix product, one training, one file of test vectors,
-//! one measurement of speed.
+//! one measurement of speed, several recipes side by side.
 
 pub mod bench;
+pub mod compare;
 pub mod gemm;
 pub mod golden;
 pub mod operands;

@@ -98,9 +98,9 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Test accuracy after the last epoch, a fraction.
+    /// Test accuracy after the last epoch, a fraction: of the averaged weights, where there are some.
     pub fn test_accuracy(&self) -> f64 {
-        self.progress.epochs.last().map_or(0.0, |e| e.test_accuracy)
+        self.progress.epochs.last().map_or(0.0, |e| e.averaged_test_accuracy.unwrap_or(e.test_accuracy))
     }
 
     /// SHA-256 of the final master weights, little-endian codes in the model's order.

@@ -17,12 +17,14 @@ mod normalise;
 mod operand;
 mod pointwise;
 mod residual;
+mod round_trip;
 mod update;
 mod walk;
 
 pub use coded::Followed;
 pub(crate) use coded::{Coded, top_exponent};
 pub use memory::Tensor;
+pub use round_trip::{RoundTrip, round_trip};
 
 use crate::layer::{LayerSpec, Shape, Shortcut};
 use crate::model::{Layer, Model, ModelError};
