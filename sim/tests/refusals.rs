@@ -50,6 +50,11 @@ fn every_refusal_is_one_message_and_status_2() {
     let wrong_magic = idx_directory(at, "magic", &idx(0x802, &[2, 2, 2], &[0; 8]), &labels);
     let wrong_count = idx_directory(at, "count", &idx(0x803, &[3, 2, 2], &[0; 8]), &labels);
     let unequal = idx_directory(at, "unequal", &images, &idx(0x801, &[3], &[0, 1, 0]));
+    let cifar = at.join("cifar");
+    std::fs::create_dir_all(&cifar).expect("temporary directory");
+    let cut_batch = write(&cifar, "data_batch_1.bin", &[0; 4000]);
+    write(&cifar, "test_batch.bin", &[0; 3073]);
+    let cifar = cifar.display().to_string();
     let program = write(at, "out_of_range.s", b"format f0, fp32\ntensor t0, f0, dram, 0xfffffffff0, 64, 64\nvadd t0, t0, t0\nhalt\n");
     let bad_program = write(at, "typo.s", b"format f0, fp32\nvad t0, t0, t0\n");
     let not_npy = write(at, "x.npy", b"hello");
@@ -80,6 +85,10 @@ fn every_refusal_is_one_message_and_status_2() {
         (&["train", "--data", &wrong_magic], &["train-images-idx3-ubyte", "magic"]),
         (&["train", "--data", &wrong_count], &["train-images-idx3-ubyte"]),
         (&["train", "--data", &unequal], &["labels"]),
+        (&["train", "--data", &cifar], &["no data_batch_2.bin", "data_batch_2.bin.gz"]),
+        (&["train", "--data", &cut_batch], &["data_batch_1.bin", "byte 3073", "927 bytes of 3073"]),
+        (&["train", "--augment", "crop"], &["augment", "crop", "crop_flip"]),
+        (&["train", "--model", "resnet"], &["no model `resnet`", "resnet20"]),
         (&["train", "--set", "optimizer.learning_rate=NaN"], &["optimizer.learning_rate", "must be finite"]),
         (&["train", "--set", "optimizer.learning_rate=-1"], &["optimizer.learning_rate", "positive"]),
         (&["train", "--recipe", "fp9"], &["fp9", "did you mean"]),

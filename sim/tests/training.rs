@@ -5,8 +5,10 @@ use systole_arrays::fast::KernelChoice;
 use systole_isa::device::Device;
 use systole_trainer::data::{self, Dataset, Split};
 use systole_trainer::host;
-use systole_trainer::layer::{AvgPool, BatchNorm, Convolution, LayerSpec, Linear, MaxPool, Relu, Tanh, Window};
-use systole_trainer::model::Model;
+use systole_trainer::layer::{
+    Add, AvgPool, BatchNorm, Convolution, GlobalAvgPool, LayerSpec, Linear, MaxPool, Relu, Shortcut, Tanh, Window,
+};
+use systole_trainer::model::{Graph, Model, Source};
 use systole_trainer::recipe::Recipe;
 use systole_trainer::training::{RunError, Task, train};
 
@@ -18,21 +20,91 @@ const fn linear(out: usize) -> LayerSpec {
     LayerSpec::Linear(Linear { out, bias: true })
 }
 
+const RELU: LayerSpec = LayerSpec::Relu(Relu);
+const NORMAL: LayerSpec = LayerSpec::BatchNorm(BatchNorm);
+const ADD: LayerSpec = LayerSpec::Add(Add);
+const AVERAGE: LayerSpec = LayerSpec::GlobalAvgPool(GlobalAvgPool);
+
+const fn shortcut(stride: usize, channels: usize) -> LayerSpec {
+    LayerSpec::Shortcut(Shortcut { stride, channels })
+}
+
+/// A model for digits.
+fn graph(name: &str, build: fn(&mut Graph)) -> Model {
+    let mut graph = Graph::default();
+    build(&mut graph);
+    Model { layers: graph.finish(), ..Model::sequential(name, digits(1).shape, 10, Vec::new()) }
+}
+
+/// A residual block with a rectifier behind the sum, as in ResNet-20.
+fn block(graph: &mut Graph, x: Source, stride: usize, channels: usize) -> Source {
+    graph.of(conv(channels, 3, stride, 1, false), &[x]);
+    graph.then(NORMAL);
+    graph.then(RELU);
+    graph.then(conv(channels, 3, 1, 1, false));
+    let branch = graph.then(NORMAL);
+    let past = if stride == 1 { x } else { graph.of(shortcut(stride, channels), &[x]) };
+    graph.of(ADD, &[branch, past]);
+    graph.then(RELU)
+}
+
+/// Networks with joins and branches.
+fn residual_networks() -> Vec<Model> {
+    vec![
+        graph("residual blocks", |graph| {
+            graph.then(conv(4, 3, 1, 1, false));
+            let x = graph.then(RELU);
+            let x = block(graph, x, 1, 4);
+            block(graph, x, 2, 6);
+            graph.then(AVERAGE);
+            graph.then(linear(10));
+        }),
+        graph("an odd image, shrunk by three", |graph| {
+            // 8x8, padded by more than the kernel less 1, becomes 11x11, then 4x4.
+            graph.then(conv(3, 2, 1, 2, true));
+            let x = graph.then(LayerSpec::Tanh(Tanh));
+            let branch = graph.then(conv(5, 3, 3, 1, true));
+            let past = graph.of(shortcut(3, 5), &[x]);
+            graph.of(ADD, &[branch, past]);
+            graph.then(LayerSpec::Flatten);
+            graph.then(linear(10));
+        }),
+        graph("four readers of one tensor", |graph| {
+            graph.then(conv(4, 3, 2, 1, true));
+            let x = graph.then(RELU);
+            let [a, b] = [conv(4, 3, 1, 1, true), conv(4, 1, 1, 0, true)].map(|layer| graph.of(layer, &[x]));
+            let both = graph.of(ADD, &[a, b]);
+            let twice = graph.of(ADD, &[x, x]);
+            graph.of(ADD, &[twice, both]);
+            graph.then(LayerSpec::Flatten);
+            graph.then(linear(10));
+        }),
+        graph("two ways from the images to logits of averages", |graph| {
+            graph.then(conv(10, 3, 2, 1, true));
+            let x = graph.then(NORMAL);
+            let past = graph.of(shortcut(2, 10), &[Source::Images]);
+            graph.of(ADD, &[past, x]);
+            graph.then(AVERAGE);
+            graph.then(LayerSpec::Flatten);
+        }),
+    ]
+}
+
 /// Networks that between them use every layer, stride, padding and overlap.
-fn networks() -> Vec<(&'static str, Vec<LayerSpec>)> {
+fn networks() -> Vec<Model> {
     let flat = LayerSpec::Flatten;
     let max = |size, stride| LayerSpec::MaxPool(MaxPool(Window { size, stride }));
     let average = |size, stride| LayerSpec::AvgPool(AvgPool(Window { size, stride }));
-    vec![
+    let chains = vec![
         ("linear", vec![flat, linear(10)]),
-        ("two layers", vec![flat, linear(24), LayerSpec::Relu(Relu), linear(10)]),
+        ("two layers", vec![flat, linear(24), RELU, linear(10)]),
         ("tanh", vec![flat, linear(24), LayerSpec::Tanh(Tanh), linear(10)]),
         (
             "strided convolution below another",
             vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), conv(6, 3, 2, 1, true), flat, linear(10)],
         ),
         ("stride that leaves a rest", vec![conv(3, 2, 1, 0, false), conv(5, 3, 3, 0, true), flat, linear(10)]),
-        ("overlapping max pooling", vec![conv(4, 3, 1, 0, true), LayerSpec::Relu(Relu), max(3, 2), flat, linear(10)]),
+        ("overlapping max pooling", vec![conv(4, 3, 1, 0, true), RELU, max(3, 2), flat, linear(10)]),
         (
             "average pooling",
             vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), average(3, 2), conv(4, 2, 1, 0, true), average(2, 2), flat, linear(10)],
@@ -42,7 +114,7 @@ fn networks() -> Vec<(&'static str, Vec<LayerSpec>)> {
             vec![
                 conv(4, 3, 1, 1, false),
                 LayerSpec::BatchNorm(BatchNorm),
-                LayerSpec::Relu(Relu),
+                RELU,
                 max(2, 2),
                 conv(5, 3, 1, 1, true),
                 LayerSpec::BatchNorm(BatchNorm),
@@ -50,7 +122,9 @@ fn networks() -> Vec<(&'static str, Vec<LayerSpec>)> {
                 linear(10),
             ],
         ),
-    ]
+    ];
+    let shape = digits(1).shape;
+    chains.into_iter().map(|(name, layers)| Model::sequential(name, shape, 10, layers)).chain(residual_networks()).collect()
 }
 
 fn digits(images: usize) -> Dataset {
@@ -79,8 +153,8 @@ fn one_step_in_fp32_moves_every_weight_as_the_reference_does() {
         ("optimizer.weight_decay", "0.01"),
         ("optimizer.schedule", "constant"),
     ];
-    for (name, layers) in networks() {
-        let model = Model { name: name.to_owned(), input: data.shape, classes: data.classes, layers };
+    for model in networks() {
+        let name = &model.name;
         let scaled = [&settings[..], &[("loss_scale", "256")]].concat();
         let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&scaled).expect("settings");
         let simulated = step(&model, &data, &recipe);
@@ -101,16 +175,18 @@ fn one_step_in_fp32_moves_every_weight_as_the_reference_does() {
 #[test]
 fn fp32_on_the_array_learns_as_the_host_does() {
     let data = digits(640);
-    let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&[("epochs", "4")]).expect("settings");
-    let model = Model::builtin("cnn", data.shape, data.classes).expect("a model");
-    let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
-    let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
-    let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
-    let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
-    let reference = host::train(&model, &data, &recipe.hyperparameters(0), |_, _| ()).expect("a reference");
-    for (ours, theirs) in run.progress.epochs.iter().zip(&reference.epochs) {
-        assert!((ours.loss - theirs.loss).abs() < 0.02 * theirs.loss.max(0.1), "{ours:?} {theirs:?}");
-        assert!((ours.test_accuracy - theirs.test_accuracy).abs() < 0.02, "{ours:?} {theirs:?}");
+    for (model, epochs) in [("cnn", "4"), ("resnet8", "1")] {
+        let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&[("epochs", epochs)]).expect("settings");
+        let model = Model::builtin(model, data.shape, data.classes).expect("a model");
+        let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+        let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+        let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
+        let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+        let reference = host::train(&model, &data, &recipe.hyperparameters(0), |_, _| ()).expect("a reference");
+        for (ours, theirs) in run.progress.epochs.iter().zip(&reference.epochs) {
+            assert!((ours.loss - theirs.loss).abs() < 0.02 * theirs.loss.max(0.1), "{ours:?} {theirs:?}");
+            assert!((ours.test_accuracy - theirs.test_accuracy).abs() < 0.02, "{ours:?} {theirs:?}");
+        }
     }
 }
 
@@ -119,17 +195,79 @@ fn fp32_on_the_array_learns_as_the_host_does() {
 fn ticked_and_fast_train_to_the_same_bits() {
     let data = digits(16);
     let recipe = Recipe::builtin("fp8").expect("a recipe").with_overrides(&[("epochs", "1"), ("batch", "8")]).expect("settings");
-    let model = Model::builtin("cnn", data.shape, data.classes).expect("a model");
-    let runs = [Engine::Fast, Engine::Ticked].map(|engine| {
-        let design = systole_isa::design::find("fp8-16x16").expect("a built-in design");
-        let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
-        let small =
-            Dataset { test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() }, ..data.clone() };
-        let task = Task { model: &model, data: &small, recipe: &recipe, seed: 0 };
-        train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run")
+    for model in [Model::builtin("cnn", data.shape, data.classes).expect("a model"), residual_networks().remove(0)] {
+        let runs = [Engine::Fast, Engine::Ticked].map(|engine| {
+            let design = systole_isa::design::find("fp8-16x16").expect("a built-in design");
+            let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
+            let small = Dataset {
+                test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() },
+                ..data.clone()
+            };
+            let task = Task { model: &model, data: &small, recipe: &recipe, seed: 0 };
+            train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run")
+        });
+        assert_eq!(runs[0].weights, runs[1].weights);
+        assert_eq!(runs[0].progress, runs[1].progress);
+    }
+}
+
+/// Where the array rounds products too, and the batch is a power of two, binary32 on the array and
+/// on the host are the same operations in the same order: the errors of a tensor with several
+/// readers come together in the documented order, and every bit shows it.
+#[test]
+fn errors_of_several_readers_are_added_in_one_order() {
+    let data = digits(64);
+    let model = graph("three readers", |graph| {
+        graph.then(LayerSpec::Flatten);
+        graph.then(linear(24));
+        let x = graph.then(RELU);
+        let [a, b] = [24, 24].map(|out| graph.of(linear(out), &[x]));
+        let both = graph.of(ADD, &[a, b]);
+        graph.of(ADD, &[both, x]);
+        graph.then(RELU);
+        graph.then(linear(10));
     });
-    assert_eq!(runs[0].weights, runs[1].weights);
-    assert_eq!(runs[0].progress, runs[1].progress);
+    let settings = [
+        ("batch", "16"),
+        ("epochs", "1"),
+        ("optimizer.learning_rate", "1"),
+        ("optimizer.momentum", "0"),
+        ("optimizer.schedule", "constant"),
+    ];
+    let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&settings).expect("settings");
+    let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+    let design = design.with_overrides(&[("mac.product".to_owned(), "fp32".to_owned())]).expect("settings");
+    let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+    let task = Task { model: &model, data: &data, recipe: &recipe, seed: 3 };
+    let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+    let reference = host::train(&model, &data, &recipe.hyperparameters(3), |_, _| ()).expect("a reference");
+    for (ours, theirs) in run.weights.iter().zip(reference.network.parameters.iter().flatten()) {
+        let theirs: Vec<u64> = theirs.values.iter().map(|v| v.to_bits().into()).collect();
+        let differing = ours.codes.iter().zip(&theirs).filter(|(a, b)| a != b).count();
+        assert_eq!(differing, 0, "{} of {}", ours.name, theirs.len());
+    }
+}
+
+/// Augmented images are the same on the device and on the host, and not the plain ones.
+#[test]
+fn augmented_runs_see_the_same_pixels() {
+    let data = digits(256);
+    let model = Model::builtin("mlp", data.shape, data.classes).expect("a model");
+    let losses = ["none", "crop_flip"].map(|augment| {
+        let settings = [("epochs", "2"), ("augment", augment), ("optimizer.schedule", "constant")];
+        let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&settings).expect("settings");
+        let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+        let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+        let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
+        let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+        let reference = host::train(&model, &data, &recipe.hyperparameters(0), |_, _| ()).expect("a reference");
+        for (ours, theirs) in run.progress.epochs.iter().zip(&reference.epochs) {
+            assert!((ours.loss - theirs.loss).abs() < 1e-4 * theirs.loss, "{augment}: {ours:?} {theirs:?}");
+        }
+        run.progress.epochs[1].loss
+    });
+    // Moved and mirrored digits are harder.
+    assert!(losses[1] > 1.2 * losses[0], "{losses:?}");
 }
 
 /// A narrow accumulator breaks training, and the same accumulator in chunks repairs it.

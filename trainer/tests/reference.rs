@@ -27,7 +27,7 @@ fn the_default_run_reaches_96_percent_on_digits() {
 fn every_model_for_digits_learns() {
     let digits = data::load("digits", None).unwrap();
     let hyper = Hyperparameters { epochs: 3, ..Recipe::builtin("fp32-host").unwrap().hyperparameters(0) };
-    for (model, least) in [("mlp", 0.93), ("mlp-tanh", 0.93), ("cnn", 0.9)] {
+    for (model, least) in [("mlp", 0.93), ("mlp-tanh", 0.93), ("cnn", 0.9), ("resnet8", 0.9)] {
         let accuracy = run(model, &digits, &hyper).epochs[2].test_accuracy;
         assert!(accuracy >= least, "{model}: {accuracy}");
     }
@@ -64,7 +64,12 @@ fn trained_weights_have_known_bits() {
     let digits = data::load("digits", Some(320)).unwrap();
     let base = Recipe::builtin("fp32-host").unwrap().hyperparameters(0);
     let hyper = Hyperparameters { epochs: 2, optimizer: Optimizer { schedule: Schedule::Constant, ..base.optimizer }, ..base };
-    for (model, expected) in [("mlp", 0x8faa_e637_1e94_8e09), ("mlp-tanh", 0x2dbd_94cf_d777_a5aa), ("cnn", 0xaed6_c108_0c2c_fe03)] {
+    for (model, expected) in [
+        ("mlp", 0x8faa_e637_1e94_8e09),
+        ("mlp-tanh", 0x2dbd_94cf_d777_a5aa),
+        ("cnn", 0xaed6_c108_0c2c_fe03),
+        ("resnet8", 0xd599_eac8_4ac4_f8fb),
+    ] {
         let run = run(model, &digits, &hyper);
         // FNV-1a over the weights' bits.
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
