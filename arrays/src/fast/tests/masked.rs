@@ -149,8 +149,8 @@ fn speed_beside_whole_products() {
         for (kind, chooses) in kinds {
             let mut mask = Mask::none(side, side, 1);
             for (r, c) in (0..side).flat_map(|r| (0..side).map(move |c| (r, c))) {
-                let z = (u64::from(r) << 32 | u64::from(c)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20;
-                if chooses(r, c, z) {
+                let z = (u64::from(r) << 32 | u64::from(c)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                if chooses(r, c, (z ^ z >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 20) {
                     mask.select(r, c);
                 }
             }
