@@ -8,6 +8,7 @@ pub mod bench;
 pub mod dataflow;
 pub mod datapath;
 pub mod fast;
+pub mod mask;
 mod ordinal;
 pub mod problem;
 mod simd;

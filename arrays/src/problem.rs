@@ -1,6 +1,7 @@
 //! A matrix product as an array receives it, and what an engine answers.
 
 use crate::datapath::{Factor, Mac, Output};
+use crate::mask::Mask;
 use systole_isa::codes::Codes;
 use systole_isa::design::{ArraySpec, MacMode, Scaling};
 use systole_isa::device::{Activity, Events};
@@ -62,6 +63,9 @@ pub struct Operands<'a> {
     pub c: Option<&'a Codes>,
     /// Block scales, where the mode takes them.
     pub scales: Scales<'a>,
+    /// Which outputs are wanted; all of them without a mask. A product has a mask or a C, not both,
+    /// and one with a mask draws no random bits from shift registers.
+    pub mask: Option<&'a Mask>,
 }
 
 /// Block scales of the operands, row-major codes of the mode's scale format; an operand
@@ -81,9 +85,14 @@ pub fn scale_extents(mode: &MacMode, shape: Shape) -> [(u32, u32); 2] {
 }
 
 impl<'a> Operands<'a> {
-    /// Operands without block scales.
+    /// Operands without block scales or mask.
     pub const fn new(a: &'a Codes, b: &'a Codes, c: Option<&'a Codes>) -> Self {
-        Self { a, b, c, scales: Scales { a: None, b: None } }
+        Self { a, b, c, scales: Scales { a: None, b: None }, mask: None }
+    }
+
+    /// True if an output is wanted.
+    pub fn selects(&self, row: u32, column: u32) -> bool {
+        self.mask.is_none_or(|mask| mask.holds(row, column))
     }
 
     /// What block scales multiply the product of `row`, `column` and `k` by.
@@ -103,7 +112,7 @@ impl<'a> Operands<'a> {
 /// Values an engine computed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Values {
-    /// M x N output codes, row-major.
+    /// M x N output codes, row-major; code 0 for outputs that a mask leaves out.
     pub d: Codes,
     /// Value-dependent counts.
     pub activity: Activity,

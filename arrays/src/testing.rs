@@ -6,6 +6,7 @@
 
 use crate::dataflow;
 use crate::datapath::{Mac, Output, scaled_dot};
+use crate::mask::Mask;
 use crate::ordinal::Draws;
 use crate::problem::{Operands, Scales, Setup, Shape, Values, scale_extents};
 use proptest::prelude::*;
@@ -154,15 +155,18 @@ pub struct Problem {
     pub c: Option<Codes>,
     /// Block scales of A and B, where there are any.
     pub scales: [Option<Codes>; 2],
+    /// Which outputs are wanted; all without a mask.
+    pub mask: Option<Mask>,
 }
 
 impl Problem {
     /// The operands as engines take them.
     pub const fn operands(&self) -> Operands<'_> {
-        Operands { a: &self.a, b: &self.b, c: self.c.as_ref(), scales: Scales { a: self.scales[0].as_ref(), b: self.scales[1].as_ref() } }
+        let scales = Scales { a: self.scales[0].as_ref(), b: self.scales[1].as_ref() };
+        Operands { a: &self.a, b: &self.b, c: self.c.as_ref(), scales, mask: self.mask.as_ref() }
     }
 
-    /// What [`dot`] gives for every element.
+    /// What [`dot`] gives for every element that is wanted.
     pub fn by_definition(&self) -> Values {
         let Shape { m, n, k } = self.shape;
         let mac = Mac::by_definition(&self.setup.mode, self.setup.bias_a, self.setup.bias_b);
@@ -172,7 +176,7 @@ impl Problem {
         let mut d = Codes::zeros(self.setup.output.format, m as usize * n as usize);
         let draws = Draws::new(&self.setup, self.shape);
         for row in 0..m {
-            for column in 0..n {
+            for column in (0..n).filter(|&column| self.operands().selects(row, column)) {
                 let code = draws.with(row, column, |entropy| {
                     scaled_dot(
                         &mac,
@@ -426,8 +430,50 @@ pub fn problem_of(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value 
                 b: codes(mode.b, len(k, n), patterns.1, seed ^ 1 << 32),
                 c: has_c.then(|| codes(setup.addend_format(), len(m, n), patterns.2, seed ^ 2 << 32)),
                 scales,
+                mask: None,
                 setup,
                 shape,
             }
         })
+}
+
+/// Masks of every kind: none and all of the outputs, one, a row, a column, a block, thinly and
+/// thickly strewn ones.
+pub fn mask(shape: Shape) -> impl Strategy<Value = Mask> + use<> {
+    let Shape { m, n, .. } = shape;
+    (0..9u8, 0..m, 0..n, any::<u64>(), select(&[1u32, 2, 4, 8][..])).prop_map(move |(kind, row, column, seed, bytes)| {
+        let draw = |r: u32, c: u32| {
+            let z = (seed ^ u64::from(r) << 32 ^ u64::from(c)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (z ^ z >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 56
+        };
+        let mut mask = Mask::none(m, n, bytes);
+        for (r, c) in (0..m).flat_map(|r| (0..n).map(move |c| (r, c))) {
+            let chosen = match kind {
+                0 => false,
+                1 => true,
+                2 => (r, c) == (row, column),
+                3 => r == row,
+                4 => c == column,
+                5 => r >= row && c >= column,
+                6 => draw(r, c) < 20,
+                7 => draw(r, c) > 20,
+                _ => draw(r, 0) < 90 && draw(r, c) < 128,
+            };
+            if chosen {
+                mask.select(r, c);
+            }
+        }
+        mask
+    })
+}
+
+/// Problems with a mask: as [`problem_of`], without C and shift registers.
+pub fn masked_problem_of(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value = Problem> {
+    problem_of(modes).prop_flat_map(|problem| {
+        mask(problem.shape).prop_map(move |mask| {
+            let mut problem = Problem { mask: Some(mask), c: None, ..problem.clone() };
+            problem.setup.mode.entropy = EntropySource::Counter;
+            problem
+        })
+    })
 }

@@ -5,6 +5,7 @@ use crate::{Case, draw, text, truth};
 use std::fmt;
 use systole_arrays::datapath::Output;
 use systole_arrays::fast::{self, KernelChoice};
+use systole_arrays::mask::Mask;
 use systole_arrays::problem::{Operands, Scales, Setup, Shape, scale_extents};
 use systole_arrays::{dataflow, ticked};
 use systole_isa::codes::Codes;
@@ -22,6 +23,8 @@ pub struct Gemm {
     b: Codes,
     c: Option<Codes>,
     scales: [Option<Codes>; 2],
+    /// Codes of a mask, their format, and the mask they make.
+    mask: Option<(Format, Vec<u64>, Mask)>,
 }
 
 /// A drain: the outermost accumulator's codes as they are, or converted.
@@ -65,7 +68,16 @@ impl Case for Gemm {
         let (a, b) = (codes(setup.mode.a, m * k), codes(setup.mode.b, k * n));
         let c = with_c.then(|| codes(setup.addend_format(), m * n));
         let scales = scales(source, &setup.mode, shape);
-        Self { setup, shape, a, b, c, scales }
+        let masked = c.is_none() && source.one_in(2) && !ticked::draws_from_registers(&setup.mode);
+        let mask = masked.then(|| {
+            let format = draw::any_format(source);
+            // Whole tiles without a selected output: the more the higher `rare`.
+            let rare = 1 + source.below(40);
+            let codes: Vec<u64> = (0..m * n).map(|_| if source.one_in(rare) { draw::code(source, format) } else { 0 }).collect();
+            let mask = Mask::new(format, &Codes::from_fn(format, m * n, |i| codes[i]), shape.m, shape.n);
+            (format, codes, mask)
+        });
+        Self { setup, shape, a, b, c, scales, mask }
     }
 
     fn check(&self) {
@@ -73,7 +85,11 @@ impl Case for Gemm {
         let operands = self.operands();
         let (ticked, cost) = ticked::gemm(setup, *shape, &operands).unwrap_or_else(|e| panic!("{e}: {self}"));
         let plan = dataflow::Plan::new(&setup.array, &setup.mode, &setup.output, *shape, c.is_some());
-        let plan = plan.with_scales(&setup.mode, [0, 1].map(|i| self.scales[i].is_some()));
+        let mut plan = plan.with_scales(&setup.mode, [0, 1].map(|i| self.scales[i].is_some()));
+        if let Some((_, _, mask)) = &self.mask {
+            let selection = plan.select(mask);
+            plan = plan.with_mask(mask.element_bytes(), Some(selection));
+        }
         assert_eq!(cost, plan.cost(), "ticked, closed form: {self}");
         for choice in [KernelChoice::Auto, KernelChoice::Scalar].into_iter().chain(KernelChoice::available()) {
             let (fast, used) = fast::gemm(setup, *shape, &operands, choice);
@@ -84,14 +100,15 @@ impl Case for Gemm {
             return;
         }
         let codes: Vec<u64> = ticked.d.iter().collect();
-        assert_eq!(codes, truth::gemm(setup, *shape, &operands, self.fold()), "ticked, oracle: {self}");
+        let mask = self.mask.as_ref().map(|(format, codes, _)| (*format, &codes[..]));
+        assert_eq!(codes, truth::gemm(setup, *shape, &operands, self.fold(), mask), "ticked, oracle: {self}");
     }
 }
 
 impl Gemm {
     fn operands(&self) -> Operands<'_> {
         let scales = Scales { a: self.scales[0].as_ref(), b: self.scales[1].as_ref() };
-        Operands { scales, ..Operands::new(&self.a, &self.b, self.c.as_ref()) }
+        Operands { scales, mask: self.mask.as_ref().map(|(_, _, mask)| mask), ..Operands::new(&self.a, &self.b, self.c.as_ref()) }
     }
 
     fn fold(&self) -> Option<u32> {
@@ -103,6 +120,9 @@ impl fmt::Display for Gemm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Shape { m, n, k } = self.shape;
         writeln!(f, "{m} x {n} x {k} on {:?}", self.setup.array)?;
+        if let Some((format, codes, _)) = &self.mask {
+            writeln!(f, "mask of {format}: {codes:x?}")?;
+        }
         text::sums(f, &self.setup, self.shape, &self.operands(), self.fold())
     }
 }

@@ -77,7 +77,7 @@ impl Sum {
         let factor = |i: u32| operands.factor(&mac, shape, 0, 0, i);
         let c = c.as_ref().map(|c| c.get(0));
         let ours = scaled_dot(&mac, shape.k, pair, factor, c, *fold, &setup.output, &element, &mut Activity::default());
-        assert_eq!(vec![ours], truth::gemm(setup, shape, &operands, *fold), "datapath, oracle: {self}");
+        assert_eq!(vec![ours], truth::gemm(setup, shape, &operands, *fold, None), "datapath, oracle: {self}");
     }
 }
 

@@ -5,11 +5,12 @@ use systole_arrays::problem::{Operands, Setup, Shape, scale_extents};
 use systole_golden::gemm::{Folds, Gemm, Scales, Site, Step};
 use systole_isa::codes::Codes;
 use systole_isa::design::{MacMode, Scaling};
+use systole_isa::format::Format;
 use systole_isa::round::encode_f64;
 
-/// The codes of D. `fold` is the number of products per fold where the accumulator memory
-/// adds the folds.
-pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u32>) -> Vec<u64> {
+/// The codes of D, 0 where a mask leaves them out. `fold` is the number of products per fold where
+/// the accumulator memory adds the folds; the mask comes as codes of a format, for the oracle to read.
+pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u32>, mask: Option<(Format, &[u64])>) -> Vec<u64> {
     let mode = MacMode { bias_a: setup.bias_a, bias_b: setup.bias_b, ..setup.mode.clone() };
     let list = |codes: &Codes| codes.iter().collect::<Vec<u64>>();
     let (a, b, c) = (list(operands.a), list(operands.b), operands.c.map(list));
@@ -33,5 +34,12 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, fold: Option<u
         let rounding = if at.step == Step::Output { setup.output.policy.rounding } else { mode.rounding_of(stage) };
         setup.site.random(rounding.random_bits(), at.row as u32, at.column as u32, stage, index)
     };
-    problem.run(random).unwrap_or_else(|e| panic!("the oracle refuses a sound problem: {e}"))
+    let codes = match mask {
+        None => problem.run(random),
+        Some(mask) => {
+            let mut d = vec![0; shape.m as usize * shape.n as usize];
+            problem.run_masked(mask, &mut d, random).map(|()| d)
+        }
+    };
+    codes.unwrap_or_else(|e| panic!("the oracle refuses a sound problem: {e}"))
 }

@@ -317,3 +317,50 @@ fn refusals() {
     let empty = Gemm { folds: Folds::Outside { rows: 0 }, b: &[0; 4], ..gemm };
     assert_eq!(empty.run(no_random).unwrap_err(), GemmError::Empty("the fold length"));
 }
+
+/// Selected elements are the whole product's, from the same sites; the others keep what they held.
+#[test]
+fn masks_select_by_value() {
+    let e4m3fnuz = format("e4m3fnuz");
+    let one = oracle::convert(Operand::new(Format::FP32, 1f32.to_bits().into()), Format::E4M3FN, Policy::RNE, 0).0;
+    let mode = MacMode { rounding: Rounding::Sr(8), ..MacMode::fused(Format::E4M3FN, Format::E4M3FN, format("e6m9")) };
+    let mut random = Random(11);
+    let a: Vec<u64> = (0..6).map(|_| one + random.below(40)).collect();
+    let b: Vec<u64> = (0..9).map(|_| one + random.below(40)).collect();
+    let gemm = Gemm {
+        mode: &mode,
+        folds: Folds::Chain,
+        output: (format("e6m9"), Policy::RNE),
+        shape: [2, 3, 3],
+        a: &a,
+        b: &b,
+        c: None,
+        c_format: None,
+        scales: None,
+    };
+    let bits =
+        |site: Site| (site.row * 57 + site.column * 91 + matches!(site.step, Step::Accumulate { k: 1 }) as usize * 130) as u64 & 0xff;
+    let all = gemm.run(bits).unwrap();
+    // Zeros of both signs, a NaN (fnuz has it at the code of -0), an infinity, the least value.
+    for (mask_format, mask, chosen) in [
+        (Format::FP32, [0, 0x8000_0000, 0x7fc0_0000, 0x7f80_0000, 1, 0], [false, false, true, true, true, false]),
+        (Format::E4M3FN, [0x80, 0, 0x7f, 0x38, 0x81, 0x80], [false, false, true, true, true, false]),
+        (e4m3fnuz, [0x80, 0, 0x7f, 0, 1, 0x80], [true, false, true, false, true, true]),
+        (Format::INT8, [0, 1, 0xff, 0x80, 0, 0], [false, true, true, true, false, false]),
+        (format("e8m0"), [0, 1, 0xff, 0x80, 127, 0], [true; 6]),
+    ] {
+        let mut d = [0xabcd; 6];
+        let mut asked = Vec::new();
+        gemm.run_masked((mask_format, &mask), &mut d, |site| {
+            asked.push(site.row * 3 + site.column);
+            bits(site)
+        })
+        .unwrap();
+        for i in 0..6 {
+            assert_eq!(d[i], if chosen[i] { all[i] } else { 0xabcd }, "{mask_format}, element {i}");
+            assert_eq!(asked.contains(&i), chosen[i]);
+        }
+    }
+    let short = gemm.run_masked((Format::INT8, &[1; 5]), &mut [0; 6], bits).unwrap_err();
+    assert_eq!(short, GemmError::Shape { matrix: "the mask", rows: 2, columns: 3, found: 5 });
+}

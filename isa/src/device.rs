@@ -36,12 +36,16 @@ macro_rules! counters {
 }
 
 counters! {
-    /// What happened, fixed by shape and design alone: the same under every engine.
+    /// What happened, fixed by shape and design alone: the same under every engine. Of masked
+    /// products the masks decide as well: `timing`, which has no values, counts every output as
+    /// selected.
     pub struct Events {
         /// Multiply-accumulates asked for: M N K per product.
         macs,
+        /// Multiply-accumulates spent: those of a masked product's selected outputs, all of any other's.
+        macs_spent,
         /// Lane-cycles inside compute time in which a MAC lane had no product to add
-        /// (fill, skew, drain, ragged edges, arrays without work).
+        /// (fill, skew, drain, ragged edges, outputs not selected, arrays without work).
         idle_lane_cycles,
         /// Writes of the moving A (or, input-stationary, B) operand register of a PE.
         streaming_register_writes,
@@ -88,7 +92,7 @@ counters! {
 counters! {
     /// What happened and depends on values: equal under `ticked` and `fast`, absent under `timing`.
     pub struct Activity {
-        /// MACs of which at least one operand was a zero: what zero gating would save.
+        /// MACs spent of which at least one operand was a zero: what zero gating would save.
         zero_operand_macs,
         /// Products or accumulator writes (inner, outer, memory) that overflowed.
         accumulator_overflows,
@@ -189,7 +193,7 @@ pub struct RegionRecord {
     pub cycles: Cycles,
     /// Its events.
     pub events: Events,
-    /// Its events by MAC mode: (mode index, MACs), for energy by mode.
+    /// MACs spent, by MAC mode index: for energy by mode.
     pub macs_by_mode: BTreeMap<usize, u64>,
     /// Its activity, where values were computed.
     pub activity: Option<Activity>,
@@ -202,7 +206,7 @@ pub struct Record {
     pub cycles: Cycles,
     /// Events of the whole program.
     pub events: Events,
-    /// MACs by MAC mode index.
+    /// MACs spent, by MAC mode index.
     pub macs_by_mode: BTreeMap<usize, u64>,
     /// Value-dependent counts; `None` when no values were computed.
     pub activity: Option<Activity>,

@@ -226,6 +226,9 @@ instructions! {
     /// D = A B + C, C in the format of the outermost accumulator, or in D's where that is too
     /// wide for memory.
     0x21 "gemmc" GemmC { d: TensorReg, a: TensorReg, b: TensorReg, c: TensorReg },
+    /// D = A B where M, of D's shape and any format, is not zero (NaN is not); other elements of D
+    /// stay as they are. Output tiles without a selected element are skipped.
+    0x22 "gemmm" GemmM { d: TensorReg, a: TensorReg, b: TensorReg, m: TensorReg },
 
     /// D = A + B. In this and every elementwise instruction an operand with one row, one
     /// column, or both is repeated to D's shape.
@@ -347,6 +350,7 @@ mod tests {
             ("scales", vec!["none", "t7"]),
             ("scales", vec!["none", "none"]),
             ("vfma", vec!["t0", "t1", "t2", "t3"]),
+            ("gemmm", vec!["t0", "t1", "t2", "t63"]),
         ];
         for (mnemonic, operands) in cases {
             let instruction = Instruction::parse(mnemonic, &operands).unwrap();

@@ -1,7 +1,8 @@
 //! Program files: each `.s` under `tests/programs` runs under every engine.
 //!
 //! Its first comments say on what: `; design: NAME`, `; set: PATH=VALUE`. Its `.expect`
-//! segments must hold under `fast` and `ticked`; records must agree under all engines.
+//! segments must hold under `fast` and `ticked`; records must agree under all engines, but for
+//! programs with masked products, of which `timing` gives the bound.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +11,7 @@ use systole_arrays::fast::KernelChoice;
 use systole_isa::asm::{assemble, disassemble};
 use systole_isa::design::{self, Design};
 use systole_isa::device::{Cycles, Record};
-use systole_isa::instruction::TABLE;
+use systole_isa::instruction::{Instruction, TABLE};
 use systole_isa::program::Program;
 
 fn design(text: &str) -> Design {
@@ -78,6 +79,14 @@ fn every_file_under_every_engine() {
         }
         assert_eq!(records[0], records[1], "{name}");
         assert_eq!(records[2].activity, None);
+        if program.instructions.iter().any(|i| matches!(i, Instruction::GemmM { .. })) {
+            assert!(records[0].cycles.total < records[2].cycles.total && records[0].cycles.compute < records[2].cycles.compute, "{name}");
+            for ((event, spent), (_, most)) in records[0].events.iter().zip(records[2].events.iter()) {
+                assert!(spent <= most || event == "idle_lane_cycles", "{name}: {spent} {event}, {most} at most");
+            }
+            assert_eq!(records[0].events.macs, records[2].events.macs, "{name}");
+            continue;
+        }
         assert_eq!((&records[0].cycles, records[0].events), (&records[2].cycles, records[2].events), "{name}");
         assert_eq!(records[0].macs_by_mode, records[2].macs_by_mode, "{name}");
     }

@@ -8,6 +8,7 @@
 //! input-stationary arrays. The ticked engine counts the same numbers register by register.
 
 pub mod os;
+mod selection;
 pub mod stationary;
 mod tiling;
 
@@ -17,6 +18,8 @@ use std::ops::Range;
 use systole_isa::design::{ArraySpec, Convention, Dataflow, MacMode, PartialSums, Scaling};
 use systole_isa::device::Events;
 use tiling::Tiling;
+
+pub use selection::{Selection, Tile};
 
 /// One pass of operands through an array. Cycles count from the array's first operand and
 /// know no memory stalls.
@@ -66,6 +69,10 @@ pub struct Plan {
     scaled: bool,
     /// Bytes of one scale of A and of B; 0 where an operand has none.
     scale_bytes: [u32; 2],
+    /// Bytes of an element of the mask; 0 where there is none.
+    mask_bytes: u32,
+    /// What the mask leaves; everything where there is none, or its values are not known.
+    selection: Option<Selection>,
     converts: bool,
     bytes: Bytes,
     /// What the array's rows hold: rows of D (`os`), else products.
@@ -100,6 +107,8 @@ impl Plan {
             chunk: mode.chunk,
             scaled: mode.scale != Scaling::None,
             scale_bytes: [0; 2],
+            mask_bytes: 0,
+            selection: None,
             converts: output.converts(outermost),
             bytes: Bytes {
                 a: mode.a.storage_bytes(),
@@ -116,6 +125,15 @@ impl Plan {
     #[must_use]
     pub fn with_scales(self, mode: &MacMode, present: [bool; 2]) -> Self {
         Self { scale_bytes: present.map(|present| if present { mode.scale_format.storage_bytes() } else { 0 }), ..self }
+    }
+
+    /// The same under a mask whose elements take `element_bytes` of storage each. What it selects
+    /// is [`Plan::select`]'s; where that is not known, everything: the most that the product can
+    /// cost. A product with a mask has no C.
+    #[must_use]
+    pub fn with_mask(self, element_bytes: u32, selection: Option<Selection>) -> Self {
+        debug_assert!(!self.has_c, "a product has a mask or a C");
+        Self { mask_bytes: element_bytes, selection, ..self }
     }
 
     /// Over all folds along k, the blocks that each begins, its own beginning included.
@@ -150,12 +168,32 @@ impl Plan {
         self.shape.m == 0 || self.shape.n == 0 || self.shape.k == 0
     }
 
-    /// Output groups over all arrays.
-    pub fn groups(&self) -> u64 {
+    /// Output groups of the whole product, by the grid of tiles.
+    fn grid(&self) -> u64 {
         match self.array.dataflow {
             _ if self.is_empty() => 0,
             Dataflow::Os => self.down.count() * self.across.count(),
             Dataflow::Ws | Dataflow::Is => self.across.count(),
+        }
+    }
+
+    /// Output groups that are walked, over all arrays.
+    pub fn groups(&self) -> u64 {
+        self.selection.as_ref().map_or_else(|| self.grid(), |selection| selection.tiles().len() as u64)
+    }
+
+    /// Place in the grid of a group that is walked, by its ordinal among those.
+    fn place(&self, group: u64) -> u64 {
+        self.selection.as_ref().map_or(group, |selection| selection.tiles()[group as usize].group)
+    }
+
+    /// Rows and columns of D of a group, by its place in the grid.
+    fn outputs(&self, place: u64) -> (Range<u32>, Range<u32>) {
+        let Shape { m, n, .. } = self.shape;
+        match self.array.dataflow {
+            Dataflow::Os => (self.down.range(place / self.across.count()), self.across.range(place % self.across.count())),
+            Dataflow::Ws => (0..m, self.across.range(place)),
+            Dataflow::Is => (self.across.range(place), 0..n),
         }
     }
 
@@ -208,7 +246,8 @@ impl Plan {
     }
 
     /// Every fold: output groups row-major (`os`) or by column tile, the folds of a group
-    /// by ascending k.
+    /// by ascending k. Under a mask, groups without a selected output have none, and those that
+    /// are left go to the arrays in turn.
     pub fn folds(&self) -> impl Iterator<Item = Fold> + '_ {
         let per_group = self.folds_per_group();
         (0..self.groups()).flat_map(move |group| (0..per_group).map(move |i| self.fold(group, i)))
@@ -224,21 +263,10 @@ impl Plan {
             (_, 0) => Some(self.stream(local - 1, per_group - 1)),
             _ => Some(self.stream(local, i - 1)),
         };
-        let Shape { m, n, k } = self.shape;
-        let (m, n, k, start, end) = match self.array.dataflow {
-            Dataflow::Os => {
-                let last_on_array = local + 1 == self.groups_on(array);
-                let (start, end) = os::span(self, stream, previous, last_on_array);
-                (self.down.range(group / self.across.count()), self.across.range(group % self.across.count()), 0..k, start, end)
-            }
-            Dataflow::Ws => {
-                let (start, end) = stationary::span(self, stream, previous);
-                (0..m, self.across.range(group), self.down.range(i), start, end)
-            }
-            Dataflow::Is => {
-                let (start, end) = stationary::span(self, stream, previous);
-                (self.across.range(group), 0..n, self.down.range(i), start, end)
-            }
+        let (m, n) = self.outputs(self.place(group));
+        let (k, (start, end)) = match self.array.dataflow {
+            Dataflow::Os => (0..self.shape.k, os::span(self, stream, previous, local + 1 == self.groups_on(array))),
+            Dataflow::Ws | Dataflow::Is => (self.down.range(i), stationary::span(self, stream, previous)),
         };
         Fold { array, m, n, k, first_k: i == 0, last_k: i + 1 == per_group, start, stream, end }
     }
@@ -276,18 +304,31 @@ impl Plan {
     /// - `scratchpad_read_bytes`: A, B, C and block scales where they enter the edges, storage
     ///   bytes each (a scale with the first product of its block and of each fold);
     ///   `scratchpad_write_bytes`: results of each group's last fold.
-    /// - `idle_lane_cycles`: lanes of all arrays times compute cycles, less MACs (at least 0).
+    /// - `idle_lane_cycles`: lanes of all arrays times compute cycles, less MACs spent (at least 0).
+    ///
+    /// Under a mask, `macs` are those of all outputs, and the groups without a selected one add to
+    /// nothing else. In the other groups operands move as ever. An output that is not selected is
+    /// gated like an idle lane: no MAC is spent on it, its accumulator or partial sum is not
+    /// written, it is not converted, drained or written back. The sequencer reads each element of
+    /// the mask once, in `scratchpad_read_bytes`.
     ///
     /// Counts beyond 2^64 - 1 saturate.
     pub fn cost(&self) -> Cost {
         if self.is_empty() {
             return Cost::default();
         }
-        let compute_cycles = self.compute_cycles();
         let Shape { m, n, k } = self.shape;
-        let macs = u128::from(m) * u128::from(n) * u128::from(k);
+        let outputs = u128::from(m) * u128::from(n);
+        let macs = outputs * u128::from(k);
+        let mask = outputs * u128::from(self.mask_bytes);
+        if self.groups() == 0 {
+            let events = Events { macs: clamp(macs), scratchpad_read_bytes: clamp(mask), ..Events::default() };
+            return Cost { compute_cycles: 0, events };
+        }
+        let compute_cycles = self.compute_cycles();
         let lanes = u128::from(self.rows() * self.cols() * self.lanes) * u128::from(self.array.count);
-        let results = u128::from(m) * u128::from(n);
+        let results = self.walked().results;
+        let spent = results * u128::from(k);
         let folds = u128::from(self.groups()) * u128::from(self.folds_per_group());
         let moved = match self.array.dataflow {
             Dataflow::Os => os::moved(self),
@@ -297,13 +338,17 @@ impl Plan {
         let blocks = self.blocks_entered();
         // Scales enter as often as the operands of one k.
         let scales = moved.a / u128::from(k) * blocks * a_scales + moved.b / u128::from(k) * blocks * b_scales;
-        let read =
-            moved.a * u128::from(self.bytes.a) + moved.b * u128::from(self.bytes.b) + self.c_elements() * u128::from(self.bytes.c) + scales;
+        let read = moved.a * u128::from(self.bytes.a)
+            + moved.b * u128::from(self.bytes.b)
+            + self.c_elements() * u128::from(self.bytes.c)
+            + scales
+            + mask;
         Cost {
             compute_cycles,
             events: Events {
                 macs: clamp(macs),
-                idle_lane_cycles: clamp(lanes.saturating_mul(compute_cycles.into()).saturating_sub(macs)),
+                macs_spent: clamp(spent),
+                idle_lane_cycles: clamp(lanes.saturating_mul(compute_cycles.into()).saturating_sub(spent)),
                 streaming_register_writes: clamp(moved.streaming),
                 stationary_register_writes: clamp(moved.stationary),
                 accumulator_register_writes: clamp(moved.accumulator),

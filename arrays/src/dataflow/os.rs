@@ -65,22 +65,19 @@ pub(super) fn span(plan: &Plan, stream: u64, previous: Option<u64>, last_on_arra
 pub(super) fn moved(plan: &Plan) -> Moved {
     let (rows, cols) = (u128::from(plan.rows()), u128::from(plan.cols()));
     let (m, n, k) = (u128::from(plan.shape.m), u128::from(plan.shape.n), u128::from(plan.shape.k));
-    let a = m * k * u128::from(plan.across.count());
-    let b = n * k * u128::from(plan.down.count());
-    let row_triangles = plan.down.sum(triangle);
-    let column_triangles = plan.across.sum(triangle);
+    let walked = plan.walked();
+    let (a, b) = (walked.lines_down * k, walked.lines_across * k);
     let c_lanes = u128::from(plan.has_c);
     Moved {
         a,
         b,
         streaming: a * cols,
         stationary: b * rows,
-        accumulator: m * n * u128::from(stream_length(plan)),
-        outer_additions: m * n * plan.closes(plan.shape.k.into()),
-        skew: k * (row_triangles * u128::from(plan.across.count()) + column_triangles * u128::from(plan.down.count()))
-            + c_lanes * n * row_triangles,
+        accumulator: walked.results * u128::from(stream_length(plan)),
+        outer_additions: walked.results * plan.closes(plan.shape.k.into()),
+        skew: k * (walked.triangles_down + walked.triangles_across) + c_lanes * n * plan.down.sum(triangle),
         // Column j: C + 1 - j writes, and j + 1 of C.
-        drain: m * (n * (cols + 2) - column_triangles) + c_lanes * m * column_triangles,
+        drain: walked.results * (cols + 2) - walked.columns + c_lanes * m * plan.across.sum(triangle),
         memory_accesses: 0,
         memory_additions: 0,
     }

@@ -73,11 +73,10 @@ pub(super) fn span(plan: &Plan, stream: u64, previous: Option<u64>) -> (u64, u64
 
 pub(super) fn moved(plan: &Plan) -> Moved {
     let rows = u128::from(plan.rows());
-    let (stream, width, k) = (u128::from(stream_length(plan)), u128::from(plan.across.extent), u128::from(plan.shape.k));
-    let groups = u128::from(plan.across.count());
+    let (stream, k) = (u128::from(stream_length(plan)), u128::from(plan.shape.k));
+    let walked = plan.walked();
+    let (width, groups, results) = (walked.lines_across, u128::from(plan.groups()), walked.results);
     let folds = u128::from(plan.down.count());
-    let results = stream * width;
-    let column_triangles = plan.across.sum(triangle);
     // Each product's row, counted from 1: L products share a row.
     let row_numbers = plan.down.sum(|products| {
         let (full, rest) = (products / plan.lanes, products % plan.lanes);
@@ -101,8 +100,8 @@ pub(super) fn moved(plan: &Plan) -> Moved {
                 (false, _) => plan.closes(plan.shape.k.into()),
             },
         skew: stream * row_numbers * groups
-            + k * column_triangles
-            + if plan.has_c { stream * column_triangles } else { 0 }
+            + k * walked.triangles_across
+            + if plan.has_c { stream * walked.triangles_across } else { 0 }
             + if outside { 0 } else { results * (folds - 1) },
         drain: results,
         memory_accesses: results * (folds - 1),

@@ -122,6 +122,7 @@ fn count(array: &ArraySpec, mode: &MacMode, plan: &Plan, has_c: bool) -> Events 
         for m in 0..u64::from(fold.m.end - fold.m.start) {
             for n in 0..u64::from(fold.n.end - fold.n.start) {
                 events.macs += products;
+                events.macs_spent += products;
                 events.conversions += u64::from(fold.last_k);
                 events.scratchpad_write_bytes += u64::from(fold.last_k);
                 events.scratchpad_read_bytes += initials * u64::from(c);

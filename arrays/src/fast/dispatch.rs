@@ -18,6 +18,7 @@ use super::choice::KernelChoice;
 #[cfg(target_arch = "x86_64")]
 use super::kernels::Fma16;
 use super::kernels::{Aligned, Chain, ExactBlocks, Fused, Kernel, products_in_binary32};
+use super::masked::{self, Places};
 use super::order::Randomness;
 use super::panels::Carrier;
 #[cfg(target_arch = "x86_64")]
@@ -46,15 +47,25 @@ pub struct KernelUse {
     pub tiles_by_definition: u64,
 }
 
-/// Computes a product and says by which kernel.
+/// Computes a product, or the outputs that its mask selects, and says by which kernel.
 ///
 /// # Panics
-/// If the operands' lengths are not those of `shape`.
+/// If the lengths of operands or the mask's extents are not those of `shape`, or if there is a mask
+/// beside a C or beside random bits from shift registers.
 pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: KernelChoice) -> (Values, KernelUse) {
     let (m, n, k) = (shape.m as usize, shape.n as usize, shape.k as usize);
     assert_eq!(operands.a.len(), m * k, "A is M x K");
     assert_eq!(operands.b.len(), k * n, "B is K x N");
     assert!(operands.c.is_none_or(|c| c.len() == m * n), "C is M x N");
+    match operands.mask {
+        None => compute(setup, shape, operands, &Places::default(), choice),
+        Some(mask) => masked::gemm(setup, shape, operands, mask, choice),
+    }
+}
+
+/// The same where `places` are the operands' rows and columns in the whole product. Tiles without
+/// a selected output are skipped, but operands are packed as they are.
+pub(super) fn compute(setup: &Setup, shape: Shape, operands: &Operands<'_>, places: &Places, choice: KernelChoice) -> (Values, KernelUse) {
     let problem = Problem {
         mac: Mac::new(&setup.mode, setup.bias_a, setup.bias_b),
         setup,
@@ -62,6 +73,7 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>, choice: Kernel
         operands,
         fold: separate_fold_length(&setup.array, &setup.mode),
         draws: Draws::new(setup, shape),
+        places,
     };
     let mut declined = Vec::new();
     let done = match choice {

@@ -1,5 +1,6 @@
 //! Finished sums on their way out: conversion to the output format and codes.
 
+use super::masked::Places;
 use super::rounder::{Counts, Rounder, Tally, power_of_two};
 use crate::datapath::{Element, Mac, Output, Register};
 use crate::simd::{Lanes, Work};
@@ -88,6 +89,7 @@ pub(super) struct Drain<'a> {
     mac: &'a Mac,
     output: Output,
     site: Site,
+    places: &'a Places,
     addition: Block,
     outermost: Packer,
     exit: Exit,
@@ -146,7 +148,7 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Drain<'a> {
-    pub fn new(mac: &'a Mac, output: Output, site: Site) -> Self {
+    pub fn new(mac: &'a Mac, output: Output, site: Site, places: &'a Places) -> Self {
         let from = mac.mode().outermost();
         let exit = if !output.converts(from) {
             Exit::Unconverted
@@ -158,7 +160,7 @@ impl<'a> Drain<'a> {
                 _ => Exit::OneByOne,
             }
         };
-        Self { mac, output, site, addition: site.addition(Stage::Output, 0), outermost: Packer::new(from, mac.policy()), exit }
+        Self { mac, output, site, places, addition: site.addition(Stage::Output, 0), outermost: Packer::new(from, mac.policy()), exit }
     }
 
     /// True if sums are rounded in lanes, so that none needs a code of the accumulator.
@@ -191,7 +193,8 @@ impl<'a> Drain<'a> {
         activity.conversion_underflows += counts.underflows;
         if matches!(self.exit, Exit::OneByOne) {
             for (i, code) in codes[..width].iter_mut().enumerate() {
-                let element = Element { site: self.site, row: place.row as u32, column: (place.column + i) as u32 };
+                let (row, column) = (self.places.row(place.row as u32), self.places.column((place.column + i) as u32));
+                let element = Element { site: self.site, row, column };
                 // `finish` counts the NaN again.
                 let mut finished = Activity::default();
                 *code = self.mac.finish(&Register::Narrow(*code), &self.output, &element, &mut finished);

@@ -21,6 +21,7 @@ mod dispatch;
 mod drain;
 mod fields;
 mod kernels;
+mod masked;
 mod order;
 mod panels;
 mod prepared;

@@ -2,6 +2,7 @@
 
 use super::drain::{Drain, Row};
 use super::kernels::Kernel;
+use super::masked::zero_operand_macs;
 use super::order::{Knowledge, Order, Randomness, Stages};
 use super::panels::Panels;
 use super::reach::Reach;
@@ -193,7 +194,8 @@ impl<'a> Prepared<'a> {
         if products.lsb + scale_reach.lsb.min(0) < -900 || products.max * scale_reach.max.max(1.0) * k as f64 > power_of_two(900) {
             return Err("scaled sums are out of binary64's range".to_owned());
         }
-        if mode.outermost().is_wide() && !Drain::new(&problem.mac, problem.setup.output, problem.setup.site).rounds_lanes() {
+        if mode.outermost().is_wide() && !Drain::new(&problem.mac, problem.setup.output, problem.setup.site, problem.places).rounds_lanes()
+        {
             return Err(format!("results leave {} for {}", mode.outermost(), problem.setup.output.format));
         }
         Ok(Self { problem, stages, order, a, b, a_survey, b_survey, unscaled, c, c_reach, all, finite, product_bits, scales, scale_reach })
@@ -203,7 +205,7 @@ impl<'a> Prepared<'a> {
     pub fn run<S: Machine, K: Kernel>(&self, machine: S, kernel: &K, name: Name, randomness: &Randomness) -> Done {
         let problem = self.problem;
         let (m, n, k) = (problem.shape.m as usize, problem.shape.n as usize, problem.shape.k as usize);
-        let drain = Drain::new(&problem.mac, problem.setup.output, problem.setup.site);
+        let drain = Drain::new(&problem.mac, problem.setup.output, problem.setup.site, problem.places);
         let scale = problem.mac.mode().scale;
         let c = problem.operands.c.zip(self.c.as_ref());
         let c = c.map(|(codes, reader)| Addends { codes, reader, signed_zeros: self.stages.outermost.floating });
@@ -255,7 +257,11 @@ impl<'a> Prepared<'a> {
                     .step_by(height)
                     .flat_map(|r| columns.clone().step_by(width).map(move |c| (r, c)))
                     .map(|(r, c)| Outputs { rows: r..m.min(r + height), columns: c..n.min(c + width) });
-                let work = places.filter_map(|place| {
+                let wanted = |place: &Outputs| match problem.operands.mask {
+                    None => true,
+                    Some(mask) => place.rows.clone().any(|r| mask.count(r as u32, place.columns()) > 0),
+                };
+                let work = places.filter(wanted).filter_map(|place| {
                     let index = place.rows.start / height * n.div_ceil(width) + place.columns.start / width;
                     blocks[index].take().map(|to| (place, to))
                 });
@@ -267,10 +273,12 @@ impl<'a> Prepared<'a> {
         }
         drop(blocks);
         let (height, width) = (m as u64, n as u64);
-        activity.zero_operand_macs = (self.a_survey.zeros.iter().zip(&self.b_survey.zeros))
-            .map(|(&a, &b)| (u64::from(a), u64::from(b)))
-            .map(|(a, b)| a * width + b * height - a * b)
-            .sum();
+        let zeros = self.a_survey.zeros.iter().zip(&self.b_survey.zeros).map(|(&a, &b)| (u64::from(a), u64::from(b)));
+        activity.zero_operand_macs = match problem.operands.mask {
+            None => zeros.map(|(a, b)| a * width + b * height - a * b).sum(),
+            Some(_) if zeros.clone().all(|(a, b)| a + b == 0) => 0,
+            Some(mask) => zero_operand_macs(problem, mask),
+        };
         Done { name: name.on::<S>(), d, activity, by_definition }
     }
 

@@ -1,5 +1,6 @@
 //! The definition itself, output by output: every design, no assumptions.
 
+use super::masked::Places;
 use crate::datapath::{Element, Entropy, Mac, scaled_dot, scaled_dots};
 use crate::ordinal::Draws;
 use crate::problem::{Operands, Setup, Shape};
@@ -16,13 +17,15 @@ pub(super) struct Problem<'a> {
     /// Products per fold that the accumulator memory adds.
     pub fold: Option<u32>,
     pub draws: Draws,
+    /// Rows and columns in the whole product, by which random bits are drawn.
+    pub places: &'a Places,
 }
 
 /// One output.
 pub(super) fn element(problem: &Problem<'_>, row: usize, column: usize, activity: &mut Activity) -> u64 {
     let (n, k) = (problem.shape.n as usize, problem.shape.k as usize);
     let Operands { a, b, c, .. } = problem.operands;
-    problem.draws.with(row as u32, column as u32, |entropy| {
+    problem.draws.with(problem.places.row(row as u32), problem.places.column(column as u32), |entropy| {
         scaled_dot(
             &problem.mac,
             problem.shape.k,
@@ -48,7 +51,8 @@ fn elements(problem: &Problem<'_>, row: usize, column: usize, activity: &mut Act
     let Draws::Counter(site) = &problem.draws else {
         return std::array::from_fn(|lane| element(problem, row, column + lane, activity));
     };
-    let entropy: [Element; TOGETHER] = std::array::from_fn(|lane| Element { site: *site, row: r, column: first + lane as u32 });
+    let place = |lane: usize| Element { site: *site, row: problem.places.row(r), column: problem.places.column(first + lane as u32) };
+    let entropy: [Element; TOGETHER] = std::array::from_fn(place);
     scaled_dots(
         &problem.mac,
         problem.shape.k,
@@ -63,7 +67,7 @@ fn elements(problem: &Problem<'_>, row: usize, column: usize, activity: &mut Act
     )
 }
 
-/// Every output, rows in parallel.
+/// Every output that is wanted, rows in parallel; code 0 for others.
 pub(super) fn run(problem: &Problem<'_>) -> (Codes, Activity) {
     let n = problem.shape.n as usize;
     let whole = n - n % TOGETHER;
@@ -72,8 +76,18 @@ pub(super) fn run(problem: &Problem<'_>) -> (Codes, Activity) {
         .map(|row| {
             let mut activity = Activity::default();
             let mut codes = Vec::with_capacity(n);
-            (0..whole).step_by(TOGETHER).for_each(|column| codes.extend(elements(problem, row, column, &mut activity)));
-            (whole..n).for_each(|column| codes.push(element(problem, row, column, &mut activity)));
+            let wanted = |column: usize| problem.operands.selects(row as u32, column as u32);
+            let one = |column: usize, activity: &mut Activity| {
+                if wanted(column) { element(problem, row, column, activity) } else { 0 }
+            };
+            for column in (0..whole).step_by(TOGETHER) {
+                if (column..column + TOGETHER).all(wanted) {
+                    codes.extend(elements(problem, row, column, &mut activity));
+                } else {
+                    (column..column + TOGETHER).for_each(|column| codes.push(one(column, &mut activity)));
+                }
+            }
+            (whole..n).for_each(|column| codes.push(one(column, &mut activity)));
             (codes, activity)
         })
         .collect();

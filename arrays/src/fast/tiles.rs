@@ -10,6 +10,7 @@ use super::rounder::{Constants, Counts, Mode, Rounder, Tally};
 use super::scalar::{self, Problem};
 use super::scales::{BlockScales, Factors};
 use super::survey::Survey;
+use crate::mask::Mask;
 use crate::simd::{Lanes, Number, Work};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -93,6 +94,18 @@ pub(super) struct Outputs {
     pub columns: Range<usize>,
 }
 
+impl Outputs {
+    /// The columns as masks take them.
+    pub const fn columns(&self) -> Range<u32> {
+        self.columns.start as u32..self.columns.end as u32
+    }
+
+    /// How many of them a mask selects.
+    fn selected(&self, mask: &Mask) -> u64 {
+        self.rows.clone().map(|row| mask.count(row as u32, self.columns())).sum()
+    }
+}
+
 /// Sums of one tile under way.
 struct Buffers<T> {
     inner: Vec<T>,
@@ -145,12 +158,25 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
             for row in block.rows.clone().step_by(K::ROWS) {
                 let tile =
                     Outputs { rows: row..block.rows.end.min(row + K::ROWS), columns: column..block.columns.end.min(column + K::COLUMNS) };
+                // Of tiles that are not all wanted, what each output counts must be told apart.
+                let mut partly = None;
+                if let Some(mask) = self.problem.operands.mask {
+                    let selected = tile.selected(mask);
+                    if selected == 0 {
+                        continue;
+                    }
+                    partly = (selected < (tile.rows.len() * tile.columns.len()) as u64).then_some(mask);
+                }
                 let ways = self.ways_of(&tile);
                 let at = column - block.columns.start;
                 let rows = &mut to[row - block.rows.start..][..tile.rows.len()];
                 match ways {
                     Some(ways) => {
-                        let counts = self.tile(&tile, ways, &mut buffers);
+                        let mut counts = self.tile(&tile, ways, &mut buffers);
+                        if let Some(mask) = partly {
+                            counts = self.counts_of_selected(mask, &tile, counts);
+                            keep_selected(mask, &tile, &mut buffers.memory, K::COLUMNS);
+                        }
                         activity.accumulator_overflows += counts.overflows;
                         activity.accumulator_underflows += counts.underflows;
                         for ((i, r), to) in tile.rows.clone().enumerate().zip(rows) {
@@ -166,8 +192,9 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
                     None => {
                         by_definition += 1;
                         for (r, to) in tile.rows.clone().zip(rows) {
-                            let codes: Vec<u64> =
-                                tile.columns.clone().map(|c| scalar::element(self.problem, r, c, &mut activity)).collect();
+                            let wanted = |c: usize| self.problem.operands.selects(r as u32, c as u32);
+                            let code = |c: usize| if wanted(c) { scalar::element(self.problem, r, c, &mut activity) } else { 0 };
+                            let codes: Vec<u64> = tile.columns.clone().map(code).collect();
                             to.write(at, &codes);
                         }
                     }
@@ -179,6 +206,27 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         (activity, by_definition)
     }
 
+    /// What the selected outputs count of what all outputs of a tile do: nothing if those do not, as
+    /// is usual; else what the fewer ones count by the definition, or what they leave.
+    fn counts_of_selected(&self, mask: &Mask, tile: &Outputs, all: Counts) -> Counts {
+        if all == Counts::default() {
+            return all;
+        }
+        let most = 2 * tile.selected(mask) > (tile.rows.len() * tile.columns.len()) as u64;
+        let mut counted = Activity::default();
+        for row in tile.rows.clone() {
+            for column in tile.columns.clone().filter(|&column| mask.holds(row as u32, column as u32) != most) {
+                scalar::element(self.problem, row, column, &mut counted);
+            }
+        }
+        let Activity { accumulator_overflows: overflows, accumulator_underflows: underflows, .. } = counted;
+        if most {
+            Counts { overflows: all.overflows - overflows, underflows: all.underflows - underflows }
+        } else {
+            Counts { overflows, underflows }
+        }
+    }
+
     /// Leaves the finished sums of a tile in `buffers.memory`.
     fn tile(&self, outputs: &Outputs, ways: Ways, buffers: &mut Buffers<K::Number>) -> Counts {
         let n = self.problem.shape.n as usize;
@@ -186,10 +234,11 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         let Buffers { inner, outer, memory, factors, positions } = buffers;
         positions.clear();
         if self.randomness.bits > 0 || self.drain.draws() {
-            let site = self.randomness.site;
-            positions.extend(
-                (0..K::ROWS).flat_map(|r| (0..K::COLUMNS / 4).map(move |c| site.position((row + r) as u32, (column + 4 * c) as u32))),
-            );
+            let (site, places) = (self.randomness.site, self.problem.places);
+            positions.extend((0..K::ROWS).flat_map(|r| {
+                let row = places.row((row + r) as u32);
+                (0..K::COLUMNS / 4).map(move |c| site.position(row, places.column((column + 4 * c) as u32)))
+            }));
         }
         // Lines past the last are multiplied by 1.
         if let Some(scales) = self.scales {
@@ -274,6 +323,17 @@ impl<L: Lanes<Number = f64>, K: Kernel> Tiles<'_, L, K> {
         let way = way.unwrap_or(Way::Checked);
         let add = Add { rounder, way, sums, addends, factors, columns: K::COLUMNS, positions, addition, bits };
         if factors.is_some_and(|factors| factors.in_two) { self.lanes.enter(InTwo(add)) } else { self.lanes.enter(add) }
+    }
+}
+
+/// Makes +0 of sums that are not wanted: they convert to code 0 without a flag.
+fn keep_selected(mask: &Mask, tile: &Outputs, sums: &mut [f64], width: usize) {
+    for (row, sums) in tile.rows.clone().zip(sums.chunks_exact_mut(width)) {
+        for (column, sum) in tile.columns.clone().zip(sums) {
+            if !mask.holds(row as u32, column as u32) {
+                *sum = 0.0;
+            }
+        }
     }
 }
 

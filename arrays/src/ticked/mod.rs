@@ -13,8 +13,9 @@ mod mesh;
 mod os;
 mod stationary;
 
-use crate::dataflow::Plan;
+use crate::dataflow::{Plan, Selection};
 use crate::datapath::{Chain, Element, Entropy, Mac, Register, Registers};
+use crate::mask::Mask;
 use crate::ordinal::{adder_register, pe_register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
 use lanes::{Lanes, Many, One};
@@ -52,6 +53,12 @@ pub enum TickedError {
         /// Elements the shape asks for.
         expected: u64,
     },
+    /// A mask of other extents than D.
+    #[error("the mask is {0} x {1}, D {2} x {3}; a mask has an element for each output")]
+    MaskExtents(u32, u32, u32, u32),
+    /// A mask beside what no product has beside one.
+    #[error("a product with a mask has no {0}")]
+    Masked(&'static str),
 }
 
 /// D = A B, or A B + C, by stepping every register of the design's arrays.
@@ -79,8 +86,12 @@ struct Span {
 /// [`gemm`] of a checked problem, with the spans of each array's folds.
 fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Cost, Vec<Vec<Span>>) {
     let array = &setup.array;
-    let plan = Plan::new(array, &setup.mode, &setup.output, shape, operands.c.is_some());
+    let mut plan = Plan::new(array, &setup.mode, &setup.output, shape, operands.c.is_some());
     let mut bench = Bench::new(setup, shape, operands);
+    if let Some(mask) = operands.mask {
+        let selection = bench.read_mask(&plan, mask);
+        plan = plan.with_mask(mask.element_bytes(), Some(selection));
+    }
     let mut queues = vec![Vec::new(); array.count as usize];
     for fold in plan.folds() {
         queues[fold.array as usize].push(fold);
@@ -102,7 +113,8 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
         Convention::Scalesim => plan.cost().compute_cycles,
     };
     let lanes = u64::from(array.rows) * u64::from(array.cols) * u64::from(array.count) * u64::from(setup.mode.lanes);
-    bench.events.idle_lane_cycles = (lanes * compute_cycles).saturating_sub(bench.events.macs);
+    bench.events.macs = shape.macs();
+    bench.events.idle_lane_cycles = (lanes * compute_cycles).saturating_sub(bench.events.macs_spent);
     (Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, spans)
 }
 
@@ -121,7 +133,25 @@ fn check(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(), Tic
             return Err(TickedError::Length { name, found, expected });
         }
     }
+    if let Some(mask) = operands.mask {
+        let (height, width) = mask.extents();
+        if (height, width) != (m, n) {
+            return Err(TickedError::MaskExtents(height, width, m, n));
+        }
+        if operands.c.is_some() {
+            return Err(TickedError::Masked("C"));
+        }
+        if draws_from_registers(&setup.mode) {
+            return Err(TickedError::Masked("random bits from shift registers"));
+        }
+    }
     Ok(())
+}
+
+/// True if a mode's random bits are those of shift registers: they depend on all outputs computed
+/// before, so that a mask would change them.
+pub fn draws_from_registers(mode: &MacMode) -> bool {
+    matches!(mode.entropy, EntropySource::Lfsr { .. }) && mode.random_bits() > 0
 }
 
 /// What surrounds the PEs: the scratchpad side of the edges, and the counters.
@@ -177,6 +207,13 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// The sequencer reads the mask, element by element, to see which folds it walks.
+    fn read_mask(&mut self, plan: &Plan, mask: &Mask) -> Selection {
+        let (rows, columns) = mask.extents();
+        self.events.scratchpad_read_bytes += u64::from(rows) * u64::from(columns) * u64::from(mask.element_bytes());
+        plan.select(mask)
+    }
+
     /// A fold's sum added by the memory beside PE column `column`.
     fn add_fold(&mut self, column: usize, memory: &Register, fold: &Register, last_k: u32, element: Element) -> Register {
         let registers = self.registers.as_ref().map(|r| r.of(column, element));
@@ -230,7 +267,7 @@ impl<'a> Bench<'a> {
         if a.len() == 1
             && let Some(closed) = chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity)
         {
-            self.events.macs += 1;
+            self.events.macs_spent += 1;
             self.events.outer_additions += u64::from(closed);
         } else {
             self.multiply_accumulate_lanes(pe, chain, a, b, k, (start, end), output());
@@ -265,7 +302,7 @@ impl<'a> Bench<'a> {
             entropy,
             &mut self.activity,
         );
-        self.events.macs += u64::from(products);
+        self.events.macs_spent += u64::from(products);
         let closed = (k..k + products).filter(|&k| Chain::closes(mac, k, start, k + 1 == end)).count();
         self.events.outer_additions += closed as u64;
     }

@@ -2,7 +2,8 @@
 //!
 //! Control travels with A's tokens: the first product of a fold makes a PE start a sum (from
 //! the C in its drain register, if there is a C), a capture moves the finished sum to the
-//! drain register. When a capture has passed a row's last column, the row shifts C times.
+//! drain register. When a capture has passed a row's last column, the row shifts C times. A PE
+//! whose output is not selected takes its operands and does nothing with them.
 
 use super::edge::{Skew, Token};
 use super::lanes::Lanes;
@@ -303,7 +304,7 @@ impl<L: Lanes> Array<L> {
         for ((pe, (a, b)), (accumulator, drain)) in pes.zip(operands).zip(sums) {
             streaming += a.elements();
             stationary += b.elements();
-            let multiplies = a.data && b.data;
+            let multiplies = a.data && b.data && bench.operands.selects(a.row, b.column);
             if a.capture | a.first {
                 let next = (a.first && multiplies).then_some((a.row, b.column));
                 turn_over(bench, a.capture, next, accumulator, drain, self.has_c);

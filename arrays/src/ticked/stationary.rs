@@ -4,6 +4,7 @@
 //! a fold makes them the active ones. A partial sum starts in the top PE, passes idle rows
 //! unchanged, and meets the accumulator memory or the output register below the last row.
 //! Streaming tokens pass idle rows as control, so a ragged fold keeps time with a whole one.
+//! An output that is not selected has no partial sum: its place is kept by control as well.
 
 use super::edge::{Skew, Token};
 use super::lanes::Lanes;
@@ -176,6 +177,14 @@ impl Layout<'_> {
         if self.input_stationary { (fold.m.start + column as u32, t) } else { (t, fold.n.start + column as u32) }
     }
 
+    /// True if element `t` of an occupied column is wanted.
+    fn selects(&self, bench: &Bench<'_>, fold: u32, t: u32, column: usize) -> bool {
+        bench.operands.mask.is_none() || {
+            let (row, column) = self.place(&self.folds[fold as usize], t, column);
+            bench.operands.selects(row, column)
+        }
+    }
+
     const fn occupied_columns(&self, fold: &Fold) -> usize {
         let columns = if self.input_stationary { &fold.m } else { &fold.n };
         (columns.end - columns.start) as usize
@@ -217,6 +226,8 @@ struct Array<'a, L> {
     partial: Mesh<Partial>,
     /// Bank c holds column c; row t.
     memory: Vec<Word>,
+    /// Folds whose first partial sum, or the control in its place, has left the array.
+    returned: u32,
     drained: usize,
     cycle: u64,
 }
@@ -244,6 +255,7 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
         changed: vec![false; rows],
         partial: Mesh::new(rows, cols),
         memory: vec![Word::default(); length as usize * cols],
+        returned: 0,
         drained: 0,
         cycle: 0,
     };
@@ -262,7 +274,7 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
     let mut spans = vec![Span::default(); folds.len()];
     while array.drained < folds.len() {
         let drained = array.drained;
-        let issue = sequencer.issue(drained, array.memory[0].folds);
+        let issue = sequencer.issue(drained, array.returned);
         array.leave(bench);
         array.step_pes(bench);
         array.shift_edges(bench, issue);
@@ -300,6 +312,9 @@ impl<L: Lanes> Array<'_, L> {
             }
             if column + 1 == self.cols && token.t + 1 == self.length {
                 self.drained += 1;
+            }
+            if column == 0 && token.t == 0 {
+                self.returned = token.fold + 1;
             }
             if !token.data {
                 continue;
@@ -343,12 +358,13 @@ impl<L: Lanes> Array<'_, L> {
             self.step_tiles(bench, row);
         }
         let zero = Chain::start(&bench.mac, bench.mac.zero());
-        let (streaming, active) = (self.streaming.row(0), &self.active);
+        let (streaming, active, layout) = (self.streaming.row(0), &self.active, &self.layout);
         self.partial.shift_down(|column| {
             let (a, top) = (&streaming[column], self.top.facing(column));
             // The top row is never idle where its column is not.
             let chain = if top.data { &top.chain } else { &zero };
-            Partial { chain: chain.clone(), t: a.t, fold: a.fold, present: a.present, data: a.data && active[column].data }
+            let data = a.data && active[column].data && layout.selects(bench, a.fold, a.t, column);
+            Partial { chain: chain.clone(), t: a.t, fold: a.fold, present: a.present, data }
         });
         for row in 0..self.rows {
             self.step_partials(bench, row);
@@ -470,6 +486,7 @@ impl<L: Lanes> Array<'_, L> {
             if token.present
                 && !self.layout.folds[token.fold as usize].first_k
                 && column < self.layout.occupied_columns(&self.layout.folds[token.fold as usize])
+                && self.layout.selects(bench, token.fold, token.t, column)
             {
                 let chain = self.read_memory(bench, &token, column);
                 self.top.replace_facing(column, Partial { chain, data: true, ..token });

@@ -9,7 +9,11 @@ use systole_isa::round::Policy;
 fn check(problem: &Problem) {
     let Setup { array, mode, output, .. } = &problem.setup;
     let present = [0, 1].map(|i| problem.scales[i].is_some());
-    let plan = Plan::new(array, mode, output, problem.shape, problem.c.is_some()).with_scales(mode, present);
+    let mut plan = Plan::new(array, mode, output, problem.shape, problem.c.is_some()).with_scales(mode, present);
+    if let Some(mask) = &problem.mask {
+        let selection = plan.select(mask);
+        plan = plan.with_mask(mask.element_bytes(), Some(selection));
+    }
     super::check(&problem.setup, problem.shape, &problem.operands()).unwrap();
     let (values, cost, spans) = simulate(&problem.setup, problem.shape, &problem.operands());
     let expected = plan.cost();
@@ -36,6 +40,74 @@ proptest! {
     fn units_lanes_scales_and_wide_sums_too(problem in testing::problem_of(testing::unit_mode())) {
         check(&problem);
     }
+
+    #[test]
+    fn masks_skip_tiles_and_gate_outputs(problem in prop_oneof![
+        2 => testing::masked_problem_of(testing::mode()),
+        1 => testing::masked_problem_of(testing::unit_mode()),
+    ]) {
+        check(&problem);
+        check_mask(&problem);
+    }
+}
+
+/// What a mask leaves is what the whole product gives, and costs no more.
+fn check_mask(problem: &Problem) {
+    let Some(mask) = &problem.mask else { unreachable!() };
+    let whole = Problem { mask: None, ..problem.clone() };
+    let (masked, cost) = gemm(&problem.setup, problem.shape, &problem.operands()).unwrap();
+    let (all, full) = gemm(&problem.setup, problem.shape, &whole.operands()).unwrap();
+    let Shape { m, n, k } = problem.shape;
+    for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
+        let at = (row * n + column) as usize;
+        let expected = if mask.holds(row, column) { all.d.get(at) } else { 0 };
+        assert_eq!(masked.d.get(at), expected, "row {row}, column {column}");
+    }
+    let selected = mask.selected();
+    assert_eq!((cost.events.macs, cost.events.macs_spent), (full.events.macs, selected * u64::from(k)));
+    let read = u64::from(m) * u64::from(n) * u64::from(mask.element_bytes());
+    let bound = Cost {
+        events: Events { scratchpad_read_bytes: full.events.scratchpad_read_bytes + read, idle_lane_cycles: u64::MAX, ..full.events },
+        ..full
+    };
+    assert!(cost.compute_cycles <= bound.compute_cycles);
+    for ((name, spent), (_, most)) in cost.events.iter().zip(bound.events.iter()) {
+        assert!(spent <= most, "{name}: {spent} of {most}");
+    }
+    if selected == u64::from(m) * u64::from(n) {
+        assert_eq!(masked, all);
+        assert_eq!(cost, Cost { events: Events { idle_lane_cycles: full.events.idle_lane_cycles, ..bound.events }, ..full });
+    }
+    if selected == 0 {
+        assert_eq!(cost.events, Events { macs: full.events.macs, scratchpad_read_bytes: read, ..Events::default() });
+        assert_eq!((cost.compute_cycles, masked.activity), (0, Activity::default()));
+    }
+}
+
+/// Tiles by hand: 5 x 7 outputs on 2 x 3 PEs, two of them wanted.
+#[test]
+fn two_outputs_by_hand() {
+    let array = |dataflow| ArraySpec { dataflow, ..ArraySpec::output_stationary(2, 3) };
+    for (dataflow, cycles, spent, folds, streamed) in [
+        // Tiles (0, 1) and (2, 1): K + R + 2C and max(K, C); 2 and 1 rows of A, 3 times 8 elements each.
+        (Dataflow::Os, 8 + 2 + 6 + 8, 16, 2, 3 * 3 * 8),
+        // Columns 3 to 5: four folds of 5 rows, the later ones 5 cycles after the one before.
+        (Dataflow::Ws, 2 * 2 + 3 + 5 + 3 * 5, 16, 4, 3 * 5 * 8),
+        // Rows 0 to 2 and 3 to 4: eight folds of 7 columns.
+        (Dataflow::Is, 2 * 2 + 3 + 7 + 7 * 7, 16, 8, 3 * 2 * 7 * 8),
+    ] {
+        let mut problem = problem(array(dataflow), (5, 7, 8), false);
+        let mut mask = Mask::none(5, 7, 1);
+        mask.select(1, 4);
+        mask.select(4, 5);
+        problem.mask = Some(mask);
+        check(&problem);
+        let (_, cost) = gemm(&problem.setup, problem.shape, &problem.operands()).unwrap();
+        let events = cost.events;
+        assert_eq!((cost.compute_cycles, events.macs_spent, events.macs), (cycles, spent, 280), "{dataflow:?}");
+        assert_eq!((events.folds, events.streaming_register_writes), (folds, streamed), "{dataflow:?}");
+        assert_eq!((events.scratchpad_write_bytes, events.conversions), (2, 2));
+    }
 }
 
 /// FP8 into e6m9 with chunks and rounding at the drain.
@@ -47,6 +119,7 @@ fn problem(array: ArraySpec, (m, n, k): (u32, u32, u32), has_c: bool) -> Problem
         b: codes(mode.b, (k * n) as usize, 2),
         c: has_c.then(|| codes(mode.outermost(), (m * n) as usize, 3)),
         scales: [None, None],
+        mask: None,
         setup: Setup {
             array,
             bias_a: 0,
@@ -97,4 +170,6 @@ fn refusals_name_the_mend() {
     assert_eq!(refusal(|p| p.shape.k = 0), TickedError::Empty(2, 3, 0));
     assert_eq!(refusal(|p| p.c = Some(p.a.clone())), TickedError::Length { name: 'C', found: 8, expected: 6 });
     assert_eq!(refusal(|p| p.shape.n = 5), TickedError::Length { name: 'B', found: 12, expected: 20 });
+    assert_eq!(refusal(|p| p.mask = Some(Mask::none(2, 3, 1))), TickedError::Masked("C"));
+    assert_eq!(refusal(|p| (p.c, p.mask) = (None, Some(Mask::none(3, 2, 1)))), TickedError::MaskExtents(3, 2, 2, 3));
 }

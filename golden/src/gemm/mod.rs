@@ -217,15 +217,40 @@ impl Gemm<'_> {
         let [m, n, _] = self.shape;
         let mut out = Vec::with_capacity(m * n);
         for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
-            let roundings = Roundings {
-                policy: self.mode.policy(),
-                outer: self.mode.outer_policy(),
-                random: &mut |step| random(Site { row, column, step }),
-                flags: Flags::NONE,
-            };
-            out.push(self.element(operands.line(row, column), roundings));
+            out.push(self.element(operands.line(row, column), self.roundings(&mut |step| random(Site { row, column, step }))));
         }
         Ok(out)
+    }
+
+    fn roundings<'r>(&self, random: &'r mut dyn FnMut(Step) -> u64) -> Roundings<'r> {
+        Roundings { policy: self.mode.policy(), outer: self.mode.outer_policy(), random, flags: Flags::NONE }
+    }
+
+    /// As [`Gemm::run`], into the elements of `d` that a mask selects: those whose element of the
+    /// M x N `mask`, codes of a format, is not a zero. Only their roundings ask for random bits.
+    ///
+    /// # Errors
+    /// Those of [`Gemm::run`]; `d` or a mask of another shape.
+    pub fn run_masked(
+        &self,
+        (format, mask): (Format, &[u64]),
+        d: &mut [u64],
+        mut random: impl FnMut(Site) -> u64,
+    ) -> Result<(), GemmError> {
+        self.check()?;
+        let operands = Operands::read(self)?;
+        let [rows, columns, _] = self.shape;
+        for (matrix, found) in [("the mask", mask.len()), ("the result", d.len())] {
+            if found != rows * columns {
+                return Err(GemmError::Shape { matrix, rows, columns, found });
+            }
+        }
+        let is_zero = |code| matches!(Value::of(format, code), Value::Finite { magnitude, .. } if magnitude.is_zero());
+        for (i, d) in d.iter_mut().enumerate().filter(|&(i, _)| !is_zero(mask[i])) {
+            let (row, column) = (i / columns, i % columns);
+            *d = self.element(operands.line(row, column), self.roundings(&mut |step| random(Site { row, column, step }))).code;
+        }
+        Ok(())
     }
 
     /// `A B + C` without any rounding, block scales and biases applied.

@@ -16,9 +16,9 @@ const BITS_PER_BYTE: f64 = 8.0;
 pub struct Throughput {
     /// Every lane of every array busy every cycle, TFLOPS.
     pub peak: f64,
-    /// MACs asked for over the whole time, TFLOPS.
+    /// MACs spent over the whole time, TFLOPS: outputs that a mask leaves out are no work done.
     pub achieved: f64,
-    /// MACs asked for over all energy, TFLOPS per watt.
+    /// MACs spent over all energy, TFLOPS per watt.
     pub per_watt: f64,
     /// Peak over placed area, TFLOPS per mm2.
     pub per_mm2: f64,
@@ -88,7 +88,7 @@ impl Prices<'_> {
             *slot += count as f64;
         }
         let attributed: u64 = macs_by_mode.values().sum();
-        if attributed == events.macs { Ok(macs) } else { Err(EnergyError::Unattributed { attributed, macs: events.macs }) }
+        if attributed == events.macs_spent { Ok(macs) } else { Err(EnergyError::Unattributed { attributed, macs: events.macs_spent }) }
     }
 
     /// Energy of these events over this many cycles.
@@ -212,7 +212,7 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
     } else {
         prices.energy(record.cycles.total, &record.events, &record.macs_by_mode)?
     };
-    let macs = record.events.macs as f64;
+    let macs = record.events.macs_spent as f64;
     let peak = prices.peak_tflops();
     Ok(EnergyAccount {
         energy_pj,

@@ -12,6 +12,7 @@ use systole_isa::format::Format;
 fn sample(scale: u64, mode: usize) -> RegionRecord {
     let mut events = Events {
         macs: 4096,
+        macs_spent: 4096,
         idle_lane_cycles: 512,
         streaming_register_writes: 4096,
         stationary_register_writes: 4096,
@@ -107,6 +108,11 @@ fn every_event_has_its_part() {
         change(&mut region);
         assert!(total(region) > before, "{name} is free");
     }
+    // A MAC asked for and not spent costs nothing, and is no work done.
+    let mut gated = base.clone();
+    gated.events.macs += 1000;
+    let (with, without) = (account(&design, &record_of(vec![gated])).unwrap(), account(&design, &record_of(vec![base.clone()])).unwrap());
+    assert_eq!((with.energy_pj, with.tflops), (without.energy_pj, without.tflops));
     // The full clock is paid already, so a lane that idles costs nothing more.
     let mut idle = base;
     idle.events.idle_lane_cycles += 1000;
@@ -117,7 +123,7 @@ fn every_event_has_its_part() {
 fn hand_priced_record() {
     let design = built_in("int8-16x16");
     let mut region = sample(1, 0);
-    region.events = Events { macs: 1000, dram_read_bytes: 10, instructions: 2, ..Events::default() };
+    region.events = Events { macs: 1000, macs_spent: 1000, dram_read_bytes: 10, instructions: 2, ..Events::default() };
     region.macs_by_mode = BTreeMap::from([(0, 1000)]);
     let account = account(&design, &record_of(vec![region])).unwrap();
     let e = account.energy_pj;
@@ -150,6 +156,7 @@ fn steady_state(design: &Design, cycles: u64) -> Events {
     };
     let common = Events {
         macs,
+        macs_spent: macs,
         streaming_register_writes: macs,
         accumulator_register_writes: macs / lanes,
         outer_additions: closed,
@@ -242,7 +249,7 @@ fn refusals_name_the_mend() {
     assert!(matches!(error, EnergyError::UnknownMode { mode: 3, modes: 1, .. }), "{error}");
     let mut lost = record_of(vec![sample(1, 0)]);
     lost.regions.clear();
-    lost.events.macs += 1;
+    lost.events.macs_spent += 1;
     let error = account(&design, &lost).unwrap_err();
     assert_eq!(error, EnergyError::Unattributed { attributed: 4096, macs: 4097 });
 }

@@ -1,6 +1,7 @@
 //! The three engines.
 
-/// How a machine computes. Cycles and events are the same under each.
+/// How a machine computes. Cycles and events are the same under each, but for masked products:
+/// without values their masks are taken to select everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Engine {
     /// Values by kernels for whole problems.

@@ -1,7 +1,8 @@
 //! The machine: memories, registers and units that run programs.
 //!
 //! Values and time are computed apart. Values follow program order, by the engine chosen; the
-//! schedule follows from program and design alone and is kept for programs run again. A run
+//! schedule follows from program and design alone and is kept for programs run again. Only what
+//! masks select goes from one to the other: schedules with masked products are made anew. A run
 //! begins with format and tensor registers unset, MAC mode 0, no block scales, the output
 //! rounding of the design, the vector unit rounding `rne`, and a scratchpad of zeros; DRAM keeps
 //! its contents.
@@ -25,6 +26,7 @@ use operation::{Hardware, Operation, Refusal};
 use registers::Registers;
 use sequencer::{SequenceError, Sequencer, Turn};
 use std::collections::{BTreeSet, VecDeque};
+use systole_arrays::dataflow::Selection;
 use systole_arrays::fast::KernelChoice;
 use systole_arrays::vector::{self, Operation as VectorKind};
 use systole_isa::codes::Codes;
@@ -158,15 +160,19 @@ impl Machine {
         Ok(())
     }
 
-    /// The schedule of a program, from those kept or made now.
-    fn schedule(&mut self, program: &Program) -> Result<Record, DeviceError> {
+    /// The schedule of a program, from those kept or made now; `selections` are what the masks of
+    /// its masked products left, where values were computed.
+    fn schedule(&mut self, program: &Program, selections: Vec<Selection>) -> Result<Record, DeviceError> {
+        if !selections.is_empty() {
+            return self.timed(program, selections);
+        }
         let known = self.schedules.iter().position(|k| k.instructions == program.instructions && k.regions == program.regions);
         if let Some(kept) = known.and_then(|i| self.schedules.remove(i)) {
             let record = kept.record.clone();
             self.schedules.push_back(kept);
             return Ok(record);
         }
-        let record = self.timed(program)?;
+        let record = self.timed(program, selections)?;
         if self.schedules.len() == KEPT_SCHEDULES {
             self.schedules.pop_front();
         }
@@ -178,14 +184,17 @@ impl Machine {
         Ok(record)
     }
 
-    fn timed(&self, program: &Program) -> Result<Record, DeviceError> {
+    fn timed(&self, program: &Program, selections: Vec<Selection>) -> Result<Record, DeviceError> {
+        let mut selections = selections.into_iter();
         let mut schedule = schedule::Schedule::new(&self.hardware, self.named_scratchpad(program)?);
         self.walk(program, |turn, operation| {
             if let Operation::Mark(region) = operation {
                 schedule.enter(&program.regions[*region]);
             }
             self.check_defined(operation)?;
-            schedule.operation(operation).map_err(|message| format!("after {} instructions: {message}", turn.ordinal))
+            let masked = matches!(operation, Operation::Matrix(matrix) if matrix.mask.is_some());
+            let selection = if masked { selections.next() } else { None };
+            schedule.operation(operation, selection.as_ref()).map_err(|message| format!("after {} instructions: {message}", turn.ordinal))
         })?;
         Ok(schedule.finish())
     }
@@ -227,13 +236,15 @@ impl Machine {
         Ok(top)
     }
 
-    /// Executes the program with values; activity by region.
-    fn valued(&mut self, program: &Program, step: u64) -> Result<Vec<(String, Activity)>, DeviceError> {
+    /// Executes the program with values; activity by region, and what the masks of masked products
+    /// left, in order.
+    fn valued(&mut self, program: &Program, step: u64) -> Result<(Vec<(String, Activity)>, Vec<Selection>), DeviceError> {
         self.memories.scratchpad.clear();
         let mut regions: Vec<(String, Activity)> = Vec::new();
         let mut present = None;
         let Self { hardware, engine, choice, memories, limit, gathered_bytes, kernels, .. } = self;
-        let mut executor = Executor { hardware, memories, engine: *engine, choice: *choice, gathered_bytes: *gathered_bytes, kernels };
+        let (engine, choice, gathered_bytes, selections) = (*engine, *choice, *gathered_bytes, Vec::new());
+        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections };
         walk(hardware, *limit, program, |turn, operation| {
             let slot = match (operation, present) {
                 (Operation::Mark(_), _) | (_, None) => {
@@ -251,7 +262,7 @@ impl Machine {
             regions[slot].1 += executor.execute(operation, site)?;
             Ok(())
         })?;
-        Ok(regions)
+        Ok((regions, executor.selections))
     }
 
     fn walk(&self, program: &Program, visit: impl FnMut(&Turn<'_>, &Operation) -> Result<(), String>) -> Result<(), DeviceError> {
@@ -332,10 +343,10 @@ impl Device for Machine {
     /// the ordinal of the instruction among those executed.
     fn run(&mut self, program: &Program, step: u64) -> Result<Record, DeviceError> {
         if !self.engine.computes_values() {
-            return self.schedule(program);
+            return self.schedule(program, Vec::new());
         }
-        let activity = self.valued(program, step)?;
-        let mut record = self.schedule(program)?;
+        let (activity, selections) = self.valued(program, step)?;
+        let mut record = self.schedule(program, selections)?;
         let mut total = Activity::default();
         for (name, counts) in activity {
             total += counts;

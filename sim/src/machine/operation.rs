@@ -5,9 +5,10 @@
 
 use super::overlap;
 use super::registers::Registers;
-use systole_arrays::dataflow::Plan;
+use systole_arrays::dataflow::{Plan, Selection};
 use systole_arrays::datapath::Output;
 use systole_arrays::problem::{Shape, scale_extents};
+use systole_arrays::ticked::draws_from_registers;
 use systole_arrays::vector::function::Function;
 use systole_arrays::vector::{Elementwise, Operation as VectorKind, Pool, Reduction, VectorWork, work};
 use systole_isa::design::{Design, MacMode, Scaling};
@@ -23,6 +24,8 @@ pub struct Matrix {
     pub a: TensorView,
     pub b: TensorView,
     pub c: Option<TensorView>,
+    /// Which outputs are written; all without a mask.
+    pub mask: Option<TensorView>,
     /// Block scales of A and of B.
     pub scales: [Option<TensorView>; 2],
     /// Index of the MAC mode.
@@ -36,7 +39,7 @@ pub struct Matrix {
 impl Matrix {
     /// Everything that is read.
     pub fn operands(&self) -> impl Iterator<Item = TensorView> {
-        [Some(self.a), Some(self.b), self.c].into_iter().chain(self.scales).flatten()
+        [Some(self.a), Some(self.b), self.c, self.mask].into_iter().chain(self.scales).flatten()
     }
 }
 
@@ -145,8 +148,9 @@ impl Hardware {
                 let (dst, src) = self.copy(registers, dst, src, Space::Dram, Space::Scratchpad)?;
                 Ok(Operation::Store { dst, src })
             }
-            I::Gemm { d, a, b } => self.matrix(registers, d, a, b, None),
-            I::GemmC { d, a, b, c } => self.matrix(registers, d, a, b, Some(c)),
+            I::Gemm { d, a, b } => self.matrix(registers, d, a, b, None, None),
+            I::GemmC { d, a, b, c } => self.matrix(registers, d, a, b, Some(c), None),
+            I::GemmM { d, a, b, m } => self.matrix(registers, d, a, b, None, Some(m)),
             I::VAdd { d, a, b } => self.vector(registers, unary(Elementwise::Add), d, &[a, b]),
             I::VSub { d, a, b } => self.vector(registers, unary(Elementwise::Subtract), d, &[a, b]),
             I::VMul { d, a, b } => self.vector(registers, unary(Elementwise::Multiply), d, &[a, b]),
@@ -266,9 +270,18 @@ impl Hardware {
         Ok((d, s))
     }
 
-    fn matrix(&self, registers: &Registers, d: TensorReg, a: TensorReg, b: TensorReg, c: Option<TensorReg>) -> Result<Operation, Refusal> {
+    fn matrix(
+        &self,
+        registers: &Registers,
+        d: TensorReg,
+        a: TensorReg,
+        b: TensorReg,
+        c: Option<TensorReg>,
+        m: Option<TensorReg>,
+    ) -> Result<Operation, Refusal> {
         let (vd, va, vb) = (self.result(registers, d)?, self.view(registers, a)?, self.view(registers, b)?);
         let vc = c.map(|c| self.view(registers, c)).transpose()?;
+        let vm = m.map(|m| self.view(registers, m)).transpose()?;
         if va.cols != vb.rows || vd.rows != va.rows || vd.cols != vb.cols {
             return Err(format!(
                 "A is {}x{}, B {}x{} and D {}x{}; D = A B needs A of M x K, B of K x N, D of M x N",
@@ -310,9 +323,27 @@ impl Hardware {
                 return Err(format!("C is {}, but it initialises the outermost accumulator, which is {outermost}", vc.format).into());
             }
         }
+        if let Some(vm) = vm {
+            if (vm.rows, vm.cols) != (vd.rows, vd.cols) {
+                return Err(format!(
+                    "the mask is {}x{} and D {}x{}; it has an element for each output",
+                    vm.rows, vm.cols, vd.rows, vd.cols
+                )
+                .into());
+            }
+            if draws_from_registers(mode) {
+                return Err(format!(
+                    "MAC mode {} draws its random bits from shift registers, which skipped outputs would leave in another state; \
+                     a masked product needs `entropy: counter`, or another rounding",
+                    registers.mode
+                )
+                .into());
+            }
+        }
         let shape = Shape { m: va.rows, n: vb.cols, k: va.cols };
         let scales = self.scales(registers, shape)?;
-        let named = [(Some(va), "A"), (Some(vb), "B"), (vc, "C"), (scales[0], "the scales of A"), (scales[1], "the scales of B")];
+        let [of_a, of_b] = [(scales[0], "the scales of A"), (scales[1], "the scales of B")];
+        let named = [(Some(va), "A"), (Some(vb), "B"), (vc, "C"), (vm, "the mask"), of_a, of_b];
         for (view, name) in named {
             let Some(view) = view else { continue };
             let in_place = name == "C" && overlap::same_elements(&vd, &view);
@@ -330,6 +361,7 @@ impl Hardware {
             a: va,
             b: vb,
             c: vc,
+            mask: vm,
             scales,
             mode: registers.mode,
             biases: registers.biases.unwrap_or((mode.bias_a, mode.bias_b)),
@@ -377,11 +409,15 @@ impl Hardware {
         Ok(views)
     }
 
-    /// The plan of a matrix product.
-    pub fn plan(&self, matrix: &Matrix) -> Plan {
+    /// The plan of a matrix product. `selection` is what its mask leaves, where that is known.
+    pub fn plan(&self, matrix: &Matrix, selection: Option<&Selection>) -> Plan {
         let mode = &self.modes[matrix.mode];
-        Plan::new(&self.design.array, mode, &matrix.output, matrix.shape, matrix.c.is_some())
-            .with_scales(mode, matrix.scales.map(|scales| scales.is_some()))
+        let plan = Plan::new(&self.design.array, mode, &matrix.output, matrix.shape, matrix.c.is_some())
+            .with_scales(mode, matrix.scales.map(|scales| scales.is_some()));
+        match &matrix.mask {
+            None => plan,
+            Some(mask) => plan.with_mask(mask.format.storage_bytes(), selection.cloned()),
+        }
     }
 
     fn vector(&self, registers: &Registers, kind: VectorKind, d: TensorReg, operands: &[TensorReg]) -> Result<Operation, Refusal> {

@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::words::{Buffers, Word, mask, read, with_words, write};
 use rayon::prelude::*;
 use std::ops::Range;
+use systole_arrays::mask::Mask;
 use systole_isa::codes::Codes;
 use systole_isa::view::{Layout, TensorView, Window};
 
@@ -304,6 +305,27 @@ fn scatter_words<W: Word>(memory: &mut Memory, view: &TensorView, words: &[W], b
     buffers.give(spanned);
 }
 
+/// Writes the codes that a mask selects to a strided view; the other elements keep every bit.
+pub fn scatter_selected(memory: &mut Memory, view: &TensorView, codes: &Codes, mask: &Mask) {
+    with_words!(codes, |words| scatter_selected_words(memory, view, words, mask));
+}
+
+fn scatter_selected_words<W: Word>(memory: &mut Memory, view: &TensorView, words: &[W], mask: &Mask) {
+    let (size, cols) = (view.format.storage_bytes() as usize, view.cols as usize);
+    let contiguous = matches!(view.layout, Layout::Strided { column: 1, .. });
+    for (row, words) in (0..view.rows).zip(words.chunks_exact(cols)) {
+        let mut selected = mask.columns(row, 0..view.cols).peekable();
+        while let Some(first) = selected.next() {
+            let mut last = first;
+            while let Some(next) = selected.next_if(|&next| contiguous && next == last + 1) {
+                last = next;
+            }
+            let address = byte_address(view, view.offset(row, first).unwrap_or_default());
+            write(memory, address, size, &words[first as usize..=last as usize]);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::overlap::overlaps_itself;
@@ -432,6 +454,34 @@ mod tests {
                         assert_eq!(code, expected, "{view:?} {row} {col}");
                     }
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn only_selected_elements_are_written() {
+        for name in FORMATS {
+            let format: Format = name.parse().unwrap();
+            for view in views(format).iter().filter(|view| !overlaps_itself(view) && matches!(view.layout, Layout::Strided { .. })) {
+                let mut memory = filled(50_000);
+                let mut mask = Mask::none(view.rows, view.cols, 1);
+                let chosen = |i: u32| i % 7 < 3 || i % 5 == 1;
+                (0..view.rows * view.cols).filter(|&i| chosen(i)).for_each(|i| mask.select(i / view.cols, i % view.cols));
+                let codes = Codes::from_fn(format, view.elements() as usize, |i| (i as u64 * 77) & format.mask());
+                scatter_selected(&mut memory, view, &codes, &mask);
+                // Every byte but those of selected elements is what it was.
+                let (mut before, mut after) = (vec![0; 50_000], vec![0; 50_000]);
+                filled(50_000).read(0, &mut before);
+                memory.read(0, &mut after);
+                let size = format.storage_bytes() as usize;
+                for i in (0..view.rows * view.cols).filter(|&i| chosen(i)) {
+                    let at = byte_address(view, view.offset(i / view.cols, i % view.cols).unwrap()) as usize;
+                    assert_eq!(read_code(&memory, view, view.offset(i / view.cols, i % view.cols).unwrap()), codes.get(i as usize));
+                    if at + size <= 50_000 {
+                        before[at..at + size].copy_from_slice(&codes.get(i as usize).to_le_bytes()[..size]);
+                    }
+                }
+                assert!(before == after, "{name} {view:?}");
             }
         }
     }

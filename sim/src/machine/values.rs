@@ -4,11 +4,13 @@ use super::bands::Bands;
 use super::engine::Engine;
 use super::memory::Memory;
 use super::operation::{Hardware, Matrix, Operation, Vector};
-use super::transfer::{gather, scatter};
+use super::transfer::{gather, scatter, scatter_selected};
 use super::words::Buffers;
 use std::collections::BTreeSet;
 use std::ops::Range;
+use systole_arrays::dataflow::Selection;
 use systole_arrays::fast::{self, KernelChoice};
+use systole_arrays::mask::Mask;
 use systole_arrays::problem::{Operands, Scales, Setup, Shape};
 use systole_arrays::ticked;
 use systole_arrays::vector::{Operand, Operation as VectorKind, Target, elementwise_into, pool_into, reduce};
@@ -52,13 +54,16 @@ impl Memories {
         gather(memory, view, columns, &mut self.buffers)
     }
 
-    /// Writes codes to a view and keeps their buffer.
-    fn scatter(&mut self, view: &TensorView, codes: Codes) {
+    /// Writes codes to a view, or those of them that a mask selects, and keeps their buffer.
+    fn scatter(&mut self, view: &TensorView, codes: Codes, mask: Option<&Mask>) {
         let memory = match view.space {
             Space::Dram => &mut self.dram,
             Space::Scratchpad => &mut self.scratchpad,
         };
-        scatter(memory, view, &codes, &mut self.buffers);
+        match mask {
+            None => scatter(memory, view, &codes, &mut self.buffers),
+            Some(mask) => scatter_selected(memory, view, &codes, mask),
+        }
         self.buffers.give_codes(codes);
     }
 }
@@ -74,6 +79,15 @@ pub struct Executor<'a> {
     pub gathered_bytes: u64,
     /// Kernels used so far, in words.
     pub kernels: &'a mut BTreeSet<String>,
+    /// What the masks of masked products have left, in order.
+    pub selections: Vec<Selection>,
+}
+
+/// What a band of a product shares with the other bands.
+struct Bound<'a> {
+    matrix: &'a Matrix,
+    setup: Setup,
+    mask: Option<(Mask, Selection)>,
 }
 
 impl Executor<'_> {
@@ -87,7 +101,7 @@ impl Executor<'_> {
             Operation::Load { dst, src } | Operation::Store { dst, src } => {
                 small_enough(src)?;
                 let codes = self.memories.gather(src);
-                self.memories.scatter(dst, codes);
+                self.memories.scatter(dst, codes, None);
                 Ok(Activity::default())
             }
             Operation::Matrix(matrix) => self.matrix(matrix, site),
@@ -106,17 +120,32 @@ impl Executor<'_> {
             output: matrix.output,
             site,
         };
+        let mask = matrix.mask.map(|view| {
+            let codes = self.memories.gather(&view);
+            let mask = Mask::new(view.format, &codes, view.rows, view.cols);
+            self.memories.buffers.give_codes(codes);
+            let selection = self.hardware.plan(matrix, None).select(&mask);
+            self.selections.push(selection.clone());
+            (mask, selection)
+        });
+        let bound = Bound { matrix, setup, mask };
+        let wanted = |rows: Range<u32>, columns: &Range<u32>| match &bound.mask {
+            None => true,
+            Some((mask, _)) => rows.clone().any(|row| mask.count(row, columns.clone()) > 0),
+        };
         // The ticked array takes the product as it is: its registers pass from tile to tile.
         let bands = if self.engine == Engine::Ticked { Bands::whole(matrix.shape) } else { Bands::of(matrix, mode, self.gathered_bytes) };
         let mut activity = Activity::default();
-        for columns in bands.columns() {
+        let all = 0..matrix.shape.m;
+        let ticked = self.engine == Engine::Ticked;
+        for columns in bands.columns().filter(|columns| ticked || wanted(all.clone(), columns)) {
             let b = self.memories.gather_columns(&matrix.b, columns.clone());
             let scales = matrix.scales[1].map(|view| {
                 let per_scale = mode.scale_cols;
                 self.memories.gather_columns(&view, columns.start / per_scale..columns.end.div_ceil(per_scale))
             });
-            for rows in bands.rows() {
-                activity += self.band(matrix, &setup, rows, columns.clone(), (&b, scales.as_ref()))?;
+            for rows in bands.rows().filter(|rows| ticked || wanted(rows.clone(), &columns)) {
+                activity += self.band(&bound, rows, columns.clone(), (&b, scales.as_ref()))?;
             }
             [Some(b), scales].into_iter().flatten().for_each(|codes| self.memories.buffers.give_codes(codes));
         }
@@ -126,13 +155,14 @@ impl Executor<'_> {
     /// Computes some rows and columns of a product, those of B and its scales at hand.
     fn band(
         &mut self,
-        matrix: &Matrix,
-        setup: &Setup,
+        Bound { matrix, setup, mask }: &Bound<'_>,
         rows: Range<u32>,
         columns: Range<u32>,
         (b, scales_b): (&Codes, Option<&Codes>),
     ) -> Result<Activity, String> {
         let setup = Setup { site: setup.site.part(rows.start, columns.start), ..setup.clone() };
+        let selection = mask.as_ref().map(|(_, selection)| selection);
+        let mask = mask.as_ref().map(|(mask, _)| mask.of(rows.clone(), columns.clone()));
         let a = self.memories.gather(&matrix.a.of_rows(rows.clone()));
         let c = matrix.c.map(|c| self.memories.gather_columns(&c.of_rows(rows.clone()), columns.clone()));
         let scales_a = matrix.scales[0].map(|view| {
@@ -140,11 +170,11 @@ impl Executor<'_> {
             self.memories.gather(&view.of_rows(rows.start / per_scale..rows.end.div_ceil(per_scale)))
         });
         let shape = Shape { m: rows.len() as u32, n: columns.len() as u32, k: matrix.shape.k };
-        let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b } };
+        let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b }, mask: mask.as_ref() };
         let values = match self.engine {
             Engine::Ticked => {
                 let (values, counted) = ticked::gemm(&setup, shape, &operands).map_err(|e| e.to_string())?;
-                let predicted = self.hardware.plan(matrix).cost();
+                let predicted = self.hardware.plan(matrix, selection).cost();
                 if counted != predicted {
                     return Err(format!(
                         "the ticked array counted {counted:?}, the closed form {predicted:?}; this is a defect of the simulator"
@@ -160,7 +190,7 @@ impl Executor<'_> {
             }
         };
         let d = matrix.d.of_rows(rows);
-        self.memories.scatter(&d.of_columns(columns).unwrap_or(d), values.d);
+        self.memories.scatter(&d.of_columns(columns).unwrap_or(d), values.d, mask.as_ref());
         let buffers = &mut self.memories.buffers;
         [Some(a), c, scales_a].into_iter().flatten().for_each(|codes| buffers.give_codes(codes));
         Ok(values.activity)
@@ -187,7 +217,7 @@ impl Executor<'_> {
             VectorKind::Pool(op, window) => pool_into(op, &target, &window, &operands, &mut result),
         }
         .map_err(|e| e.to_string())?;
-        self.memories.scatter(d, result);
+        self.memories.scatter(d, result, None);
         codes.into_iter().for_each(|codes| self.memories.buffers.give_codes(codes));
         Ok(activity)
     }

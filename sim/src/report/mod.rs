@@ -62,7 +62,8 @@ pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome
         grouped(cycles.compute),
         stalls_text(cycles)
     );
-    let _ = writeln!(text, "  use          {} of {} MAC slots", percent(events.macs as f64, array_slots), engineering(array_slots, ""));
+    let _ =
+        writeln!(text, "  use          {} of {} MAC slots", percent(events.macs_spent as f64, array_slots), engineering(array_slots, ""));
     text.push_str(&account.text());
     let counters: Vec<(&str, u64)> =
         events.iter().chain(outcome.record.activity.iter().flat_map(|a| a.iter())).filter(|(_, n)| *n > 0).collect();

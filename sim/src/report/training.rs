@@ -32,7 +32,7 @@ impl Summary<'_> {
     /// MACs over MAC slots of the region's cycles.
     fn utilisation(&self, region: &RegionRecord) -> f64 {
         let slots = region.cycles.total as f64 * self.spec.design.peak_macs_per_cycle() as f64;
-        if slots > 0.0 { region.events.macs as f64 / slots } else { 0.0 }
+        if slots > 0.0 { region.events.macs_spent as f64 / slots } else { 0.0 }
     }
 
     fn region_energy_pj(&self, index: usize) -> f64 {

@@ -19,6 +19,7 @@ fn sums_below_every_number_of_the_accumulator() {
         let mode = MacMode { rounding, chunk: Some(3), outer: Some(format("e6m5")), ..mode("e4m3fn", "int8", "dlfloat16") };
         ran.check_large(&Problem {
             scales: [None, None],
+            mask: None,
             a: Codes::from_fn(Format::E4M3FN, 18, |i| [0x38, 0xb8, 0x3c][i % 3]),
             b: Codes::from_fn(Format::INT8, 30, |i| [1, 0xff, 2, 0][i % 4]),
             c: None,
@@ -48,6 +49,7 @@ fn aligned_sums_at_both_ends_of_the_accumulator() {
             };
             ran.check_large(&Problem {
                 scales: [None, None],
+                mask: None,
                 a: codes(mode.a, shape.m * shape.k, 0),
                 b: codes(mode.b, shape.k * shape.n, 5),
                 c: Some(Codes::from_fn(mode.accumulator, (shape.m * shape.n) as usize, |i| (i as u64 * 7) & mode.accumulator.mask())),
@@ -56,6 +58,7 @@ fn aligned_sums_at_both_ends_of_the_accumulator() {
             });
             ran.check_large(&Problem {
                 scales: [None, None],
+                mask: None,
                 a: codes(mode.a, shape.m * shape.k, 3),
                 b: codes(mode.b, shape.k * shape.n, 5),
                 c: None,
@@ -79,7 +82,7 @@ fn exact_sums_outside_binary32() {
             Codes::from_fn(format, count, |i| encode_f64(format, 2f64.powf(around + (i % 3) as f64) * [1.0, -1.0][i % 5 % 2]))
         };
         let (a, b) = (codes(setup.mode.a, 13 * 9), codes(setup.mode.b, 9 * 40));
-        let problem = Problem { a, b, c: None, scales: [None, None], setup, shape: Shape { m: 13, n: 40, k: 9 } };
+        let problem = Problem { a, b, c: None, scales: [None, None], mask: None, setup, shape: Shape { m: 13, n: 40, k: 9 } };
         ran.check_large(&problem);
     }
     println!("MACs by kernel: {:?}", ran.0);
@@ -95,6 +98,7 @@ fn products_below_binary32() {
         let mode = MacMode { product: Product::Rounded(format(product)), ..mode("bf16", "e4m3fn", "e6m9") };
         ran.check_large(&Problem {
             scales: [None, None],
+            mask: None,
             a: Codes::from_fn(Format::BF16, 8, |i| [1, 0x80, 0x3f80, 0x8003][i % 4]),
             b: Codes::from_fn(Format::E4M3FN, 12, |i| [1, 0x81, 0x38, 0x7e, 0][i % 5]),
             c: None,
@@ -121,6 +125,7 @@ fn products_that_their_format_holds_are_not_rounded() {
         };
         let problem = Problem {
             scales: [None, None],
+            mask: None,
             a: codes(1, shape.m * shape.k),
             b: codes(2, shape.k * shape.n),
             c: None,
@@ -157,6 +162,7 @@ fn wide_products_are_rounded_once() {
         };
         ran.check_large(&Problem {
             scales: [None, None],
+            mask: None,
             setup: setup(mode),
             shape: Shape { m, n, k },
             a: Codes::from_fn(Format::FP32, (m * k) as usize, |i| value(i * 7 + 1).to_bits().into()),
@@ -179,6 +185,7 @@ fn far_addends_break_ties() {
             let value = |x| encode_f64(mode.a, x);
             let problem = Problem {
                 scales: [None, None],
+                mask: None,
                 shape: Shape { m: 2, n: 8, k: 2 },
                 a: Codes::from_fn(mode.a, 4, |i| value([far, near, -far, near][i])),
                 b: Codes::from_fn(mode.b, 16, |i| value(columns[i % 8][i / 8])),
@@ -208,6 +215,7 @@ fn binary32_carries_neither_hidden_underflow_nor_its_own_overflow() {
             let mode = MacMode { tininess, ..before.clone() };
             let problem = Problem {
                 scales: [None, None],
+                mask: None,
                 shape: Shape { m: 1, n: 1, k: 2 },
                 a: Codes::from_fn(mode.a, 2, |i| encode_f64(mode.a, chain[i].0)),
                 b: Codes::from_fn(mode.b, 2, |i| encode_f64(mode.b, chain[i].1)),
@@ -233,6 +241,7 @@ fn saturated_sums_have_a_last_bit_of_their_own() {
             let (m, n, k) = (9, 18, 6);
             let problem = Problem {
                 scales: [None, None],
+                mask: None,
                 shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
                 a: testing::codes(mode.a, m * k, Pattern::Uniform, 1),
                 b: testing::codes(mode.b, k * n, Pattern::Moderate, 2),
@@ -261,6 +270,7 @@ fn infinite_operands_under_every_policy() {
                 let b = testing::codes(mode.b, k * n, Pattern::Moderate, 2);
                 let problem = Problem {
                     scales: [None, None],
+                    mask: None,
                     setup: setup(mode),
                     shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
                     a,
@@ -283,8 +293,15 @@ fn specials_touch_only_their_own_tiles() {
         let mut b = testing::codes(mode.b, k * n, Pattern::Moderate, 2);
         a.set(3 * k + 7, mode.a.canonical_nan().unwrap());
         b.set(9 * n + 50, mode.b.infinity(true).unwrap());
-        let problem =
-            Problem { scales: [None, None], setup: setup(mode), shape: Shape { m: m as u32, n: n as u32, k: k as u32 }, a, b, c: None };
+        let problem = Problem {
+            scales: [None, None],
+            mask: None,
+            setup: setup(mode),
+            shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
+            a,
+            b,
+            c: None,
+        };
         Ran::default().check_large(&problem);
         let (_, used) = gemm(&problem.setup, problem.shape, &problem.operands(), KernelChoice::Auto);
         assert!(used.name != "scalar", "{used:?}");

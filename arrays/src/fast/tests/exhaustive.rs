@@ -53,6 +53,7 @@ fn all_products_onto_corner_accumulators() {
         for corner in corners(outermost) {
             ran.check_large(&Problem {
                 scales: [None, None],
+                mask: None,
                 setup: setup.clone(),
                 shape: Shape { m: 256, n: 256, k: 1 },
                 a: every.clone(),
@@ -93,6 +94,7 @@ fn all_accumulator_codes() {
             let code = |i: u64| if !proved || tame(i) { i } else { outermost.zero(false) };
             ran.check_large(&Problem {
                 scales: [None, None],
+                mask: None,
                 shape: Shape { m: rows as u32, n: n as u32, k: 1 },
                 a: Codes::from_fn(mode.a, rows, |_| one),
                 b: Codes::from_fn(mode.b, n, |i| encode_f64(mode.b, chosen[i])),
@@ -145,6 +147,7 @@ fn conversions_at_the_drain() {
                     };
                     ran.check_large(&Problem {
                         scales: [None, None],
+                        mask: None,
                         setup: Setup { output: Output { format: target, policy }, ..setup(mode.clone()) },
                         shape: Shape { m: m as u32, n: n as u32, k: 1 },
                         a: Codes::zeros(mode.a, m),

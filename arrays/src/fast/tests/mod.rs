@@ -2,6 +2,7 @@
 
 mod edges;
 mod exhaustive;
+mod masked;
 mod random;
 mod scales;
 
@@ -146,6 +147,7 @@ fn dispatch_names_the_kernel_and_the_reason() {
         let (m, n, k) = (7, 19, 33);
         let mut problem = Problem {
             scales: [None, None],
+            mask: None,
             shape: Shape { m: m as u32, n: n as u32, k: k as u32 },
             a: testing::codes(mode.a, m * k, Pattern::Moderate, 1),
             b: testing::codes(mode.b, k * n, Pattern::Moderate, 2),
@@ -190,6 +192,7 @@ fn without_products_c_leaves_alone() {
     let mode = mode("e4m3fn", "e4m3fn", "e6m9");
     let problem = Problem {
         scales: [None, None],
+        mask: None,
         a: Codes::zeros(mode.a, 0),
         b: Codes::zeros(mode.b, 0),
         c: Some(testing::codes(mode.accumulator, 6, Pattern::Uniform, 1)),

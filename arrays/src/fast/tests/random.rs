@@ -32,7 +32,7 @@ fn any_problem_by_every_kernel() {
 }
 
 /// Modes inside the domains of the fast kernels, biases around the edges of their ranges.
-fn inside() -> impl Strategy<Value = MacMode> {
+pub(super) fn inside() -> impl Strategy<Value = MacMode> {
     let operands = || select(&["e4m3fn", "e5m2", "e4m3fnuz", "int8", "e3m4", "bf16", "p3109_k8p4se"][..]);
     let accumulators = select(
         &[
@@ -79,7 +79,7 @@ fn inside() -> impl Strategy<Value = MacMode> {
 }
 
 /// Shapes with ragged edges in every kernel's tiles, sums long enough to stagnate and overflow.
-fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value = Problem> {
+pub(super) fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value = Problem> {
     let side = prop_oneof![1 => 1..10u32, 2 => 10..70u32];
     let dataflow = select(&[Dataflow::Os, Dataflow::Ws, Dataflow::Is][..]);
     let partial_sums = select(&[PartialSums::Feedback, PartialSums::Outside][..]);
@@ -116,6 +116,7 @@ fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value =
                 let addend = if mode.outermost().is_wide() { output.format } else { mode.outermost() };
                 Problem {
                     scales,
+                    mask: None,
                     a: testing::codes(mode.a, (m * k) as usize, patterns.0, seed),
                     b: testing::codes(mode.b, (k * n) as usize, patterns.1, seed ^ 1 << 32),
                     c: has_c.then(|| testing::codes(addend, (m * n) as usize, patterns.2, seed ^ 2 << 32)),
@@ -134,7 +135,7 @@ fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strategy<Value =
 }
 
 /// Modes of exact blocks, block scales and wide accumulators inside the kernels' domains.
-fn blocks_inside() -> impl Strategy<Value = MacMode> {
+pub(super) fn blocks_inside() -> impl Strategy<Value = MacMode> {
     let operands = || select(&["e4m3fn", "e5m2", "int8", "e2m1f", "e4m3fnuz", "posit8_0", "e3m4"][..]);
     let accumulators = select(
         &[
@@ -184,7 +185,7 @@ fn blocks_inside() -> impl Strategy<Value = MacMode> {
 }
 
 /// Modes of units that align their terms, inside the kernels' domains and about their edges.
-fn aligned_inside() -> impl Strategy<Value = MacMode> {
+pub(super) fn aligned_inside() -> impl Strategy<Value = MacMode> {
     let operands = || select(&["e4m3fn", "e4m3fn", "e5m2", "e4m3fnuz", "bf16", "fp16", "e3m4", "e2m1f"][..]);
     let accumulators = select(&["e8m13", "fp32", "fp32", "fp16", "bf16", "e6m9", "e8m22"][..]);
     let truncation = select(&[Truncation::TowardZero, Truncation::TowardZero, Truncation::Floor][..]);

@@ -60,6 +60,7 @@ fn scaled_sums_of_more_bits_than_a_double() {
             b,
             c: Some(c),
             scales: [Some(scales_a), Some(scales_b)],
+            mask: None,
         };
         ran.check_large(&problem);
     }
@@ -105,6 +106,7 @@ fn scaled_sums_beside_ties() {
             a: codes(mode.a, &[4096.0, 256.0, 16.0, 1.0]),
             b: codes(mode.b, &digits),
             c: Some(codes(Format::FP32, &columns.iter().map(|c| c.2 * unit * unit).collect::<Vec<_>>())),
+            mask: None,
             scales: [
                 Some(codes(Format::FP32, &[row as f64 * unit])),
                 Some(codes(Format::FP32, &columns.iter().map(|c| c.1 as f64 * unit).collect::<Vec<_>>())),

@@ -39,7 +39,7 @@ pub struct Passage {
     pub delays: [(Stall, u64); 3],
     /// MAC mode.
     pub mode: usize,
-    /// Multiply-accumulates.
+    /// Multiply-accumulates spent.
     pub macs: u64,
 }
 

@@ -12,97 +12,29 @@
 //! What does not stay is loaded for every wave that needs it; arrays of one wave share it.
 //! Partial sums beyond `memory.accumulator_kib` per array move to and from DRAM at every fold
 //! boundary. Zeros that a window view pads with are not fetched: tiles carry the view's share.
-//! Block scales come and stay with the tiles they belong to ([`super::scales`]).
+//! Block scales come and stay with the tiles they belong to ([`super::scales`]). A mask comes like a
+//! C, an element for each output; [`masked`] has the waves where it skips folds.
+
+mod masked;
 
 use super::flow::{Rhythm, Run, Wave};
 use super::scales::{Groups, Scales};
+use super::traffic::{Tiles, Traffic};
 use crate::machine::operation::{Hardware, Matrix};
-use std::ops::Range;
-use systole_arrays::dataflow::Plan;
+use systole_arrays::dataflow::{Plan, Selection};
 use systole_arrays::problem::Cost;
 use systole_isa::design::{ArraySpec, Convention, Dataflow};
-use systole_isa::view::{Layout, Space, TensorView, Window};
-
-/// An extent cut into tiles.
-#[derive(Clone, Copy, Debug)]
-struct Tiles {
-    extent: u64,
-    tile: u64,
-}
-
-impl Tiles {
-    const fn count(self) -> u64 {
-        self.extent.div_ceil(self.tile)
-    }
-
-    /// Tiles of full size.
-    const fn full(self) -> u64 {
-        self.extent / self.tile
-    }
-
-    /// Elements of tiles `from` to `to`, `to` not included.
-    fn sum(self, from: u64, to: u64) -> u64 {
-        let range = self.range(from, to);
-        range.end - range.start
-    }
-
-    /// First element of tile `from`, and that behind the last of tile `to` - 1.
-    fn range(self, from: u64, to: u64) -> Range<u64> {
-        (from * self.tile).min(self.extent)..(to * self.tile).min(self.extent)
-    }
-}
-
-/// DRAM bytes behind elements of a view.
-#[derive(Clone, Copy, Debug)]
-enum Traffic {
-    /// Bytes of every element; 0 in the scratchpad.
-    Each(u64),
-    /// Bytes of all elements that are not padding, and the number of all elements.
-    Share(u128, u128),
-}
-
-impl Traffic {
-    fn new(view: &TensorView) -> Self {
-        let size = view.format.storage_bytes();
-        match (view.space, view.layout) {
-            (Space::Scratchpad, _) => Self::Each(0),
-            (Space::Dram, Layout::Strided { .. }) => Self::Each(size.into()),
-            (Space::Dram, Layout::Window(_)) => Self::Share(real_elements(view) * u128::from(size), view.elements().into()),
-        }
-    }
-
-    const fn bytes(self, elements: u64) -> u64 {
-        match self {
-            Self::Each(bytes) => elements * bytes,
-            Self::Share(real, all) => (elements as u128 * real).div_ceil(all) as u64,
-        }
-    }
-}
-
-/// Elements of a view that lie in memory.
-pub fn real_elements(view: &TensorView) -> u128 {
-    let Layout::Window(w) = view.layout else { return u128::from(view.elements()) };
-    let images = view.rows / (w.out_h * w.out_w);
-    let rows = axis(&w, w.out_h, w.kernel_h, w.h);
-    let cols = axis(&w, w.out_w, w.kernel_w, w.w);
-    u128::from(images) * u128::from(rows) * u128::from(cols) * u128::from(w.c)
-}
-
-/// Pairs of output and kernel position along an axis that read the input.
-fn axis(window: &Window, outputs: u32, kernel: u32, extent: u32) -> u64 {
-    let (stride, pad, dilate) = (i64::from(window.stride), i64::from(window.pad), i64::from(window.dilate));
-    let reads = |out: u32, at: u32| {
-        let spread = i64::from(out) * stride + i64::from(at) - pad;
-        spread >= 0 && spread % dilate == 0 && spread / dilate < i64::from(extent)
-    };
-    (0..outputs).map(|out| (0..kernel).filter(|&at| reads(out, at)).count() as u64).sum()
-}
+use systole_isa::view::{Space, TensorView};
 
 /// A matrix product as its waves.
 pub struct Product {
     pub cost: Cost,
     pub rhythm: Rhythm,
     waves: Waves,
+    /// The waves one by one, where a mask skips folds or outputs.
+    listed: Option<Vec<Run>>,
+    /// Bytes of partial sums that leave for DRAM at every fold but a group's last.
+    spilled: u64,
 }
 
 struct Waves {
@@ -124,7 +56,7 @@ struct Waves {
     blocks: Groups,
     keep_a: bool,
     keep_b: bool,
-    /// Storage bytes of A, B and C (0 without C), for the scratchpad's bandwidth.
+    /// Storage bytes of A, B and C or the mask (0 without either), for the scratchpad's bandwidth.
     edge: [u64; 3],
     scratchpad_bytes_per_cycle: u64,
     slot: u64,
@@ -136,11 +68,12 @@ struct Waves {
 
 impl Product {
     /// The product on a design with `staging` bytes of scratchpad to stage operands in.
-    pub fn new(hardware: &Hardware, matrix: &Matrix, staging: u64) -> Self {
+    /// `selection` is what a mask leaves, everything where that is not known.
+    pub fn new(hardware: &Hardware, matrix: &Matrix, staging: u64, selection: Option<&Selection>) -> Self {
         let array = &hardware.design.array;
         let memory = &hardware.design.memory;
         let mode = &hardware.modes[matrix.mode];
-        let plan = hardware.plan(matrix);
+        let plan = hardware.plan(matrix, selection);
         let cost = plan.cost();
         let (m, n, k) = (u64::from(matrix.shape.m), u64::from(matrix.shape.n), u64::from(matrix.shape.k));
         let (rows, cols, lanes) = (u64::from(array.rows), u64::from(array.cols), u64::from(mode.lanes));
@@ -151,7 +84,8 @@ impl Product {
         };
         let stream_cycles = if array.dataflow == Dataflow::Os { stream.div_ceil(lanes) } else { stream };
         let (rhythm, slot, slot_within) = rhythm(&plan, array, stream_cycles, cost.compute_cycles);
-        let edge = [mode.a.storage_bytes(), mode.b.storage_bytes(), matrix.c.map_or(0, |c| c.format.storage_bytes())].map(u64::from);
+        let initial = matrix.c.or(matrix.mask);
+        let edge = [mode.a.storage_bytes(), mode.b.storage_bytes(), initial.map_or(0, |c| c.format.storage_bytes())].map(u64::from);
         let blocks = Groups { extent: k, length: mode.chunk.map_or(k, u64::from) };
         let scales_a = Scales::new(matrix.scales[0].as_ref(), Groups { extent: m, length: mode.scale_rows.into() });
         let scales_b = Scales::new(matrix.scales[1].as_ref(), Groups { extent: n, length: mode.scale_cols.into() });
@@ -174,7 +108,7 @@ impl Product {
             stream,
             a: Traffic::new(&matrix.a),
             b: Traffic::new(&matrix.b),
-            c: matrix.c.as_ref().map_or(Traffic::Each(0), Traffic::new),
+            c: initial.as_ref().map_or(Traffic::Each(0), Traffic::new),
             d: Traffic::new(&matrix.d),
             scales_a,
             scales_b,
@@ -188,18 +122,32 @@ impl Product {
             partial: u64::from(mode.accumulator.storage_bytes()) + mode.chunk.map_or(0, |_| u64::from(mode.outermost().storage_bytes())),
             accumulator: u64::from(memory.accumulator_kib) << 10,
         };
-        Self { cost, rhythm, waves }
+        let listed = selection.map(|selection| waves.listed(selection.tiles()));
+        let spilled = match selection {
+            None => waves.spilled(0, waves.groups()),
+            Some(selection) => waves.spilled_by(selection.tiles()),
+        };
+        Self { cost, rhythm, waves, listed, spilled }
     }
 
     /// Bytes of partial sums that leave for DRAM and come back.
-    pub fn spilled_bytes(&self) -> u64 {
-        (self.waves.folds() - 1) * self.waves.spilled(0, self.waves.groups())
+    pub const fn spilled_bytes(&self) -> u64 {
+        (self.waves.folds() - 1) * self.spilled
+    }
+
+    /// Where a mask selects nothing, its load, and the cycles in which it is read.
+    pub fn mask_alone(&self) -> Option<Wave> {
+        self.listed.as_ref().filter(|runs| runs.is_empty()).map(|_| self.waves.mask_alone())
     }
 
     /// The waves in order.
     pub fn runs(&self) -> impl Iterator<Item = Run> + Clone + '_ {
-        let mut at = (0, 0);
+        let (mut at, mut next) = ((0, 0), 0);
         std::iter::from_fn(move || {
+            if let Some(runs) = &self.listed {
+                next += 1;
+                return runs.get(next - 1).copied();
+            }
             let (wave, repeats) = self.waves.at(at.0, at.1)?;
             at = if at.1 + repeats.folds < self.waves.folds() { (at.0, at.1 + repeats.folds) } else { (at.0 + repeats.groups, 0) };
             Some((wave, repeats.groups * repeats.folds))
@@ -232,6 +180,24 @@ fn rhythm(plan: &Plan, array: &ArraySpec, stream: u64, compute: u64) -> (Rhythm,
 struct Side {
     traffic: Traffic,
     scales: Scales,
+}
+
+/// The column tiles of a wave.
+struct Resting {
+    /// The first ones of the product.
+    opens: bool,
+    /// How many.
+    arrays: u64,
+    /// Rows or columns of D in all of them.
+    width: u64,
+    /// Block scales along those.
+    scales: u64,
+    /// Outputs computed.
+    results: u64,
+    /// Elements of C or of the mask that come with their first fold.
+    initial: u64,
+    /// Bytes of their partial sums that the accumulator memories do not hold.
+    spilled: u64,
 }
 
 /// How many waves like one there are, counted by group or by fold of a group.
@@ -329,51 +295,73 @@ impl Waves {
 
     /// Column tiles `from` to `to` at one tile of products.
     fn operand_stationary(&self, from: u64, to: u64, fold: u64) -> (Wave, Repeats) {
-        let (down, across) = (self.down, self.across);
-        let folds = down.count();
-        let (products, width) = (down.sum(fold, fold + 1), across.sum(from, to));
-        let (first, last) = (fold == 0, fold + 1 == folds);
-        let (moving, resting) = match self.dataflow {
-            Dataflow::Is => (Side { traffic: self.b, scales: self.scales_b }, Side { traffic: self.a, scales: self.scales_a }),
-            _ => (Side { traffic: self.a, scales: self.scales_a }, Side { traffic: self.b, scales: self.scales_b }),
+        let (across, folds) = (self.across, self.folds());
+        let results = self.stream * across.sum(from, to);
+        let (_, resting) = self.sides();
+        let groups = Resting {
+            opens: from == 0,
+            arrays: to - from,
+            width: across.sum(from, to),
+            scales: resting.scales.axis.covered(&across.range(from, to)),
+            results,
+            initial: results,
+            spilled: self.spilled(from, to),
         };
-        let kept = if self.dataflow == Dataflow::Is { self.keep_b } else { self.keep_a };
-        let (edge_moving, edge_resting) =
-            if self.dataflow == Dataflow::Is { (self.edge[1], self.edge[0]) } else { (self.edge[0], self.edge[1]) };
-        let range = down.range(fold, fold + 1);
-        let blocks = self.blocks.covered(&range);
+        let wave = self.stationary_wave(&groups, fold);
+        let repeats = if folds == 1 && from > 0 {
+            let waves = across.full().saturating_sub(from) / self.arrays;
+            Repeats { groups: resting.scales.alike(from * across.tile, self.arrays * across.tile, waves).max(1), folds: 1 }
+        } else {
+            Repeats { groups: 1, folds: self.folds_alike(fold) }
+        };
+        (wave, repeats)
+    }
+
+    /// What moves through the arrays, and what rests in them.
+    const fn sides(&self) -> (Side, Side) {
+        let (a, b) = (Side { traffic: self.a, scales: self.scales_a }, Side { traffic: self.b, scales: self.scales_b });
+        if matches!(self.dataflow, Dataflow::Is) { (b, a) } else { (a, b) }
+    }
+
+    /// Folds of a group from `fold` on that are alike.
+    fn folds_alike(&self, fold: u64) -> u64 {
+        let (down, folds) = (self.down, self.folds());
+        if fold == 0 || fold + 1 == folds {
+            return 1;
+        }
+        let waves = (down.full().min(folds - 1)).saturating_sub(fold);
+        let scaled = self.scales_a.read + self.scales_b.read > 0;
+        let waves = if scaled { self.blocks.alike(fold * down.tile, down.tile, waves) } else { waves };
+        waves.max(1)
+    }
+
+    /// A wave of column tiles at one tile of products.
+    fn stationary_wave(&self, groups: &Resting, fold: u64) -> Wave {
+        let (down, folds) = (self.down, self.folds());
+        let products = down.sum(fold, fold + 1);
+        let (first, last) = (fold == 0, fold + 1 == folds);
+        let (moving, resting) = self.sides();
+        let is = self.dataflow == Dataflow::Is;
+        let kept = if is { self.keep_b } else { self.keep_a };
+        let (edge_moving, edge_resting) = if is { (self.edge[1], self.edge[0]) } else { (self.edge[0], self.edge[1]) };
+        let blocks = self.blocks.covered(&down.range(fold, fold + 1));
         // What stays meets each block once.
-        let new_blocks = if kept { self.blocks.begun(&range) } else { blocks };
-        let moved = if kept && from > 0 {
+        let new_blocks = if kept { self.blocks.begun(&down.range(fold, fold + 1)) } else { blocks };
+        let moved = if kept && !groups.opens {
             0
         } else {
             moving.traffic.bytes(self.stream * products) + moving.scales.axis.all() * new_blocks * moving.scales.loaded
         };
-        let rested =
-            resting.traffic.bytes(width * products) + resting.scales.axis.covered(&across.range(from, to)) * blocks * resting.scales.loaded;
-        let results = self.stream * width;
-        let spilled = self.spilled(from, to);
-        let c = if first { results } else { 0 };
-        let wave = self.wave(
-            moved + rested + self.c.bytes(c) + if first { 0 } else { spilled },
-            if last { self.d.bytes(results) } else { spilled },
+        let rested = resting.traffic.bytes(groups.width * products) + groups.scales * blocks * resting.scales.loaded;
+        let initial = if first { groups.initial } else { 0 };
+        self.wave(
+            moved + rested + self.c.bytes(initial) + if first { 0 } else { groups.spilled },
+            if last { self.d.bytes(groups.results) } else { groups.spilled },
             if last { self.slot } else { self.slot_within },
-            self.stream * (to - from) * (products * edge_moving + blocks * moving.scales.read)
-                + width * (products * edge_resting + blocks * resting.scales.read)
-                + c * self.edge[2],
-        );
-        let repeats = if folds == 1 && from > 0 {
-            let waves = across.full().saturating_sub(from) / self.arrays;
-            Repeats { groups: resting.scales.alike(from * across.tile, self.arrays * across.tile, waves).max(1), folds: 1 }
-        } else if !first && !last {
-            let waves = (down.full().min(folds - 1)).saturating_sub(fold);
-            let scaled = moving.scales.read + resting.scales.read > 0;
-            let waves = if scaled { self.blocks.alike(range.start, down.tile, waves) } else { waves };
-            Repeats { groups: 1, folds: waves.max(1) }
-        } else {
-            Repeats { groups: 1, folds: 1 }
-        };
-        (wave, repeats)
+            self.stream * groups.arrays * (products * edge_moving + blocks * moving.scales.read)
+                + groups.width * (products * edge_resting + blocks * resting.scales.read)
+                + initial * self.edge[2],
+        )
     }
 
     /// Bytes of the partial sums of column tiles `from` to `to` beyond the accumulator memories.
@@ -399,7 +387,7 @@ mod tests {
     use systole_isa::design::{Design, PartialSums, Scaling};
     use systole_isa::format::Format;
 
-    fn design(rows: u32, cols: u32, count: u32, dataflow: Dataflow, scratchpad_kib: u32) -> Design {
+    pub fn design(rows: u32, cols: u32, count: u32, dataflow: Dataflow, scratchpad_kib: u32) -> Design {
         let mut design = systole_isa::design::find("fp8-16x16").unwrap();
         (design.array.rows, design.array.cols, design.array.count, design.array.dataflow) = (rows, cols, count, dataflow);
         design.memory.scratchpad_kib = scratchpad_kib;
@@ -408,7 +396,7 @@ mod tests {
         design
     }
 
-    fn matrix(hardware: &Hardware, m: u32, n: u32, k: u32, with_c: bool, scaled: [bool; 2]) -> Matrix {
+    pub fn matrix(hardware: &Hardware, m: u32, n: u32, k: u32, with_c: bool, scaled: [bool; 2]) -> Matrix {
         let view = |format, address, rows, cols| TensorView::contiguous(format, Space::Dram, address, rows, cols);
         let [a, b] = scale_extents(&hardware.modes[0], Shape { m, n, k });
         let scales = |scaled: bool, address, (rows, cols)| scaled.then(|| view(Format::E8M0, address, rows, cols));
@@ -416,6 +404,7 @@ mod tests {
             scales: [scales(scaled[0], 1 << 23, a), scales(scaled[1], 1 << 24, b)],
             a: view(Format::E4M3FN, 0, m, k),
             b: view(Format::E4M3FN, 1 << 20, k, n),
+            mask: None,
             c: with_c.then(|| view(Format::FP32, 1 << 21, m, n)),
             d: view(Format::FP32, 1 << 22, m, n),
             mode: 0,
@@ -439,7 +428,7 @@ mod tests {
             }
             let hardware = Hardware::new(design);
             let matrix = matrix(&hardware, m, n, k, with_c, scaled);
-            let mut product = Product::new(&hardware, &matrix, staging);
+            let mut product = Product::new(&hardware, &matrix, staging, None);
             // All that enters at the edges, as `extra`.
             (product.waves.slot, product.waves.slot_within, product.waves.scratchpad_bytes_per_cycle) = (0, 0, 1);
             let waves = &product.waves;
@@ -472,19 +461,6 @@ mod tests {
                 prop_assert!(waves.folds() == 1 || loaded > operands);
             }
             prop_assert_eq!(product.cost.events.folds, waves.groups() * waves.folds());
-        }
-    }
-
-    #[test]
-    fn padding_is_not_fetched() {
-        let window = Window { out_h: 4, out_w: 5, h: 4, w: 5, c: 3, kernel_h: 3, kernel_w: 3, stride: 1, pad: 1, dilate: 1 };
-        for window in [window, Window { out_h: 2, out_w: 2, stride: 2, ..window }, Window { h: 2, w: 3, dilate: 2, ..window }] {
-            let rows = 2 * window.out_h * window.out_w;
-            let view = TensorView { layout: Layout::Window(window), ..TensorView::contiguous(Format::INT8, Space::Dram, 0, rows, 27) };
-            assert_eq!(view.problem(), None);
-            let real = (0..rows).flat_map(|r| (0..27).map(move |c| (r, c))).filter(|&(r, c)| view.offset(r, c).is_some()).count();
-            assert_eq!(real_elements(&view), real as u128);
-            assert_eq!(Traffic::new(&view).bytes(view.elements()), real as u64);
         }
     }
 }

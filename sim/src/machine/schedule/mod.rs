@@ -6,23 +6,26 @@
 //! write, write after read, write after write; by the bounds of their views). They retire in
 //! order. Loads and stores share the DRAM channel ([`channel`]); matrix and vector
 //! instructions stream tiles through double buffers ([`flow`], [`matrix`]).
-//! The timing depends on program and design alone.
+//! The timing depends on program and design alone, and on what the masks of masked products select.
 
 mod account;
 mod channel;
 mod flow;
 mod matrix;
 mod scales;
+mod traffic;
 
 use super::operation::{Hardware, Matrix, Operation, Vector};
 use account::{Account, Kind, Passage};
 use channel::Channel;
 use flow::{Flow, Rhythm, Run, Unit, Wave};
-use matrix::{Product, real_elements};
+use matrix::Product;
 use std::collections::VecDeque;
+use systole_arrays::dataflow::Selection;
 use systole_arrays::vector::{Operation as VectorKind, VectorWork};
 use systole_isa::device::{Events, Record, Stall};
 use systole_isa::view::{Space, TensorView};
+use traffic::real_elements;
 
 /// Loads, stores, matrix and vector instructions under way at a time.
 pub const IN_FLIGHT: usize = 8;
@@ -108,18 +111,19 @@ impl<'a> Schedule<'a> {
         self.account.enter(region);
     }
 
-    /// Schedules the next instruction.
+    /// Schedules the next instruction; `selection` is what the mask of a masked product leaves,
+    /// everything where that is not known.
     ///
     /// # Errors
     /// The program takes longer than can be counted.
-    pub fn operation(&mut self, operation: &Operation) -> Result<(), String> {
+    pub fn operation(&mut self, operation: &Operation, selection: Option<&Selection>) -> Result<(), String> {
         let events = Events { instructions: 1, ..Events::default() };
         match operation {
             Operation::Configure | Operation::Mark(_) => self.issue += 1,
             Operation::Fence => self.issue = self.issue.max(self.retired) + 1,
             Operation::Load { dst, src } => self.copy(dst, src, Kind::Load),
             Operation::Store { dst, src } => self.copy(dst, src, Kind::Store),
-            Operation::Matrix(matrix) => self.matrix(matrix)?,
+            Operation::Matrix(matrix) => self.matrix(matrix, selection)?,
             Operation::Vector(vector) => self.vector(vector)?,
         }
         self.account.count(events);
@@ -191,10 +195,19 @@ impl<'a> Schedule<'a> {
         (loads, start)
     }
 
-    fn matrix(&mut self, matrix: &Matrix) -> Result<(), String> {
+    fn matrix(&mut self, matrix: &Matrix, selection: Option<&Selection>) -> Result<(), String> {
         let operands: Vec<TensorView> = matrix.operands().collect();
         let (loads, start) = self.begin(&operands, &matrix.d);
-        let product = Product::new(self.hardware, matrix, self.staging);
+        let product = Product::new(self.hardware, matrix, self.staging, selection);
+        if let Some(mask) = product.mask_alone() {
+            let loaded = if mask.load > 0 { self.channel.read(loads, mask.load) } else { 0 };
+            let end = start.max(self.arrays.free).max(loaded) + mask.slot;
+            self.arrays.free = end;
+            self.account.count(product.cost.events);
+            self.account.count(transfers(&Flow { load_bytes: mask.load, ..Flow::default() }, 0));
+            self.retire(Kind::Load, operands, end, &matrix.d, end);
+            return Ok(());
+        }
         within(product.cost.compute_cycles)?;
         let flow = flow::run(&mut self.arrays, &mut self.channel, product.rhythm, (loads, start), product.runs(), self.skip);
         let compute = product.cost.compute_cycles;
@@ -214,7 +227,7 @@ impl<'a> Schedule<'a> {
             compute,
             delays: std::array::from_fn(|i| (Flow::REASONS[i], flow.delays[i])),
             mode: matrix.mode,
-            macs: product.cost.events.macs,
+            macs: product.cost.events.macs_spent,
         });
         self.account.count(product.cost.events);
         self.account.count(transfers(&flow, product.spilled_bytes()));
