@@ -5,5 +5,7 @@ pub mod bench;
 pub mod gemm;
 pub mod golden;
 pub mod operands;
+pub mod quantize;
+pub mod tensors;
 pub mod train;
 pub mod vectors;
