@@ -32,6 +32,8 @@ pub mod s2fp8;
 pub mod seb;
 mod significant;
 pub mod swalp;
+#[cfg(test)]
+mod testing;
 
 use grid::Element;
 use number::Draw;

@@ -34,7 +34,8 @@ pub const ABOUT: About = About {
     summary: "QPyTorch's block_quantize: block floating point by adding 6 2^E in binary32, ties up, symmetric clip",
     source: "QPyTorch f58bba7, C++ code",
     inferred: "how a uniform number stands for the random bits of stochastic rounding; codes and scales, which the library does not give; \
-               NaN results are the positive quiet NaN",
+               NaN results are the positive quiet NaN; from 2^126 on, where \
+               6 2^E overflows, every element becomes the negative largest, as on x86",
     previous: NO_PREVIOUS,
     uniforms: "the 23 - wl random bits are floor(u 2^(23-wl))",
     codes: "the number in steps of 2^(E-wl+2), signed; one bit more where the largest number is subnormal",
@@ -49,10 +50,15 @@ pub const ABOUT: About = About {
 /// One number by the source's steps; `power` holds the exponent field of the largest alone.
 fn block_quantize(x: f32, power: u32, wl: u32, uniform: Option<f64>) -> (f32, bool) {
     let base = f32::from_bits(power) * 6.0;
+    let fraction = 0x7f_ffff >> (25 - wl) << (25 - wl);
+    if base.is_infinite() && power != 0x7f80_0000 {
+        // inf - inf, a NaN with its sign bit set on x86, has a larger exponent field than the
+        // largest number: the source clips it.
+        return (f32::from_bits(0x8000_0000 | power | fraction), true);
+    }
     let rounded = f32::from_bits(round_bits((x + base).to_bits(), wl, uniform)) - base;
     let bits = rounded.to_bits();
     if bits & 0x7f80_0000 > power {
-        let fraction = 0x7f_ffff >> (25 - wl) << (25 - wl);
         return (f32::from_bits(bits & 0x8000_0000 | power | fraction), true);
     }
     (rounded, false)
