@@ -24,6 +24,7 @@ pub mod check;
 pub mod gemm;
 pub mod oracle;
 pub mod round;
+pub mod scheme;
 pub mod value;
 pub mod vectors;
 

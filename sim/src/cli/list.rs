@@ -1,7 +1,7 @@
 //! `systole list`: what is built in.
 
 use super::format::{short, smallest_positive};
-use super::refuse;
+use super::{quantize, refuse};
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use miette::Result;
@@ -24,6 +24,7 @@ enum What {
     Recipes,
     Models,
     Formats,
+    Schemes,
 }
 
 /// A borderless table with a header.
@@ -125,6 +126,12 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
     }
     if wanted(What::Formats) {
         sections.extend(formats());
+    }
+    if wanted(What::Schemes) {
+        sections.push(quantize::schemes_table());
+        if args.what.is_some() {
+            sections.push(quantize::schemes_help());
+        }
     }
     let text: Vec<String> = sections.iter().map(|s| s.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")).collect();
     println!("{}", text.join("\n\n"));

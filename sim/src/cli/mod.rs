@@ -8,6 +8,7 @@ mod format;
 mod gemm;
 mod golden;
 mod list;
+mod quantize;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
@@ -38,6 +39,12 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Multiply matrices on the simulated array.
     Gemm(gemm::GemmArgs),
+    /// Quantise a tensor by a published scheme, bit for bit.
+    ///
+    /// Each scheme is an exact definition: the same bits on every machine. Without --in, the schemes
+    /// with constants of their own give those (the dynamic maps). --set changes a scheme's parameters.
+    #[command(after_long_help = quantize::schemes_help())]
+    Quantize(quantize::QuantizeArgs),
     /// Energy, area and TFLOPS of a design, itemised; or the technology table.
     Cost(cost::CostArgs),
     /// Limits, special values and value table of a number format.
@@ -65,7 +72,7 @@ type Settings = Vec<(String, String)>;
 /// Options every subcommand takes.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
-    /// Override a field of the design or recipe, e.g. mac.accumulator=fp16 (repeatable).
+    /// Override a field of the design, recipe or scheme, e.g. mac.accumulator=fp16 (repeatable).
     #[arg(long = "set", value_name = "PATH=VALUE", global = true)]
     settings: Vec<String>,
     /// Worker threads; results do not depend on it [default: all cores].
@@ -162,6 +169,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Train(args)) => train::run(&args, &cli.common),
         Some(Command::Compare(args)) => compare::run(&args, &cli.common),
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
+        Some(Command::Quantize(args)) => quantize::run(&args, &cli.common),
         Some(Command::Cost(args)) => cost::run(&args, &cli.common),
         Some(Command::Format(args)) => format::run(&args),
         Some(Command::Golden(args)) => golden::run(&args, &cli.common),

@@ -6,5 +6,7 @@ pub mod compare;
 pub mod gemm;
 pub mod golden;
 pub mod operands;
+pub mod quantize;
+pub mod tensors;
 pub mod train;
 pub mod vectors;

@@ -158,7 +158,8 @@ pub fn read_scales(path: &Path, format: Format) -> Result<Matrix, TensorError> {
     })
 }
 
-fn read(path: &Path, format: Format, round: impl Fn(f64) -> Result<u64, String>) -> Result<Matrix, TensorError> {
+/// Opens a .npy file with its header read and looked over, and its size in bytes.
+pub(super) fn open_npy(path: &Path) -> Result<(NpyFile<BufReader<File>>, u64), TensorError> {
     let io = |source| TensorError::Io { path: path.to_owned(), source };
     let unfit = |message: String| TensorError::Unfit { path: path.to_owned(), message };
     let size = std::fs::metadata(path).map_err(io)?.len();
@@ -177,6 +178,12 @@ fn read(path: &Path, format: Format, round: impl Fn(f64) -> Result<u64, String>)
         }
     }
     let file = NpyFile::new(BufReader::new(File::open(path).map_err(io)?)).map_err(|e| unfit(format!("has no valid .npy header: {e}")))?;
+    Ok((file, size))
+}
+
+fn read(path: &Path, format: Format, round: impl Fn(f64) -> Result<u64, String>) -> Result<Matrix, TensorError> {
+    let unfit = |message: String| TensorError::Unfit { path: path.to_owned(), message };
+    let (file, size) = open_npy(path)?;
     let &[rows, cols] = file.shape() else {
         return Err(unfit(format!("holds a tensor of shape {:?}; a matrix of two dimensions is needed", file.shape())));
     };
