@@ -93,7 +93,7 @@ fn what_does_not_fit_is_refused() {
         (digits.shape, 10, 0, ["a batch takes 0", "1 to 16"]),
     ] {
         let model = Model::builtin("mlp", shape, classes).unwrap();
-        let error = host::train(&model, &digits, &Hyperparameters { batch, ..hyper }, |_, _| ()).unwrap_err().to_string();
+        let error = host::train(&model, &digits, &Hyperparameters { batch, ..hyper.clone() }, |_, _| ()).unwrap_err().to_string();
         for needle in needles {
             assert!(error.contains(needle), "wanted `{needle}`: {error}");
         }

@@ -228,9 +228,11 @@ fn read_results(path: &Path) -> Result<BTreeMap<String, Trained>, CompareError> 
     };
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let parse = |(i, line): (usize, &str)| {
-        serde_json::from_str::<Trained>(line)
-            .map(|trained| (trained.key.clone(), trained))
-            .map_err(|e| CompareError::Line { path: path.to_owned(), line: i + 1, message: e.to_string() })
+        serde_json::from_str::<Trained>(line).map(|trained| (trained.key.clone(), trained)).map_err(|e| CompareError::Line {
+            path: path.to_owned(),
+            line: i + 1,
+            message: e.to_string(),
+        })
     };
     whole.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(parse).collect()
 }
@@ -305,7 +307,8 @@ fn row(recipe: &Recipe, design: &Design, triples: &[(String, u64, Vec<String>)],
         .collect();
     let count = of_recipe.len().max(1) as f64;
     let mean = |of: &dyn Fn(&[&Trained; 3]) -> f64| of_recipe.iter().map(|(_, t)| of(t)).sum::<f64>() / count;
-    let against = |other: usize| -> Vec<(f64, f64)> { of_recipe.iter().map(|(_, t)| (t[0].test_accuracy, t[other].test_accuracy)).collect() };
+    let against =
+        |other: usize| -> Vec<(f64, f64)> { of_recipe.iter().map(|(_, t)| (t[0].test_accuracy, t[other].test_accuracy)).collect() };
     let alone: Vec<(f64, f64)> = of_recipe.iter().map(|(_, t)| (t[0].test_accuracy, 0.0)).collect();
     let (accuracy, accuracy_error) = paired_difference(&alone);
     Row {

@@ -4,7 +4,7 @@
 //! left of the mask comes with the last wave. Of what a group needs, only the results stored and
 //! the partial sums kept depend on how many of its outputs are selected.
 
-use super::{Resting, Run, Wave, Waves};
+use super::{Powers, Resting, Run, Wave, Waves};
 use std::ops::Range;
 use systole_arrays::dataflow::Tile;
 use systole_isa::design::Dataflow;
@@ -65,8 +65,8 @@ impl Waves {
     /// The load of a mask that selects nothing, and as `slot` the cycles in which it is read.
     pub(super) fn mask_alone(&self) -> Wave {
         let elements = self.outputs_before(self.groups());
-        let cycles = (elements * self.edge[2]).div_ceil(self.scratchpad_bytes_per_cycle);
-        Wave { load: self.c.bytes(elements), store: 0, slot: cycles, extra: 0 }
+        let cycles = (elements * self.edge[2] + self.powers.read).div_ceil(self.scratchpad_bytes_per_cycle);
+        Wave { load: self.c.bytes(elements) + self.powers.loaded, store: 0, slot: cycles, extra: 0 }
     }
 
     /// Bytes of the partial sums of groups beyond the accumulator memories, which hold those of
@@ -107,6 +107,7 @@ impl Waves {
         let mut panels: Vec<u64> = places.clone().map(|(row, _)| row).collect();
         panels.dedup();
         let last = panels.last().copied();
+        let powers = if met.row.is_none() { self.powers } else { Powers::default() };
         if self.keep_a && met.row.is_some() && panels.first().copied() == met.row {
             panels.remove(0);
         }
@@ -137,12 +138,13 @@ impl Waves {
         let scales = (scales_a * self.scales_a.loaded + scales_b * self.scales_b.loaded) * blocks;
         let results: u64 = wave.iter().map(|tile| tile.outputs).sum();
         self.wave(
-            self.a.bytes(elements_a * k) + self.b.bytes(elements_b * k) + self.c.bytes(mask) + scales,
+            self.a.bytes(elements_a * k) + self.b.bytes(elements_b * k) + self.c.bytes(mask) + scales + powers.loaded,
             self.d.bytes(results),
             self.slot,
             height * (k * self.edge[0] + blocks * self.scales_a.read)
                 + width * (k * self.edge[1] + blocks * self.scales_b.read)
-                + mask * self.edge[2],
+                + mask * self.edge[2]
+                + powers.read,
         )
     }
 }
@@ -172,7 +174,7 @@ mod tests {
             }
             let hardware = Hardware::new(design);
             let view = TensorView::contiguous(Format::FP16, Space::Dram, 1 << 25, m, n);
-            let matrix = super::super::Matrix { mask: Some(view), ..matrix(&hardware, m, n, k, false, scaled) };
+            let matrix = super::super::Matrix { mask: Some(view), ..matrix(&hardware, (m, n, k), false, scaled, [false; 2]) };
             let product = |selection: Option<&_>| {
                 let mut product = Product::new(&hardware, &matrix, staging, selection);
                 // All that enters at the edges, as `extra`.
