@@ -20,10 +20,11 @@ pub(super) enum Saved {
     Normalised(normalise::Saved),
 }
 
-/// The layers that read a tensor, flattening looked through.
+/// The layers that read a tensor, flattening looked through unless it makes the logits.
 fn readers(layers: &[Layer], tensor: usize) -> Vec<&Layer> {
     let direct = layers.iter().enumerate().filter(|(_, layer)| layer.inputs.iter().any(|input| input.tensor == tensor));
-    direct.flat_map(|(i, layer)| if matches!(layer.spec, LayerSpec::Flatten) { readers(layers, i + 1) } else { vec![layer] }).collect()
+    let through = |i: usize, layer: &Layer| matches!(layer.spec, LayerSpec::Flatten) && i + 1 < layers.len();
+    direct.flat_map(|(i, layer)| if through(i, layer) { readers(layers, i + 1) } else { vec![layer] }).collect()
 }
 
 impl Context<'_> {
