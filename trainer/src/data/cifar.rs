@@ -39,7 +39,11 @@ pub fn read_cifar(path: &Path) -> Result<Dataset, DataError> {
     let whole = path.is_dir();
     let directory = if whole { path } else { path.parent().unwrap_or(path) };
     let in_directory = |name: String| {
-        find(directory, &[name.clone()]).map_err(|spellings| DataError::Absent { directory: directory.to_owned(), stem: name, spellings })
+        find(directory, std::slice::from_ref(&name)).map_err(|spellings| DataError::Absent {
+            directory: directory.to_owned(),
+            stem: name,
+            spellings,
+        })
     };
     let files = if whole {
         (1..=5).map(|batch| in_directory(format!("data_batch_{batch}.bin"))).collect::<Result<Vec<_>, _>>()?
@@ -161,11 +165,14 @@ mod tests {
         assert!(is_cifar(dir.path()));
     }
 
+    /// A file, its new contents (none: removed), and what the error must say.
+    type Case<'a> = (&'a str, Option<Vec<u8>>, &'a [&'a str]);
+
     #[test]
     fn refusals_name_the_file_the_place_and_the_mend() {
         let cut = |bytes: Vec<u8>, by: usize| bytes[..bytes.len() - by].to_vec();
         let two = || [record(1, 1), record(2, 2)].concat();
-        let cases: Vec<(&str, Option<Vec<u8>>, &[&str])> = vec![
+        let cases: Vec<Case> = vec![
             ("data_batch_4.bin", None, &["no data_batch_4.bin", "data_batch_4.bin.gz"]),
             (TEST, None, &["no test_batch.bin"]),
             ("data_batch_1.bin", Some(vec![]), &["holds no record of 3073 bytes", "fetch"]),

@@ -82,14 +82,9 @@ pub enum ShapeError {
         /// Shape of the input.
         input: Shape,
     },
-    /// Branches of different shapes.
-    #[error("it joins {first} with {other} (height x width x channels); give both branches the same shape")]
-    Unequal {
-        /// Shape of the first input.
-        first: Shape,
-        /// Another input's.
-        other: Shape,
-    },
+    /// Branches of different shapes: the first input's, and another's.
+    #[error("it joins {} with {} (height x width x channels); give both branches the same shape", .0[0], .0[1])]
+    Unequal(Box<[Shape; 2]>),
     /// A shortcut to fewer channels.
     #[error("a shortcut cannot go from {from} channels to {to}; give it at least {from}")]
     Narrowing {

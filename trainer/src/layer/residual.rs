@@ -11,7 +11,7 @@ pub struct Add;
 impl Add {
     pub(super) fn output(&self, inputs: &[Shape]) -> Result<Shape, ShapeError> {
         match inputs.iter().find(|shape| **shape != inputs[0]) {
-            Some(&other) => Err(ShapeError::Unequal { first: inputs[0], other }),
+            Some(&other) => Err(ShapeError::Unequal(Box::new([inputs[0], other]))),
             None => Ok(inputs[0]),
         }
     }

@@ -23,10 +23,11 @@ pub(super) enum Saved {
     Normalised(normalise::Saved),
 }
 
-/// Indices of the layers that read a tensor, flattening looked through.
+/// Indices of the layers that read a tensor, flattening looked through unless it makes the logits.
 fn readers(layers: &[Layer], tensor: usize) -> Vec<usize> {
     let direct = layers.iter().enumerate().filter(|(_, layer)| layer.inputs.iter().any(|input| input.tensor == tensor));
-    direct.flat_map(|(i, layer)| if matches!(layer.spec, LayerSpec::Flatten) { readers(layers, i + 1) } else { vec![i] }).collect()
+    let through = |i: usize, layer: &Layer| matches!(layer.spec, LayerSpec::Flatten) && i + 1 < layers.len();
+    direct.flat_map(|(i, layer)| if through(i, layer) { readers(layers, i + 1) } else { vec![i] }).collect()
 }
 
 impl Context<'_> {
