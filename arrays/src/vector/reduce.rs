@@ -99,7 +99,8 @@ impl Cut {
     /// Computes results in parallel where there is enough to do: `kernel` gets a band, its first
     /// block and a run of results from there on, of one band or of whole ones.
     fn run<T: Send>(&self, results: &mut [T], kernel: impl Fn(usize, usize, &mut [T]) -> Activity + Sync) -> Activity {
-        let grain = (GRAIN / (self.height * self.width)).max(1);
+        // Columns stay side by side, however many rows they have.
+        let grain = (GRAIN / (self.height * self.width)).max(LANES / self.width).max(1);
         let bands = (grain / self.across).max(1);
         let lots = results.chunks_mut(bands * self.across).enumerate();
         let grain = grain.min(bands * self.across);
@@ -170,6 +171,10 @@ impl<A: Adder> Chains<'_, A> {
                 if let ([sum], [draws]) = (&mut sums[..], &draws[..]) {
                     for (t, &term) in terms.iter().enumerate() {
                         *sum = adder.add(*sum, term, draws.draw(addition(site, bits, before + t)), activity);
+                    }
+                } else if bits == 0 && width == 1 {
+                    for (sum, &term) in sums.iter_mut().zip(&*terms) {
+                        *sum = adder.add(*sum, term, 0, activity);
                     }
                 } else if bits == 0 {
                     for t in 0..width {
