@@ -5,7 +5,7 @@ use crate::{Case, draw, text};
 use std::fmt;
 use systole_arrays::datapath::Mac;
 use systole_arrays::datapath::operation::Operation;
-use systole_arrays::vector::{self, Elementwise, Target};
+use systole_arrays::vector::{self, Blocks, Elementwise, Target};
 use systole_golden::oracle::{self, Operand};
 use systole_isa::codes::Codes;
 use systole_isa::design::MacMode;
@@ -103,7 +103,7 @@ impl Fma {
     /// The instruction on one element, by whichever of its fast paths takes it.
     fn check_instruction(&self) {
         let site = Site { seed: self.seed, step: 1, instruction: 2, ..Site::default() };
-        let target = Target { format: self.to, rows: 1, cols: 1, policy: self.policy, site };
+        let target = Target { format: self.to, rows: 1, cols: 1, policy: self.policy, blocks: Blocks::WHOLE, site };
         let buffers: Vec<Codes> = self.operands.iter().map(|&(format, code)| Codes::from_fn(format, 1, |_| code)).collect();
         let operands: Vec<_> =
             self.operands.iter().zip(&buffers).map(|(&(format, _), codes)| vector::Operand { format, rows: 1, cols: 1, codes }).collect();

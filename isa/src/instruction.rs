@@ -215,6 +215,14 @@ instructions! {
     /// Names the registers of the tensors that hold the block scales of A and of B; `none` stands
     /// for scales of 1. Matrix instructions that follow read them, in modes that take scales.
     0x11 "scales" Scales { a: OptionalTensor, b: OptionalTensor },
+    /// Sets the extents of the blocks in which the vector instructions that follow repeat
+    /// operands and reduce them; 0, as at the start, is the whole axis.
+    0x12 "blocks" Blocks { rows: Span, cols: Span },
+    /// Names the registers of one-element `e8m0` tensors whose powers of two multiply the operand
+    /// values of A and of B in the matrix instructions that follow, in place of `bias`; `none`
+    /// leaves it to `bias`. They are read as each instruction executes; a NaN there makes every
+    /// result NaN.
+    0x13 "powers" Powers { a: OptionalTensor, b: OptionalTensor },
 
     /// Copies a tensor, by any view, from DRAM to the scratchpad.
     0x18 "load" Load { dst: TensorReg, src: TensorReg },
@@ -227,8 +235,8 @@ instructions! {
     /// wide for memory.
     0x21 "gemmc" GemmC { d: TensorReg, a: TensorReg, b: TensorReg, c: TensorReg },
 
-    /// D = A + B. In this and every elementwise instruction an operand with one row, one
-    /// column, or both is repeated to D's shape.
+    /// D = A + B. In this and every elementwise instruction an operand's extent along each axis
+    /// is D's, or 1 (repeated), or one element for each block of D.
     0x30 "vadd" VAdd { d: TensorReg, a: TensorReg, b: TensorReg },
     /// D = A - B.
     0x31 "vsub" VSub { d: TensorReg, a: TensorReg, b: TensorReg },
@@ -244,6 +252,16 @@ instructions! {
     0x36 "vfma" VFma { d: TensorReg, a: TensorReg, b: TensorReg, c: TensorReg },
     /// D = A where X > 0, else +0: the gradient of a rectifier.
     0x37 "vgate" VGate { d: TensorReg, a: TensorReg, x: TensorReg },
+    /// D = A rounded upward where P > A, else downward, whatever the rounding of `vector`: a value
+    /// stays where it was until it passes the next one (Lee et al. 2022).
+    0x38 "vhyst" VHyst { d: TensorReg, a: TensorReg, p: TensorReg },
+    /// D = |A| with the sign bit of X (IEEE 754-2019 copySign); NaN stays NaN.
+    0x39 "vsign" VSign { d: TensorReg, a: TensorReg, x: TensorReg },
+    /// D = the indices, as codes, of the elements of T nearest to those of A; of equals the lowest.
+    /// T is one row of at most 2^16.
+    0x3a "vfind" VFind { d: TensorReg, a: TensorReg, t: TensorReg },
+    /// D = the elements of T at the codes of A, converted; the last for codes beyond T.
+    0x3b "vlook" VLook { d: TensorReg, a: TensorReg, t: TensorReg },
 
     /// D = A, converted.
     0x40 "vcvt" VCvt { d: TensorReg, a: TensorReg },
@@ -274,12 +292,13 @@ instructions! {
     /// D = sqrt A.
     0x51 "vsqrt" VSqrt { d: TensorReg, a: TensorReg },
 
-    /// Sums A along the axes where D has extent 1 and A has not: a chain from +0 in row-major
-    /// order, rounded to D's format after every addition.
+    /// Sums A along the axes where D has extent 1 and A has not, or within the blocks of A where D
+    /// has one element for each: a chain from +0 in row-major order, rounded to D's format after
+    /// every addition.
     0x58 "rsum" RSum { d: TensorReg, a: TensorReg },
-    /// The largest element along those axes (IEEE 754-2019 maximum).
+    /// The largest of the same elements (IEEE 754-2019 maximum).
     0x59 "rmax" RMax { d: TensorReg, a: TensorReg },
-    /// The largest magnitude along those axes.
+    /// The largest of their magnitudes.
     0x5a "ramax" RAmax { d: TensorReg, a: TensorReg },
 
     /// Max pooling: D row (n, oy, ox), column c is the maximum over the window view A.

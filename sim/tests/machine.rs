@@ -100,6 +100,18 @@ fn refusals_name_the_place_and_the_mend() {
         ("tensor t5, f1, dram, 0x1000, 1, 4\nrsum t5, t0", "D overlaps an operand"),
         ("tensor t5, f1, dram, 0x800, 2, 4\nvadd t5, t1, t2", "an operand's extent is the result's or 1"),
         ("tensor t5, f1, dram, 0x800, 2, 4\nrsum t5, t0", "does not reduce"),
+        (
+            "blocks 1, 3\ntensor t5, f1, dram, 0x800, 4, 3\nrsum t5, t0",
+            "4x4 does not reduce to 4x3; the result's extent is the operand's or 1, or one for each block (`blocks`: 1x3)",
+        ),
+        ("blocks 2, 0\ntensor t5, f1, dram, 0x800, 3, 4\nvadd t0, t0, t5", "operand 2: 3x4 does not repeat to the result's 4x4"),
+        // Codebooks.
+        ("vfind t1, t0, t2", "`vfind`: the table is 4x4; it must be one row of 1 to 65536 elements"),
+        (
+            "tensor t5, f1, dram, 0x2000, 1, 257\nvfind t1, t0, t5",
+            "the table has 257 elements, more than the codes of e4m3fn can number; give D a format of 9 bits or more",
+        ),
+        ("tensor t5, f1, dram, 0x2000, 1, 4\ntensor t6, f0, dram, 0x3000, 1, 4\nvlook t5, t6, t5", "D overlaps an operand"),
         ("pmax t0, t1", "t1 must be an im2col view: put `window t1, ...` before it"),
         ("window t1, 2, 2, 2, 2, 4, 1, 1, 1, 9, 1\npmax t0, t1", "holds no input element"),
         // Programs that do not end properly.
@@ -520,7 +532,7 @@ fn random() -> impl Strategy<Value = Random> {
         ];
         let settings: Vec<_> = settings.map(|(path, value)| (path.to_owned(), value)).into();
         let design = design::find("fp8-16x16").unwrap().with_overrides(&settings).unwrap();
-        let mut text = format!(".region odd\n.region even\nformat f0, e4m3fn\nformat f1, fp32\nformat f2, bf16\nformat f3, {scale_format}\n");
+        let mut text = format!(".region odd\n.region even\nformat f0, e4m3fn\nformat f1, fp32\nformat f2, bf16\nformat f3, {scale_format}\nformat f4, e8m0\nformat f5, int8\n");
         let mut codes = Vec::new();
         for (i, (kind, m, n, k, seed)) in steps.into_iter().enumerate() {
             let mut state = seed;
@@ -542,6 +554,14 @@ fn random() -> impl Strategy<Value = Random> {
                     names.join(", ")
                 );
             }
+            // Powers of two in place of biases: a few binades, and NaN.
+            let names = [["none", "none"], ["t10", "none"], ["none", "t11"], ["t10", "t11"]][(seed >> 36) as usize & 3];
+            let (power_a, power_b) = (0x1e000 + (seed >> 38 & 7), 0x1e000 + (seed >> 41 & 7));
+            text += &format!(
+                "tensor t10, f4, dram, {power_a}, 1, 1\ntensor t12, f4, dram, {power_b}, 1, 1\ntensor t11, f4, spm, 0x8400, 1, 1\n\
+                 load t11, t12\npowers {}\n",
+                names.join(", ")
+            );
             text += &match kind {
                 0 | 1 => "gemm t0, t1, t2\n".to_owned(),
                 2 => "gemmc t0, t1, t2, t0\n".to_owned(),
@@ -557,7 +577,9 @@ fn random() -> impl Strategy<Value = Random> {
                      window t2, 4, 3, 4, 3, 2, 3, 3, 1, 1, 1\ntensor t0, f1, {space}, {d}, {0}, 18\nstride t0, {0}, 0, 1, {0}\ngemm t0, t1, t2\n",
                     m
                 ),
-                4 => format!("gemm t0, t1, t2\ntensor t5, f2, dram, 0x10000, {m}, {n}\nvrelu t5, t0\ntensor t6, f1, dram, 0x18000, 1, {n}\nrsum t6, t5\nvadd t0, t0, t6\n"),
+                4 => format!("gemm t0, t1, t2\ntensor t5, f2, dram, 0x10000, {m}, {n}\nvrelu t5, t0\ntensor t6, f1, dram, 0x18000, 1, {n}\nrsum t6, t5\nvadd t0, t0, t6\n\
+                     tensor t13, f1, dram, 0x19000, {}, {}\nblocks 2, 3\nramax t13, t0\nvdiv t0, t0, t13\nrsum t13, t5\nblocks 0, 0\n\
+                     tensor t14, f5, dram, 0x1a000, {m}, {n}\nvfind t14, t0, t6\nvhyst t5, t0, t6\nvlook t0, t14, t6\nvsign t0, t0, t5\n", m.div_ceil(2), n.div_ceil(3)),
                 _ => format!("loop 3, 3\ngemm t0, t1, t2\nadvance t0, 4\nadvance t1, {}\n", m * k / 4),
             };
         }
@@ -567,6 +589,8 @@ fn random() -> impl Strategy<Value = Random> {
         let one = if scale_format == "e8m0" { 127 } else { 0x38 };
         let codes = (0..0x800u64).map(|i| one + (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60) - 8).collect();
         program.data.push(Segment { address: 0x1c000, format: scale_format.parse().unwrap(), codes });
+        let codes = [127, 124, 130, 121, 0xff, 128, 126, 133].into();
+        program.data.push(Segment { address: 0x1e000, format: Format::E8M0, codes });
         Random { design, program }
     })
 }
@@ -621,6 +645,9 @@ fn hostile() -> impl Strategy<Value = Vec<String>> {
         (0..6u8, 0..6u8).prop_map(|(a, b)| format!("scales t{a}, {}", if b == 0 { "none".to_owned() } else { format!("t{b}") })),
         Just("scales none, none".to_owned()),
         (-9..9i32, -9..9i32).prop_map(|(a, b)| format!("bias {a}, {b}")),
+        (0..6u8, 0..6u8).prop_map(|(a, b)| format!("powers t{a}, {}", if b == 0 { "none".to_owned() } else { format!("t{b}") })),
+        Just("powers none, none".to_owned()),
+        (0..6u32, 0..6u32).prop_map(|(rows, cols)| format!("blocks {rows}, {cols}")),
         Just("vector sr3, ieee, max".to_owned()),
         Just("output rup, saturate, nan".to_owned()),
         Just("fence".to_owned()),

@@ -1,6 +1,6 @@
 //! Conversions whose speed is of interest, one line each.
 
-use crate::vector::{Elementwise, Operand, Target, VectorError, elementwise_into};
+use crate::vector::{Blocks, Elementwise, Operand, Target, VectorError, elementwise_into};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
@@ -42,7 +42,7 @@ impl Conversion {
 
     /// What the result is to be, for this many elements.
     pub fn target(&self, len: usize) -> Target {
-        Target { format: self.to, rows: 1, cols: len, policy: Policy::new(self.rounding), site: Site::default() }
+        Target { format: self.to, rows: 1, cols: len, policy: Policy::new(self.rounding), blocks: Blocks::WHOLE, site: Site::default() }
     }
 
     /// The instruction.

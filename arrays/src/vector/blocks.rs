@@ -63,20 +63,51 @@ enum Layout<'a, E> {
         values: Vec<E>,
         period: usize,
     },
-    Column(Vec<E>),
+    /// Rows of the result's length, each for `height` rows of the result.
+    Tall {
+        values: Vec<E>,
+        height: usize,
+    },
+    /// Rows of `across` values, each value for `height` rows and `width` columns of the result.
+    Wide {
+        values: Vec<E>,
+        across: usize,
+        height: usize,
+        width: usize,
+    },
 }
 
+/// Rows of the result from which on widening an operand's row once for all of them pays.
+const TALL: usize = 8;
+/// Columns from which on it does not.
+const WIDE: usize = 64;
+
 impl<'a, E: Copy + Default, D: Decode<E>> Source<'a, E, D> {
+    /// The operand repeats to the target's shape.
     pub fn new(target: &Target, operand: &Operand<'a>, decoder: D) -> Self {
         let all = || {
             let mut values = vec![E::default(); operand.codes.len()];
             decoder.decode(operand.codes, 0, &mut values);
             values
         };
+        let (height, width) = target.blocks.steps(target.shape(), operand.shape()).unwrap_or((1, 1));
+        let across = operand.cols;
+        // Every value `width` times, but no further than the result's columns.
+        let widened = || {
+            let mut values = vec![E::default(); operand.rows * target.cols];
+            for (row, wide) in all().chunks(across.max(1)).zip(values.chunks_mut(target.cols.max(1))) {
+                repeat(row, 0, width, wide);
+            }
+            values
+        };
         let layout = match operand.shape() {
             shape if shape == target.shape() => Layout::Whole(operand.codes),
-            (1, period) => Layout::Repeated { values: all().into_iter().cycle().take(period + BLOCK).collect(), period },
-            _ => Layout::Column(all()),
+            (1, period) if width == 1 || period == 1 => {
+                Layout::Repeated { values: all().into_iter().cycle().take(period + BLOCK).collect(), period }
+            }
+            (1, _) => Layout::Repeated { values: widened().into_iter().cycle().take(target.cols + BLOCK).collect(), period: target.cols },
+            _ if width == 1 || height >= TALL && width < WIDE => Layout::Tall { values: widened(), height },
+            _ => Layout::Wide { values: all(), across, height, width },
         };
         Self { decoder, cols: target.cols, layout }
     }
@@ -90,7 +121,7 @@ impl<'a, E: Copy + Default, D: Decode<E>> Source<'a, E, D> {
     pub const fn whole(&self) -> Option<&'a Codes> {
         match self.layout {
             Layout::Whole(codes) => Some(codes),
-            Layout::Repeated { .. } | Layout::Column(_) => None,
+            _ => None,
         }
     }
 
@@ -99,26 +130,59 @@ impl<'a, E: Copy + Default, D: Decode<E>> Source<'a, E, D> {
     pub fn side_by_side(&self, start: usize, len: usize) -> Option<&[E]> {
         match &self.layout {
             Layout::Repeated { values, period } => Some(&values[start % period..][..len]),
-            Layout::Whole(_) | Layout::Column(_) => None,
+            Layout::Tall { values, height } => {
+                let (row, col) = (start / self.cols, start % self.cols);
+                if col + len <= self.cols { Some(&values[row / height * self.cols + col..][..len]) } else { None }
+            }
+            Layout::Whole(_) | Layout::Wide { .. } => None,
         }
     }
 
     /// The elements from `start` on, at most a block.
     #[inline(always)]
     pub fn fill(&self, start: usize, out: &mut [E]) {
-        match &self.layout {
-            Layout::Whole(codes) => self.decoder.decode(codes, start, out),
-            Layout::Repeated { values, period } => out.copy_from_slice(&values[start % period..][..out.len()]),
-            Layout::Column(values) => {
-                let (mut done, mut row, mut left) = (0, start / self.cols, self.cols - start % self.cols);
-                while done < out.len() {
-                    let run = left.min(out.len() - done);
-                    out[done..done + run].fill(values[row]);
-                    done += run;
-                    row += 1;
-                    left = self.cols;
-                }
+        let (values, across, height, width) = match &self.layout {
+            Layout::Whole(codes) => return self.decoder.decode(codes, start, out),
+            Layout::Repeated { values, period } => return out.copy_from_slice(&values[start % period..][..out.len()]),
+            Layout::Tall { values, height } => (values, self.cols, *height, 1),
+            Layout::Wide { values, across, height, width } => (values, *across, *height, *width),
+        };
+        let (mut done, mut row, mut col) = (0, start / self.cols, start % self.cols);
+        while done < out.len() {
+            let run = (self.cols - col).min(out.len() - done);
+            let (line, part) = (&values[row / height * across..][..across], &mut out[done..done + run]);
+            match width {
+                1 => part.copy_from_slice(&line[col..col + run]),
+                _ => repeat(line, col, width, part),
             }
+            (done, row, col) = (done + run, row + 1, 0);
         }
+    }
+}
+
+/// Elements `col` on of a row in which every value of `line` stands `width` times.
+#[inline(always)]
+fn repeat<E: Copy>(line: &[E], col: usize, width: usize, out: &mut [E]) {
+    let first = col / width;
+    let (head, rest) = out.split_at_mut((width - col % width).min(out.len()));
+    head.fill(line[first]);
+    let line = &line[first + 1..];
+    match width {
+        16 => repeat_all::<E, 16>(line, rest),
+        32 => repeat_all::<E, 32>(line, rest),
+        _ => rest.chunks_mut(width).zip(line).for_each(|(part, &value)| part.fill(value)),
+    }
+}
+
+/// Every value `N` times.
+#[inline(always)]
+fn repeat_all<E: Copy, const N: usize>(line: &[E], out: &mut [E]) {
+    let mut parts = out.chunks_exact_mut(N);
+    let mut left = line.iter();
+    for (part, &value) in parts.by_ref().zip(left.by_ref()) {
+        part.fill(value);
+    }
+    if let Some(&value) = left.next() {
+        parts.into_remainder().fill(value);
     }
 }

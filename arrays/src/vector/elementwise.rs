@@ -6,32 +6,40 @@ use super::blocks::{BLOCK, Decode, Kernel, Source, run};
 use super::decoder::{Decoder, within_fp32};
 use super::exact::Scalar;
 use super::fixed::NarrowToFixed;
-use super::operation::{Elementwise, Operand, Target, VectorError, check_buffers, check_count};
+use super::operation::{Blocks, Elementwise, Operand, Target, VectorError, check_buffers, check_count};
+use super::power::PowerRounder;
 use super::rounder::{Narrow, NarrowToNearest, Rounder, plain};
 use super::selection::{self, selects};
 use super::{Word, count_result, fit, native, random, wide, with_words};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::format::Format;
-use systole_isa::round::{Flags, Policy};
+use systole_isa::round::{Flags, Policy, Rounding};
 
 /// Widest operand whose unary results are tabulated.
 const TABLE_BITS: u32 = 8;
 
 /// Refuses operands that do not repeat to the result's shape.
-pub(super) fn check_shapes(op: Elementwise, target: (usize, usize), operands: &[(usize, usize)]) -> Result<(), VectorError> {
-    check_count(op.mnemonic(), op.arity(), operands.len())?;
+pub(super) fn check_shapes(
+    mnemonic: &'static str,
+    arity: usize,
+    blocks: Blocks,
+    target: (usize, usize),
+    operands: &[(usize, usize)],
+) -> Result<(), VectorError> {
+    check_count(mnemonic, arity, operands.len())?;
     for (i, &(rows, cols)) in operands.iter().enumerate() {
-        if (rows != target.0 && rows != 1) || (cols != target.1 && cols != 1) {
+        if blocks.steps(target, (rows, cols)).is_none() {
             let (target_rows, target_cols) = target;
-            return Err(VectorError::Broadcast { mnemonic: op.mnemonic(), operand: i + 1, rows, cols, target_rows, target_cols });
+            return Err(VectorError::Broadcast { mnemonic, operand: i + 1, rows, cols, target_rows, target_cols, blocks });
         }
     }
     Ok(())
 }
 
 /// An elementwise instruction: result codes (row-major, `target.rows * target.cols`) and the
-/// overflows, underflows and NaNs among them. Operands with extent 1 repeat along that axis.
+/// overflows, underflows and NaNs among them. Operands with extent 1 along an axis repeat along it;
+/// those with one element for each of the target's blocks repeat within the block.
 ///
 /// Stochastic rounding draws at the element's row and column, stage `Vector`, index 0.
 ///
@@ -50,7 +58,7 @@ pub fn elementwise(op: Elementwise, target: &Target, operands: &[Operand]) -> Re
 /// As [`elementwise`].
 pub fn elementwise_into(op: Elementwise, target: &Target, operands: &[Operand], codes: &mut Codes) -> Result<Activity, VectorError> {
     let shapes: Vec<_> = operands.iter().map(Operand::shape).collect();
-    check_shapes(op, target.shape(), &shapes)?;
+    check_shapes(op.mnemonic(), op.arity(), target.blocks, target.shape(), &shapes)?;
     check_buffers(op.mnemonic(), operands)?;
     let formats: Vec<_> = operands.iter().map(|o| o.format).collect();
     let scalar = Scalar::new(op, &formats, target.format, target.policy)?;
@@ -63,13 +71,20 @@ pub fn elementwise_into(op: Elementwise, target: &Target, operands: &[Operand], 
         && native::computes(op, target.format, target.policy)
         && let Codes::U32(out) = &mut *codes
     {
-        return Ok(run(&ByHost { op, scalar: host_definition(op, target)?, sources: Binary32s::sources(target, operands) }, out));
+        return Ok(run(&ByHost { op, scalar: host_definition(op, target)?, sources: Binary32s::sources(op, target, operands) }, out));
+    }
+    if fp32
+        && op == Elementwise::Hysteresis
+        && let Some(between) = Between::new(target)
+    {
+        let kernel = ByHysteresis { between, sources: Binary32s::sources(op, target, operands) };
+        return Ok(with_words!(codes, |words| run(&kernel, words)));
     }
     if fp32
         && selects(op)
-        && let Some(narrower) = Narrower::new(target.format, target.policy)
+        && let Some(narrower) = Narrower::new(op, target.format, target.policy)
     {
-        let kernel = ByNarrowing { op, target, narrower, sources: Binary32s::sources(target, operands) };
+        let kernel = ByNarrowing { op, target, narrower, sources: Binary32s::sources(op, target, operands) };
         return Ok(with_words!(codes, |words| run(&kernel, words)));
     }
     if let Some(kernel) = ByBinary64::new(op, target, operands) {
@@ -86,14 +101,26 @@ fn three<T>(count: usize, get: impl Fn(usize) -> T) -> [T; 3] {
     std::array::from_fn(|i| get(if i < count { i } else { 0 }))
 }
 
-/// Codes as they are.
-struct Verbatim;
+/// Codes as they are; as 32 bits, the largest of those for what is beyond.
+pub(super) struct Verbatim;
 
 impl Decode<u64> for Verbatim {
     #[inline(always)]
     fn decode(&self, codes: &Codes, start: usize, out: &mut [u64]) {
         for (i, code) in out.iter_mut().enumerate() {
             *code = codes.get(start + i);
+        }
+    }
+}
+
+impl Decode<u32> for Verbatim {
+    #[inline(always)]
+    fn decode(&self, codes: &Codes, start: usize, out: &mut [u32]) {
+        match codes {
+            Codes::U8(v) => out.iter_mut().zip(&v[start..]).for_each(|(code, &word)| *code = word.into()),
+            Codes::U16(v) => out.iter_mut().zip(&v[start..]).for_each(|(code, &word)| *code = word.into()),
+            Codes::U32(v) => out.copy_from_slice(&v[start..start + out.len()]),
+            Codes::U64(v) => out.iter_mut().zip(&v[start..]).for_each(|(code, &word)| *code = word.min(u32::MAX.into()) as u32),
         }
     }
 }
@@ -182,11 +209,17 @@ impl<T: Word> Kernel<T> for ByTable<'_, T> {
     }
 }
 
+/// How binary64s are rounded.
+enum Rounded {
+    Float(Rounder),
+    Power(PowerRounder),
+}
+
 /// Arithmetic in binary64 and one rounding.
 struct ByBinary64<'a> {
     op: Elementwise,
     target: &'a Target,
-    rounder: Rounder,
+    rounder: Rounded,
     sources: Vec<Source<'a, f64, Decoder>>,
 }
 
@@ -197,7 +230,8 @@ impl<'a> ByBinary64<'a> {
             return None;
         }
         let decoders: Vec<_> = operands.iter().map(|o| Decoder::new(o.format)).collect::<Option<_>>()?;
-        let rounder = Rounder::new(target.format, target.policy)?;
+        let rounder = Rounder::new(target.format, target.policy).map(Rounded::Float);
+        let rounder = rounder.or_else(|| PowerRounder::new(target.format, target.policy).map(Rounded::Power))?;
         let sources = operands.iter().zip(decoders).map(|(o, decoder)| Source::new(target, o, decoder)).collect();
         Some(Self { op, target, rounder, sources })
     }
@@ -219,36 +253,54 @@ impl<T: Word> Kernel<T> for ByBinary64<'_> {
 
     #[inline(always)]
     fn block(&self, (buffers, exact, randoms): &mut Self::Buffers, start: usize, out: &mut [T], activity: &mut Activity) {
-        let (len, rounding) = (out.len(), self.rounder.rounding());
+        let (len, rounding) = (out.len(), self.target.policy.rounding);
         for (buffer, source) in buffers.iter_mut().zip(&self.sources) {
             source.fill(start, &mut buffer[..len]);
         }
         random::fill(self.target, start, &mut randoms[..len]);
         let operands = three(self.sources.len(), |i| &buffers[i][..len]);
         wide::compute(self.op, rounding.cancels_to_negative_zero(), operands, &mut exact[..len]);
-        self.rounder.fill(exact[..len].iter().copied(), &randoms[..len], out, activity);
+        match &self.rounder {
+            Rounded::Float(rounder) => rounder.fill(exact[..len].iter().copied(), &randoms[..len], out, activity),
+            Rounded::Power(rounder) => rounder.fill(&exact[..len], &randoms[..len], out, activity),
+        }
     }
 }
 
 /// Codes of a format within binary32 as its bits.
-struct Binary32s {
-    /// None for fp32 itself.
-    decoder: Option<Decoder>,
+pub(super) enum Binary32s {
+    /// fp32 itself.
+    Verbatim,
+    Decoded(Decoder),
+    /// Zeros with the sign of the code, which is this bit.
+    Sign(u64),
 }
 
 impl Binary32s {
-    fn sources<'a>(target: &Target, operands: &[Operand<'a>]) -> Vec<Source<'a, u32, Self>> {
-        let decoder = |format| if format == Format::FP32 { None } else { Decoder::new(format) };
-        operands.iter().map(|o| Source::new(target, o, Self { decoder: decoder(o.format) })).collect()
+    /// Of a format within binary32.
+    pub fn new(format: Format) -> Self {
+        match Decoder::new(format) {
+            Some(decoder) if format != Format::FP32 => Self::Decoded(decoder),
+            _ => Self::Verbatim,
+        }
+    }
+
+    fn sources<'a>(op: Elementwise, target: &Target, operands: &[Operand<'a>]) -> Vec<Source<'a, u32, Self>> {
+        let sources = operands.iter().enumerate().map(|(i, o)| {
+            let sign = op == Elementwise::CopySign && i == 1 && o.format != Format::FP32;
+            let bit = o.format.as_float().map_or(1 << (o.format.bits() - 1), |f| f.sign_code());
+            Source::new(target, o, if sign { Self::Sign(bit) } else { Self::new(o.format) })
+        });
+        sources.collect()
     }
 }
 
 impl Source<'_, u32, Binary32s> {
     /// Elements that need no buffer.
     #[inline(always)]
-    fn in_place(&self, start: usize, len: usize) -> Option<&[u32]> {
+    pub fn in_place(&self, start: usize, len: usize) -> Option<&[u32]> {
         match self.whole() {
-            Some(Codes::U32(v)) if self.decoder().decoder.is_none() => Some(&v[start..start + len]),
+            Some(Codes::U32(v)) if matches!(self.decoder(), Binary32s::Verbatim) => Some(&v[start..start + len]),
             _ => self.side_by_side(start, len),
         }
     }
@@ -257,8 +309,8 @@ impl Source<'_, u32, Binary32s> {
 impl Decode<u32> for Binary32s {
     #[inline(always)]
     fn decode(&self, codes: &Codes, start: usize, out: &mut [u32]) {
-        match (&self.decoder, codes) {
-            (Some(decoder), _) => {
+        match (self, codes) {
+            (Self::Decoded(decoder), _) => {
                 for (n, chunk) in out.chunks_mut(BLOCK).enumerate() {
                     let mut values = [0.0; BLOCK];
                     let values = &mut values[..chunk.len()];
@@ -268,8 +320,13 @@ impl Decode<u32> for Binary32s {
                     }
                 }
             }
-            (None, Codes::U32(v)) => out.copy_from_slice(&v[start..start + out.len()]),
-            (None, _) => {
+            (Self::Sign(bit), _) => {
+                for (i, bits) in out.iter_mut().enumerate() {
+                    *bits = u32::from(codes.get(start + i) & bit != 0) << 31;
+                }
+            }
+            (Self::Verbatim, Codes::U32(v)) => out.copy_from_slice(&v[start..start + out.len()]),
+            (Self::Verbatim, _) => {
                 for (i, bits) in out.iter_mut().enumerate() {
                     *bits = codes.get(start + i) as u32;
                 }
@@ -316,14 +373,17 @@ enum Narrower {
     ToNearest(NarrowToNearest),
     General(Narrow),
     Fixed(NarrowToFixed),
+    Wide(Rounder),
 }
 
 impl Narrower {
-    fn new(format: Format, policy: Policy) -> Option<Self> {
+    fn new(op: Elementwise, format: Format, policy: Policy) -> Option<Self> {
         if matches!(format, Format::Fixed(_)) {
             return NarrowToFixed::new(format, policy).map(Self::Fixed);
         }
-        NarrowToNearest::new(format, policy).map(Self::ToNearest).or_else(|| Narrow::new(format, policy).map(Self::General))
+        let narrow = NarrowToNearest::new(format, policy).map(Self::ToNearest).or_else(|| Narrow::new(format, policy).map(Self::General));
+        // Others have their way through binary64.
+        narrow.or_else(|| if op == Elementwise::CopySign { Rounder::new(format, policy).map(Self::Wide) } else { None })
     }
 }
 
@@ -360,6 +420,49 @@ impl<T: Word> Kernel<T> for ByNarrowing<'_> {
             Narrower::ToNearest(rounder) => rounder.fill(values, out, activity),
             Narrower::General(rounder) => rounder.fill(values.iter().map(|&bits| f32::from_bits(bits)), randoms, out, activity),
             Narrower::Fixed(rounder) => rounder.fill(values, randoms, out, activity),
+            Narrower::Wide(rounder) => rounder.fill(values.iter().map(|&bits| f32::from_bits(bits).into()), randoms, out, activity),
+        }
+    }
+}
+
+/// Roundings of binary32s downward and upward.
+enum Between {
+    Narrow([Narrow; 2]),
+    Wide([Rounder; 2]),
+}
+
+impl Between {
+    fn new(target: &Target) -> Option<Self> {
+        let [down, up] = [Rounding::Rdn, Rounding::Rup].map(|rounding| Policy { rounding, ..target.policy });
+        if let (Some(down), Some(up)) = (Narrow::new(target.format, down), Narrow::new(target.format, up)) {
+            return Some(Self::Narrow([down, up]));
+        }
+        Some(Self::Wide([Rounder::new(target.format, down)?, Rounder::new(target.format, up)?]))
+    }
+}
+
+/// Binary32 values rounded to the side of their thresholds.
+struct ByHysteresis<'a> {
+    between: Between,
+    sources: Vec<Source<'a, u32, Binary32s>>,
+}
+
+impl<T: Word> Kernel<T> for ByHysteresis<'_> {
+    type Buffers = [[u32; BLOCK]; 2];
+
+    fn buffers(&self) -> Self::Buffers {
+        [[0; BLOCK]; 2]
+    }
+
+    #[inline(always)]
+    fn block(&self, [a, p]: &mut Self::Buffers, start: usize, out: &mut [T], activity: &mut Activity) {
+        let (a, p) = (&mut a[..out.len()], &mut p[..out.len()]);
+        self.sources[0].fill(start, a);
+        self.sources[1].fill(start, p);
+        let values = a.iter().zip(&*p).map(|(&a, &p)| (f32::from_bits(a), f32::from_bits(p)));
+        match &self.between {
+            Between::Narrow(rounders) => Narrow::fill_between(rounders, values.map(|(x, p)| (x, p > x)), out, activity),
+            Between::Wide(rounders) => Rounder::fill_between(rounders, values.map(|(x, p)| (x.into(), p > x)), out, activity),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::datapath::add_to_fixed;
 use std::cmp::Ordering;
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, Format};
-use systole_isa::round::{Flags, Policy, decode_with, encode_decoded};
+use systole_isa::round::{Flags, Policy, Rounding, decode_with, encode_decoded};
 
 /// One element of an elementwise instruction: operand codes with their formats to the result's
 /// code and the exceptions raised. `random` feeds stochastic rounding.
@@ -64,8 +64,14 @@ impl Scalar {
         let (code, mut flags) = match (addends(self.op, values), self.output) {
             (Some((x, y)), Format::Fixed(_) | Format::Quire(_)) => add_to_fixed(self.output, x, y, self.policy, random),
             _ => {
-                let (exact, flags) = outcome(self.op, values, self.policy);
-                let (code, rounding) = encode_decoded(self.output, exact, self.policy, random);
+                let (mut exact, flags) = outcome(self.op, values, self.policy);
+                let mut policy = self.policy;
+                match self.op {
+                    Elementwise::CopySign if sign_bit(self.formats[1], codes[1]) => exact = negate(exact),
+                    Elementwise::Hysteresis => policy.rounding = direction(values[0], values[1]),
+                    _ => {}
+                }
+                let (code, rounding) = encode_decoded(self.output, exact, policy, random);
                 (code, flags | rounding)
             }
         };
@@ -112,9 +118,22 @@ fn outcome(op: Elementwise, [a, b, c]: [Decoded; 3], policy: Policy) -> (Decoded
         Elementwise::Gate => quiet(if above_zero(b) { a } else { PLUS_ZERO }),
         Elementwise::Relu => quiet(if above_zero(a) || a == Decoded::Nan { a } else { PLUS_ZERO }),
         Elementwise::Negate => quiet(negate(a)),
-        Elementwise::Absolute => quiet(if is_negative(a) { negate(a) } else { a }),
-        Elementwise::Convert | Elementwise::Function(_) => quiet(a),
+        Elementwise::Absolute | Elementwise::CopySign => quiet(if is_negative(a) { negate(a) } else { a }),
+        Elementwise::Convert | Elementwise::Hysteresis | Elementwise::Function(_) => quiet(a),
     }
+}
+
+/// The top bit of a code, which is its sign; NaNs have one too. Unsigned formats have none.
+const fn sign_bit(format: Format, code: u64) -> bool {
+    match format {
+        Format::Float(f) => code & f.sign_code() != 0,
+        Format::Fixed(_) | Format::Posit(_) | Format::Quire(_) => code >> (format.bits() - 1) & 1 != 0,
+    }
+}
+
+/// Where a value is rounded whose threshold is `previous`.
+fn direction(value: Decoded, previous: Decoded) -> Rounding {
+    if order(previous, value) == Some(Ordering::Greater) { Rounding::Rup } else { Rounding::Rdn }
 }
 
 const fn is_negative(value: Decoded) -> bool {
@@ -202,14 +221,34 @@ fn maximum(a: Decoded, b: Decoded) -> Decoded {
 
 /// Numerical order, -0 below +0.
 fn compare(a: Exact, b: Exact) -> Ordering {
+    numerically(a, b).then(b.negative.cmp(&a.negative))
+}
+
+/// Numerical order.
+fn numerically(a: Exact, b: Exact) -> Ordering {
     let difference = a.add(b.negate(), false);
-    if !difference.is_zero() { if difference.negative { Ordering::Less } else { Ordering::Greater } } else { b.negative.cmp(&a.negative) }
+    match (difference.is_zero(), difference.negative) {
+        (true, _) => Ordering::Equal,
+        (false, true) => Ordering::Less,
+        (false, false) => Ordering::Greater,
+    }
+}
+
+/// Numerical order; none where one is NaN.
+pub(super) fn order(a: Decoded, b: Decoded) -> Option<Ordering> {
+    match (a, b) {
+        (Decoded::Nan, _) | (_, Decoded::Nan) => None,
+        (Decoded::Finite(x), Decoded::Finite(y)) => Some(numerically(x, y)),
+        (Decoded::Infinite { negative: x }, Decoded::Infinite { negative: y }) => Some(y.cmp(&x)),
+        (Decoded::Infinite { negative }, _) => Some(if negative { Ordering::Less } else { Ordering::Greater }),
+        (_, Decoded::Infinite { negative }) => Some(if negative { Ordering::Greater } else { Ordering::Less }),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use systole_isa::round::{Overflow, Rounding};
+    use systole_isa::round::Overflow;
 
     /// Wrapped sums keep their low bits however far apart the addends are.
     #[test]

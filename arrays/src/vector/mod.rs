@@ -1,6 +1,6 @@
 //! The vector unit: what its instructions compute on codes.
 //!
-//! [`elementwise`], [`reduce`] and [`pool`] are pure functions from gathered operand buffers to
+//! [`elementwise`], [`reduce`], [`codebook_into`] and [`pool`] are pure functions from gathered operand buffers to
 //! a result buffer and counts. [`apply`] is the definition of one element: decode, take the
 //! exact result, round once with the contract's `encode_decoded`. Everything faster
 //! states the domain in which it gives the same bits and is tested against that definition.
@@ -8,6 +8,7 @@
 
 mod adder;
 mod blocks;
+mod codebook;
 mod decoder;
 mod elementwise;
 mod exact;
@@ -17,6 +18,7 @@ mod native;
 mod operation;
 mod order;
 mod pool;
+mod power;
 mod random;
 mod reduce;
 mod rounder;
@@ -26,9 +28,10 @@ mod tests;
 mod wide;
 mod work;
 
+pub use codebook::{check_indices, codebook_into, nearest};
 pub use elementwise::{elementwise, elementwise_into};
 pub use exact::apply;
-pub use operation::{Elementwise, Operand, Pool, Reduction, Target, VectorError};
+pub use operation::{Blocks, Codebook, Elementwise, Operand, Pool, Reduction, Target, VectorError};
 pub use pool::{pool, pool_into};
 pub use reduce::reduce;
 pub use work::{Operation, VectorWork, work};

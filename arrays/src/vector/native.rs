@@ -80,6 +80,9 @@ pub(super) fn compute(op: Elementwise, scalar: &Scalar, operands: [&[u32]; 3], o
         Elementwise::Relu => each!(|a, _b, _c| if f(a) > 0.0 { a } else { 0 }, |_r| not_finite(a)),
         Elementwise::Negate => each!(|a, _b, _c| a ^ SIGN, |r| not_finite(r)),
         Elementwise::Absolute => each!(|a, _b, _c| magnitude(a), |r| not_finite(r)),
+        Elementwise::CopySign => each!(|a, x, _c| magnitude(a) | x & SIGN, |r| not_finite(r)),
+        // Exact, whatever the threshold.
+        Elementwise::Hysteresis => each!(|a, _p, _c| a, |r| not_finite(r)),
         Elementwise::Convert => each!(|a, _b, _c| a, |r| not_finite(r)),
         // 1/a of the largest operands is subnormal.
         Elementwise::Function(Function::Reciprocal) => {

@@ -1,6 +1,7 @@
 //! Operations of the vector unit, their operands, and what can be wrong with them.
 
 use super::function::{Function, FunctionError};
+use std::fmt;
 use systole_isa::codes::Codes;
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
@@ -28,6 +29,10 @@ pub enum Elementwise {
     FusedMultiplyAdd,
     /// `vgate`: A where the second operand is above 0, else +0 (also where it is NaN).
     Gate,
+    /// `vhyst`: A rounded upward where P > A, else downward.
+    Hysteresis,
+    /// `vsign`: |A| with the sign bit of X.
+    CopySign,
     /// `vcvt`: A.
     Convert,
     /// `vneg`: -A.
@@ -42,7 +47,7 @@ pub enum Elementwise {
 
 impl Elementwise {
     /// Every operation that is no elementary function.
-    pub const ARITHMETIC: [Self; 12] = [
+    pub const ARITHMETIC: [Self; 14] = [
         Self::Add,
         Self::Subtract,
         Self::Multiply,
@@ -51,6 +56,8 @@ impl Elementwise {
         Self::Minimum,
         Self::FusedMultiplyAdd,
         Self::Gate,
+        Self::Hysteresis,
+        Self::CopySign,
         Self::Convert,
         Self::Negate,
         Self::Absolute,
@@ -60,7 +67,15 @@ impl Elementwise {
     /// Operands it takes.
     pub const fn arity(self) -> usize {
         match self {
-            Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Maximum | Self::Minimum | Self::Gate => 2,
+            Self::Add
+            | Self::Subtract
+            | Self::Multiply
+            | Self::Divide
+            | Self::Maximum
+            | Self::Minimum
+            | Self::Gate
+            | Self::Hysteresis
+            | Self::CopySign => 2,
             Self::FusedMultiplyAdd => 3,
             Self::Convert | Self::Negate | Self::Absolute | Self::Relu | Self::Function(_) => 1,
         }
@@ -77,6 +92,8 @@ impl Elementwise {
             Self::Minimum => "vmin",
             Self::FusedMultiplyAdd => "vfma",
             Self::Gate => "vgate",
+            Self::Hysteresis => "vhyst",
+            Self::CopySign => "vsign",
             Self::Convert => "vcvt",
             Self::Negate => "vneg",
             Self::Absolute => "vabs",
@@ -115,6 +132,25 @@ impl Reduction {
             Self::Sum => "rsum",
             Self::Maximum => "rmax",
             Self::Amax => "ramax",
+        }
+    }
+}
+
+/// An operation between values and the indices of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Codebook {
+    /// `vfind`: the index of the nearest value.
+    Find,
+    /// `vlook`: the value at an index.
+    Look,
+}
+
+impl Codebook {
+    /// The instruction's mnemonic.
+    pub const fn mnemonic(self) -> &'static str {
+        match self {
+            Self::Find => "vfind",
+            Self::Look => "vlook",
         }
     }
 }
@@ -172,6 +208,50 @@ impl Operand<'_> {
     }
 }
 
+/// Extents of the blocks that share an element of an operand, or are reduced by themselves; 0 is
+/// the whole axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Blocks {
+    /// Rows of a block.
+    pub rows: usize,
+    /// Columns of a block.
+    pub cols: usize,
+}
+
+impl Blocks {
+    /// Whole axes.
+    pub const WHOLE: Self = Self { rows: 0, cols: 0 };
+
+    /// Rows and columns of `large` that belong to one element of `small`; the last along an axis
+    /// may be fewer. `None` if neither shape nor blocks make `small` of `large`: along each axis it
+    /// has the same extent, or 1, or one for each block.
+    pub(super) const fn steps(self, large: (usize, usize), small: (usize, usize)) -> Option<(usize, usize)> {
+        match (step(large.0, small.0, self.rows), step(large.1, small.1, self.cols)) {
+            (Some(rows), Some(cols)) => Some((rows, cols)),
+            _ => None,
+        }
+    }
+}
+
+/// `rows`x`cols`, as refusals write it.
+impl fmt::Display for Blocks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.rows, self.cols)
+    }
+}
+
+const fn step(large: usize, small: usize, block: usize) -> Option<usize> {
+    if small == large {
+        Some(1)
+    } else if small == 1 {
+        Some(if large > 0 { large } else { 1 })
+    } else if block > 0 && large.div_ceil(block) == small {
+        Some(block)
+    } else {
+        None
+    }
+}
+
 /// What the result is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -183,6 +263,8 @@ pub struct Target {
     pub cols: usize,
     /// How results are rounded.
     pub policy: Policy,
+    /// Blocks in which operands repeat or are reduced.
+    pub blocks: Blocks,
     /// Where in the run the instruction stands, for stochastic rounding.
     pub site: Site,
 }
@@ -227,7 +309,7 @@ pub enum VectorError {
     },
     /// An operand does not repeat to the result's shape.
     #[error(
-        "`{mnemonic}`, operand {operand}: {rows}x{cols} does not repeat to the result's {target_rows}x{target_cols}; an operand's extent is the result's or 1"
+        "`{mnemonic}`, operand {operand}: {rows}x{cols} does not repeat to the result's {target_rows}x{target_cols}; an operand's extent is the result's or 1, or one for each block (`blocks`: {blocks})"
     )]
     Broadcast {
         /// The instruction.
@@ -242,10 +324,12 @@ pub enum VectorError {
         target_rows: usize,
         /// Columns of the result.
         target_cols: usize,
+        /// The blocks in force.
+        blocks: Blocks,
     },
     /// A reduction's result has another extent than the operand's or 1.
     #[error(
-        "`{mnemonic}`: {rows}x{cols} does not reduce to {target_rows}x{target_cols}; the result's extent is the operand's or 1, and no extent is 0"
+        "`{mnemonic}`: {rows}x{cols} does not reduce to {target_rows}x{target_cols}; the result's extent is the operand's or 1, or one for each block (`blocks`: {blocks}), and no extent is 0"
     )]
     Reduce {
         /// The instruction.
@@ -258,6 +342,30 @@ pub enum VectorError {
         target_rows: usize,
         /// Columns of the result.
         target_cols: usize,
+        /// The blocks in force.
+        blocks: Blocks,
+    },
+    /// A table has another shape than one row, or too many elements.
+    #[error("`{mnemonic}`: the table is {rows}x{cols}; it must be one row of 1 to 65536 elements")]
+    Table {
+        /// The instruction.
+        mnemonic: &'static str,
+        /// Its rows.
+        rows: usize,
+        /// Its columns.
+        cols: usize,
+    },
+    /// Codes too narrow for the indices of a table.
+    #[error(
+        "`vfind`: the table has {entries} elements, more than the codes of {format} can number; give D a format of {bits} bits or more"
+    )]
+    NarrowIndex {
+        /// Format of the result.
+        format: Format,
+        /// Elements of the table.
+        entries: usize,
+        /// Bits its indices need.
+        bits: u32,
     },
     /// A pooling tensor does not fit the window.
     #[error("`{mnemonic}`: the {what} is {rows}x{cols}, but the window asks for {expected_rows}x{expected_cols}")]

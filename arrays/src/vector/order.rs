@@ -3,7 +3,7 @@
 //! Sign-magnitude codes are ordered as their values are, two's complement as integers, so the
 //! larger of two codes of one format is found in integers, whatever the format.
 
-use super::{count_result, rounder::plain};
+use super::{count_result, rounder::plain, with_words};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::exact::Exact;
@@ -37,7 +37,7 @@ pub(super) trait OrderKey: Copy + Ord + Default {
 impl OrderKey for u64 {
     const NAN: Self = NAN;
     fn fill(order: &Order, codes: &Codes, start: usize, out: &mut [Self]) {
-        order.fill(Key::Value, codes, start, out);
+        with_words!(codes, |words| out.iter_mut().zip(&words[start..]).for_each(|(key, &code)| *key = order.of(code.into())));
     }
 }
 
@@ -48,6 +48,55 @@ impl OrderKey for i32 {
         macro_rules! each {
             ($v:ident) => {
                 out.iter_mut().zip(&$v[start..]).for_each(|(key, &code)| *key = order.narrow(u32::from(code) << shift >> shift))
+            };
+        }
+        match codes {
+            Codes::U8(v) => each!(v),
+            Codes::U16(v) => each!(v),
+            Codes::U32(v) => each!(v),
+            // Wider than the formats that have such keys.
+            Codes::U64(_) => {}
+        }
+    }
+}
+
+/// A key of which only the highest is sought, of values or of magnitudes.
+pub(super) trait Extreme: Copy + Ord + Send + Sync {
+    /// No key is lower.
+    const LOWEST: Self;
+    /// Raises each of `best` to the key of its code, from `start` on. To be `#[inline(always)]`.
+    fn raise(order: &Order, key: Key, codes: &Codes, start: usize, best: &mut [Self]);
+}
+
+impl Extreme for u64 {
+    const LOWEST: Self = 0;
+
+    #[inline(always)]
+    fn raise(order: &Order, key: Key, codes: &Codes, start: usize, best: &mut [Self]) {
+        for (i, best) in best.iter_mut().enumerate() {
+            let code = codes.get(start + i);
+            *best = (*best).max(match key {
+                Key::Value => order.of(code),
+                Key::Magnitude => order.of_magnitude(code),
+            });
+        }
+    }
+}
+
+impl Extreme for i32 {
+    const LOWEST: Self = Self::MIN;
+
+    #[inline(always)]
+    fn raise(order: &Order, key: Key, codes: &Codes, start: usize, best: &mut [Self]) {
+        let shift = order.mask.leading_zeros() - 32;
+        // Of a negative number's key the complement is its magnitude's.
+        let flip = if key == Key::Magnitude { -1 } else { 0 };
+        macro_rules! each {
+            ($v:ident) => {
+                for (best, &code) in best.iter_mut().zip(&$v[start..]) {
+                    let number = order.narrow(u32::from(code) << shift >> shift);
+                    *best = (*best).max(number ^ (number >> 31 & flip));
+                }
             };
         }
         match codes {
@@ -152,6 +201,32 @@ impl Order {
         if nan { i32::MAX } else { number }
     }
 
+    /// A code with [`Order::narrow`]'s key, or with a magnitude's.
+    pub fn code_of_narrow(&self, key: i32) -> u64 {
+        match key {
+            <i32 as OrderKey>::NAN => self.format.canonical_nan().unwrap_or(0),
+            0.. => key as u64,
+            _ => u64::from(!key as u32) | self.sign,
+        }
+    }
+
+    /// The value with a key that [`Order::of`] or [`Order::of_magnitude`] gave.
+    pub fn value_of(&self, key: Key, number: u64) -> Decoded {
+        if number == NAN {
+            return Decoded::Nan;
+        }
+        match (self.format, key) {
+            // The magnitude of the lowest number has no code.
+            (Format::Fixed(f) | Format::Quire(f), Key::Magnitude) => {
+                Decoded::Finite(Exact { negative: false, significand: number.into(), exponent: -f.fraction_bits })
+            }
+            (Format::Float(_), Key::Value) if number & HALF == 0 => self.format.decode(!number & !HALF | self.sign),
+            (Format::Float(_), Key::Value) => self.format.decode(number & !HALF),
+            (_, Key::Value) => self.format.decode((number ^ HALF) & self.mask),
+            (_, Key::Magnitude) => self.format.decode(number),
+        }
+    }
+
     /// The like for magnitudes.
     #[inline]
     pub fn of_magnitude(&self, code: u64) -> u64 {
@@ -160,24 +235,6 @@ impl Order {
             Format::Posit(p) => FixedFormat { width: p.width, fraction_bits: 0 }.integer(code).unsigned_abs(),
             Format::Fixed(f) | Format::Quire(f) => f.integer(code & self.mask).unsigned_abs(),
             Format::Float(_) => self.float_magnitude(code),
-        }
-    }
-
-    /// [`Order::of`], or [`Order::of_magnitude`], of `out.len()` codes from `start` on.
-    pub fn fill(&self, key: Key, codes: &Codes, start: usize, out: &mut [u64]) {
-        macro_rules! each {
-            ($v:ident) => {
-                match key {
-                    Key::Value => out.iter_mut().zip(&$v[start..]).for_each(|(key, &code)| *key = self.of(code.into())),
-                    Key::Magnitude => out.iter_mut().zip(&$v[start..]).for_each(|(key, &code)| *key = self.of_magnitude(code.into())),
-                }
-            };
-        }
-        match codes {
-            Codes::U8(v) => each!(v),
-            Codes::U16(v) => each!(v),
-            Codes::U32(v) => each!(v),
-            Codes::U64(v) => each!(v),
         }
     }
 

@@ -117,6 +117,7 @@ pub(super) const fn addition(site: Site, bits: u32, index: usize) -> Block {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Blocks;
     use super::*;
     use systole_isa::format::Format;
     use systole_isa::round::{Policy, Rounding};
@@ -126,7 +127,8 @@ mod tests {
         let site = Site { seed: 5, step: 6, instruction: 7, origin: [3, 9] };
         for (cols, start) in [(1, 0), (3, 2), (4, 4), (10, 7), (1000, 998), (5000, 3), (131, 130)] {
             let mut drawn = [0; 437];
-            let target = Target { format: Format::FP16, rows: 1000, cols, policy: Policy::new(Rounding::Sr(11)), site };
+            let target =
+                Target { format: Format::FP16, rows: 1000, cols, policy: Policy::new(Rounding::Sr(11)), blocks: Blocks::WHOLE, site };
             fill(&target, start, &mut drawn);
             for (i, &value) in drawn.iter().enumerate() {
                 let (row, col) = ((start + i) / cols, (start + i) % cols);

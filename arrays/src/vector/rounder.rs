@@ -56,7 +56,7 @@ macro_rules! in_mode {
 pub(super) use in_mode;
 
 /// What finite values beyond the range become: codes, and whether they are NaN; plus, minus.
-fn overflowed(format: Format, float: FloatFormat, policy: Policy) -> [(u64, bool); 2] {
+pub(super) fn overflowed(format: Format, float: FloatFormat, policy: Policy) -> [(u64, bool); 2] {
     [false, true].map(|negative| {
         let beyond = Exact { negative, significand: 1, exponent: float.min_exponent() + (1 << float.exponent_bits) + 1 };
         let (code, _) = encode(format, beyond, policy, u64::MAX);
@@ -267,6 +267,48 @@ macro_rules! rounder {
                             *code = T::of(self.by_definition(x, random, activity));
                         }
                     }
+                }
+
+                /// The codes of values rounded by the first rounder, downward, or by the second,
+                /// upward, where the truth beside them says so.
+                #[inline(always)]
+                pub fn fill_between<T: Word>(
+                    [down, up]: &[Self; 2],
+                    values: impl Iterator<Item = ($float, bool)> + Clone,
+                    out: &mut [T],
+                    activity: &mut Activity,
+                ) {
+                    let nan = |rounder: &Self, sign: usize| mask(rounder.overflows_to_nan[sign]);
+                    let to_nan = [nan(down, 0), nan(down, 1), nan(up, 0), nan(up, 1)];
+                    let (mut overflows, mut underflows, mut nans, mut specials): ($word, $word, $word, $word) = (0, 0, 0, 0);
+                    for (code, (x, above)) in out.iter_mut().zip(values.clone()) {
+                        let (low, high) = (down.lane(Rounding::Rdn, x.to_bits(), 0), up.lane(Rounding::Rup, x.to_bits(), 0));
+                        let above = mask(above);
+                        *code = T::of(Self::either(above, low.code, high.code).into());
+                        let overflow = Self::either(above, low.overflow, high.overflow);
+                        overflows += overflow & 1;
+                        underflows += Self::either(above, low.underflow, high.underflow) & 1;
+                        let lower = Self::either(low.negative, to_nan[0], to_nan[1]);
+                        nans += overflow & Self::either(above, lower, Self::either(low.negative, to_nan[2], to_nan[3])) & 1;
+                        specials |= low.special;
+                    }
+                    activity.vector_overflows += u64::from(overflows);
+                    activity.vector_underflows += u64::from(underflows);
+                    activity.vector_nans += u64::from(nans);
+                    if specials == 0 {
+                        return;
+                    }
+                    for (code, (x, above)) in out.iter_mut().zip(values) {
+                        if down.lane(Rounding::Rdn, x.to_bits(), 0).special != 0 {
+                            *code = T::of((if above { up } else { down }).by_definition(x, 0, activity));
+                        }
+                    }
+                }
+
+                /// The second where `truth` is all ones, the first where it is 0.
+                #[inline(always)]
+                const fn either(truth: $word, first: $word, second: $word) -> $word {
+                    first ^ ((first ^ second) & truth)
                 }
 
                 #[cold]

@@ -18,7 +18,8 @@ const QUOTIENT_RESOLUTION: u32 = 28;
 /// result format being in their domains.
 pub(super) const fn computes(op: Elementwise, output: Format, policy: Policy) -> bool {
     match op {
-        Elementwise::Function(_) => false,
+        // NaNs have lost their signs, and the direction of rounding is not the policy's.
+        Elementwise::Function(_) | Elementwise::CopySign | Elementwise::Hysteresis => false,
         Elementwise::Divide => resolution(output, policy) <= QUOTIENT_RESOLUTION,
         _ => true,
     }
@@ -99,6 +100,7 @@ pub(super) fn compute(op: Elementwise, down: bool, [a, b, c]: [&[f64]; 3], out: 
         (Elementwise::Relu, _) => each!(|x| if x > 0.0 || x.is_nan() { x } else { 0.0 }),
         (Elementwise::Negate, _) => each!(|x| -x),
         (Elementwise::Absolute, _) => each!(|x| x.abs()),
-        (Elementwise::Convert | Elementwise::Function(_), _) => each!(|x| x),
+        // Of these only the conversion is in the domain.
+        (Elementwise::Convert | Elementwise::Function(_) | Elementwise::CopySign | Elementwise::Hysteresis, _) => each!(|x| x),
     }
 }

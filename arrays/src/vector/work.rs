@@ -1,7 +1,7 @@
 //! What a vector instruction costs, from its shapes alone: the same under every engine.
 
-use super::operation::{Elementwise, Pool, Reduction, VectorError, check_count};
-use super::{elementwise, pool, reduce};
+use super::operation::{Blocks, Codebook, Elementwise, Pool, Reduction, VectorError, check_count};
+use super::{codebook, elementwise, pool, reduce};
 use systole_isa::design::VectorSpec;
 use systole_isa::device::Events;
 use systole_isa::view::Window;
@@ -9,8 +9,10 @@ use systole_isa::view::Window;
 /// Any operation of the vector unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// `vadd` to `vsqrt`.
+    /// `vadd` to `vsign`, `vcvt` to `vsqrt`.
     Elementwise(Elementwise),
+    /// `vfind`, `vlook`.
+    Codebook(Codebook),
     /// `rsum`, `rmax`, `ramax`.
     Reduce(Reduction),
     /// `pmax`, `pmaxg`, `psum`, `pspread` over a window view.
@@ -19,7 +21,9 @@ pub enum Operation {
 
 /// Lane operations of one vector instruction.
 ///
-/// An elementwise instruction makes one per result element; a reduction one per operand
+/// An elementwise instruction makes one per result element, `vhyst` two; `vfind` makes the
+/// comparisons of a binary search, ceil(log2 n) for n table elements, each in a slot of its own, and
+/// `vlook` one; a reduction one per operand
 /// element; a pooling one addition (comparison or sum) per kernel position of every output
 /// element, border positions included, and `pmaxg` one more per element of G.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,7 +34,7 @@ pub struct VectorWork {
     pub multiplications: u64,
     /// Elementary functions and divisions.
     pub functions: u64,
-    /// Lane slots: a fused multiply-add takes one, as everything else does.
+    /// Lane slots: a fused multiply-add and a `vhyst` take one, as everything else does.
     pub slots: u64,
 }
 
@@ -56,19 +60,22 @@ impl VectorWork {
     }
 }
 
-/// Lane operations of an instruction whose result and operands have these (rows, columns).
+/// Lane operations of an instruction whose result and operands have these (rows, columns), under
+/// the blocks of [`super::Target`].
 /// Operands are those [`super::elementwise()`], [`super::reduce()`] and [`super::pool()`] take.
 ///
 /// # Errors
 /// The shapes those functions refuse.
-pub fn work(operation: &Operation, target: (usize, usize), operands: &[(usize, usize)]) -> Result<VectorWork, VectorError> {
+pub fn work(operation: &Operation, blocks: Blocks, target: (usize, usize), operands: &[(usize, usize)]) -> Result<VectorWork, VectorError> {
     let elements = |(rows, cols): (usize, usize)| rows as u64 * cols as u64;
     Ok(match operation {
         Operation::Elementwise(op) => {
-            elementwise::check_shapes(*op, target, operands)?;
+            elementwise::check_shapes(op.mnemonic(), op.arity(), blocks, target, operands)?;
             let n = elements(target);
             let one = VectorWork { slots: n, ..VectorWork::default() };
             match op {
+                // A comparison and a conversion.
+                Elementwise::Hysteresis => VectorWork { additions: 2 * n, ..one },
                 Elementwise::Multiply => VectorWork { multiplications: n, ..one },
                 Elementwise::FusedMultiplyAdd => VectorWork { additions: n, multiplications: n, ..one },
                 Elementwise::Divide | Elementwise::Function(_) => VectorWork { functions: n, ..one },
@@ -77,15 +84,25 @@ pub fn work(operation: &Operation, target: (usize, usize), operands: &[(usize, u
                 | Elementwise::Maximum
                 | Elementwise::Minimum
                 | Elementwise::Gate
+                | Elementwise::CopySign
                 | Elementwise::Convert
                 | Elementwise::Negate
                 | Elementwise::Absolute
                 | Elementwise::Relu => VectorWork { additions: n, ..one },
             }
         }
+        Operation::Codebook(op) => {
+            let entries = codebook::check_shapes(*op, blocks, target, operands)?;
+            let n = elements(target);
+            let each = match op {
+                Codebook::Find => u64::from(entries.next_power_of_two().trailing_zeros()),
+                Codebook::Look => 1,
+            };
+            VectorWork { additions: n * each, slots: n * each.max(1), ..VectorWork::default() }
+        }
         Operation::Reduce(op) => {
             check_count(op.mnemonic(), 1, operands.len())?;
-            reduce::check_shapes(*op, target, operands[0])?;
+            reduce::check_shapes(*op, blocks, target, operands[0])?;
             let n = elements(operands[0]);
             VectorWork { additions: n, slots: n, ..VectorWork::default() }
         }

@@ -9,9 +9,10 @@ use systole_arrays::dataflow::Plan;
 use systole_arrays::datapath::Output;
 use systole_arrays::problem::{Shape, scale_extents};
 use systole_arrays::vector::function::Function;
-use systole_arrays::vector::{Elementwise, Operation as VectorKind, Pool, Reduction, VectorWork, work};
+use systole_arrays::vector::{Blocks, Codebook, Elementwise, Operation as VectorKind, Pool, Reduction, VectorWork, check_indices, work};
 use systole_isa::design::{Design, MacMode, Scaling};
 use systole_isa::field::TensorReg;
+use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
 use systole_isa::round::Policy;
 use systole_isa::view::{Layout, Space, TensorView, Window};
@@ -27,6 +28,8 @@ pub struct Matrix {
     pub scales: [Option<TensorView>; 2],
     /// Index of the MAC mode.
     pub mode: usize,
+    /// Powers of two that multiply A and B in place of their shared exponent biases.
+    pub powers: [Option<TensorView>; 2],
     /// Shared exponent biases of A and B.
     pub biases: (i32, i32),
     pub output: Output,
@@ -36,7 +39,7 @@ pub struct Matrix {
 impl Matrix {
     /// Everything that is read.
     pub fn operands(&self) -> impl Iterator<Item = TensorView> {
-        [Some(self.a), Some(self.b), self.c].into_iter().chain(self.scales).flatten()
+        [Some(self.a), Some(self.b), self.c].into_iter().chain(self.scales).chain(self.powers).flatten()
     }
 }
 
@@ -49,6 +52,7 @@ pub struct Vector {
     operands: [TensorView; 3],
     count: usize,
     pub policy: Policy,
+    pub blocks: Blocks,
     pub work: VectorWork,
 }
 
@@ -155,6 +159,10 @@ impl Hardware {
             I::VMin { d, a, b } => self.vector(registers, unary(Elementwise::Minimum), d, &[a, b]),
             I::VFma { d, a, b, c } => self.vector(registers, unary(Elementwise::FusedMultiplyAdd), d, &[a, b, c]),
             I::VGate { d, a, x } => self.vector(registers, unary(Elementwise::Gate), d, &[a, x]),
+            I::VHyst { d, a, p } => self.vector(registers, unary(Elementwise::Hysteresis), d, &[a, p]),
+            I::VSign { d, a, x } => self.vector(registers, unary(Elementwise::CopySign), d, &[a, x]),
+            I::VFind { d, a, t } => self.vector(registers, VectorKind::Codebook(Codebook::Find), d, &[a, t]),
+            I::VLook { d, a, t } => self.vector(registers, VectorKind::Codebook(Codebook::Look), d, &[a, t]),
             I::VCvt { d, a } => self.vector(registers, unary(Elementwise::Convert), d, &[a]),
             I::VNeg { d, a } => self.vector(registers, unary(Elementwise::Negate), d, &[a]),
             I::VAbs { d, a } => self.vector(registers, unary(Elementwise::Absolute), d, &[a]),
@@ -185,6 +193,8 @@ impl Hardware {
             | I::Mode { .. }
             | I::Bias { .. }
             | I::Scales { .. }
+            | I::Blocks { .. }
+            | I::Powers { .. }
             | I::Output { .. }
             | I::Vector { .. } => Ok(Operation::Configure),
         }
@@ -312,7 +322,16 @@ impl Hardware {
         }
         let shape = Shape { m: va.rows, n: vb.cols, k: va.cols };
         let scales = self.scales(registers, shape)?;
-        let named = [(Some(va), "A"), (Some(vb), "B"), (vc, "C"), (scales[0], "the scales of A"), (scales[1], "the scales of B")];
+        let powers = self.powers(registers)?;
+        let named = [
+            (Some(va), "A"),
+            (Some(vb), "B"),
+            (vc, "C"),
+            (scales[0], "the scales of A"),
+            (scales[1], "the scales of B"),
+            (powers[0], "the power of A"),
+            (powers[1], "the power of B"),
+        ];
         for (view, name) in named {
             let Some(view) = view else { continue };
             let in_place = name == "C" && overlap::same_elements(&vd, &view);
@@ -331,6 +350,7 @@ impl Hardware {
             b: vb,
             c: vc,
             scales,
+            powers,
             mode: registers.mode,
             biases: registers.biases.unwrap_or((mode.bias_a, mode.bias_b)),
             output: Output { format: vd.format, policy: registers.output },
@@ -373,6 +393,27 @@ impl Hardware {
                 .into());
             }
             views[i] = Some(view);
+        }
+        Ok(views)
+    }
+
+    /// The powers of two of A and B that stand in for shared exponent biases.
+    fn powers(&self, registers: &Registers) -> Result<[Option<TensorView>; 2], Refusal> {
+        let mut views = [None; 2];
+        for ((view, register), operand) in views.iter_mut().zip(registers.powers).zip(["A", "B"]) {
+            let Some(register) = register else { continue };
+            let power = self.view(registers, register)?;
+            let name = register.0;
+            if matches!(power.layout, Layout::Window(_)) {
+                return Err(format!("t{name}, the power of {operand}, is an im2col view; give it a strided view").into());
+            }
+            if power.format != Format::E8M0 {
+                return Err(format!("t{name}, the power of {operand}, is {}, but powers of two are e8m0", power.format).into());
+            }
+            if (power.rows, power.cols) != (1, 1) {
+                return Err(format!("t{name}, the power of {operand}, is {}x{}; it must be 1x1", power.rows, power.cols).into());
+            }
+            *view = Some(power);
         }
         Ok(views)
     }
@@ -438,8 +479,10 @@ impl Hardware {
                 .into());
             }
         }
-        for view in given {
-            let in_place = matches!(kind, VectorKind::Elementwise(_)) && d.is_contiguous() && overlap::same_elements(&d, view);
+        for (i, view) in given.iter().enumerate() {
+            // A table is read until the last element is written.
+            let streams = matches!(kind, VectorKind::Elementwise(_)) || matches!(kind, VectorKind::Codebook(_)) && i == 0;
+            let in_place = streams && d.is_contiguous() && overlap::same_elements(&d, view);
             if !in_place && overlap::overlap(&d, view) {
                 return Err(
                     "D overlaps an operand; only an elementwise instruction may write over a contiguous operand, element for element"
@@ -450,8 +493,11 @@ impl Hardware {
         }
         let shape = |view: &TensorView| (view.rows as usize, view.cols as usize);
         let shapes: Vec<_> = given.iter().map(shape).collect();
-        let work = work(&kind, shape(&d), &shapes).map_err(|e| e.to_string())?;
-        Ok(Operation::Vector(Vector { kind, d, operands, count, policy: registers.vector, work }))
+        let work = work(&kind, registers.blocks, shape(&d), &shapes).map_err(|e| e.to_string())?;
+        if let (VectorKind::Codebook(Codebook::Find), [_, table]) = (kind, given) {
+            check_indices(d.format, table.cols as usize).map_err(|e| e.to_string())?;
+        }
+        Ok(Operation::Vector(Vector { kind, d, operands, count, policy: registers.vector, blocks: registers.blocks, work }))
     }
 }
 

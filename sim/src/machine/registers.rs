@@ -1,9 +1,12 @@
-//! The machine's registers: formats, tensors, MAC mode, shared biases, block scales, roundings.
+//! The machine's registers: formats, tensors, MAC mode, shared biases and powers, block scales,
+//! blocks of the vector unit, roundings.
 //!
-//! Every run starts with format and tensor registers unset, MAC mode 0, no block scales, output
-//! rounding as the design's, and the vector unit rounding `rne`. Until the first `bias`, the shared
+//! Every run starts with format and tensor registers unset, MAC mode 0, no block scales and no
+//! powers, output rounding as the design's, and the vector unit rounding `rne` with whole axes as
+//! blocks. Until the first `bias`, the shared
 //! biases are the active mode's own reset values; after it they hold for every mode.
 
+use systole_arrays::vector::Blocks;
 use systole_isa::design::Design;
 use systole_isa::field::{Address, FormatReg, TensorReg};
 use systole_isa::format::Format;
@@ -22,6 +25,10 @@ pub struct Registers {
     pub biases: Option<(i32, i32)>,
     /// Registers of the tensors that hold the block scales of A and of B.
     pub scales: [Option<TensorReg>; 2],
+    /// Registers of the tensors that hold the powers of two of A and of B, in place of biases.
+    pub powers: [Option<TensorReg>; 2],
+    /// Blocks of vector instructions.
+    pub blocks: Blocks,
     /// Conversion of results leaving the array.
     pub output: Policy,
     /// Rounding of the vector unit.
@@ -37,6 +44,8 @@ impl Registers {
             mode: 0,
             biases: None,
             scales: [None; 2],
+            powers: [None; 2],
+            blocks: Blocks::WHOLE,
             output: design.output.policy(),
             vector: Policy::RNE,
         }
@@ -106,6 +115,8 @@ impl Registers {
             }
             Instruction::Bias { a, b } => self.biases = Some((a.0.into(), b.0.into())),
             Instruction::Scales { a, b } => self.scales = [a.0, b.0],
+            Instruction::Powers { a, b } => self.powers = [a.0, b.0],
+            Instruction::Blocks { rows, cols } => self.blocks = Blocks { rows: rows.0 as usize, cols: cols.0 as usize },
             Instruction::Output { rounding, overflow, no_infinity } => {
                 self.output = Policy { no_infinity, ..Policy::new(rounding).overflow(overflow) };
             }

@@ -11,10 +11,12 @@ use std::ops::Range;
 use systole_arrays::fast::{self, KernelChoice};
 use systole_arrays::problem::{Operands, Scales, Setup, Shape};
 use systole_arrays::ticked;
-use systole_arrays::vector::{Operand, Operation as VectorKind, Target, elementwise_into, pool_into, reduce};
+use systole_arrays::vector::{Operand, Operation as VectorKind, Target, codebook_into, elementwise_into, pool_into, reduce};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::entropy::Site;
+use systole_isa::format::Decoded;
+use systole_isa::round::{Policy, encode_decoded};
 use systole_isa::view::{Space, TensorView};
 
 /// Elements of an operand at most.
@@ -98,14 +100,8 @@ impl Executor<'_> {
     fn matrix(&mut self, matrix: &Matrix, site: Site) -> Result<Activity, String> {
         matrix.operands().try_for_each(|view| small_enough(&view))?;
         let mode = &self.hardware.modes[matrix.mode];
-        let setup = Setup {
-            array: self.hardware.design.array,
-            mode: mode.clone(),
-            bias_a: matrix.biases.0,
-            bias_b: matrix.biases.1,
-            output: matrix.output,
-            site,
-        };
+        let Some((bias_a, bias_b)) = self.biases(matrix) else { return Ok(self.nan(matrix)) };
+        let setup = Setup { array: self.hardware.design.array, mode: mode.clone(), bias_a, bias_b, output: matrix.output, site };
         // The ticked array takes the product as it is: its registers pass from tile to tile.
         let bands = if self.engine == Engine::Ticked { Bands::whole(matrix.shape) } else { Bands::of(matrix, mode, self.gathered_bytes) };
         let mut activity = Activity::default();
@@ -121,6 +117,35 @@ impl Executor<'_> {
             [Some(b), scales].into_iter().flatten().for_each(|codes| self.memories.buffers.give_codes(codes));
         }
         Ok(activity)
+    }
+
+    /// The shared exponent biases of A and B, by powers of two where they are named; `None` where
+    /// one of these is NaN.
+    fn biases(&mut self, matrix: &Matrix) -> Option<(i32, i32)> {
+        let mut of = |power: Option<TensorView>, bias: i32| match power {
+            None => Some(bias),
+            Some(view) => {
+                let codes = self.memories.gather(&view);
+                let value = view.format.decode(codes.get(0));
+                self.memories.buffers.give_codes(codes);
+                match value {
+                    Decoded::Finite(x) => Some(-x.magnitude_exponent()),
+                    _ => None,
+                }
+            }
+        };
+        Some((of(matrix.powers[0], matrix.biases.0)?, of(matrix.powers[1], matrix.biases.1)?))
+    }
+
+    /// A product under a power of two that is NaN: every sum is NaN, whatever its terms.
+    fn nan(&mut self, matrix: &Matrix) -> Activity {
+        let output = matrix.output;
+        let policy = Policy { nan: self.hardware.modes[matrix.mode].nan, ..output.policy };
+        let (code, _) = encode_decoded(output.format, Decoded::Nan, policy, 0);
+        let results = matrix.d.elements();
+        let codes = Codes::from_fn(output.format, results as usize, |_| code);
+        self.memories.scatter(&matrix.d, codes);
+        Activity { accumulator_nans: results, ..Activity::default() }
     }
 
     /// Computes some rows and columns of a product, those of B and its scales at hand.
@@ -176,10 +201,12 @@ impl Executor<'_> {
             .map(|(view, codes)| Operand { format: view.format, rows: view.rows as usize, cols: view.cols as usize, codes })
             .collect();
         let d = &vector.d;
-        let target = Target { format: d.format, rows: d.rows as usize, cols: d.cols as usize, policy: vector.policy, site };
+        let target =
+            Target { format: d.format, rows: d.rows as usize, cols: d.cols as usize, policy: vector.policy, blocks: vector.blocks, site };
         let mut result = self.memories.buffers.take_codes(d.format, target.rows * target.cols);
         let activity = match vector.kind {
             VectorKind::Elementwise(op) => elementwise_into(op, &target, &operands, &mut result),
+            VectorKind::Codebook(op) => codebook_into(op, &target, &operands, &mut result),
             VectorKind::Reduce(op) => reduce(op, &target, &operands).map(|(sums, activity)| {
                 result = sums;
                 activity

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use systole_arrays::datapath::operation::Operation as Single;
 use systole_arrays::datapath::{self, Entropy, Mac, Output};
 use systole_arrays::fast::KernelChoice;
-use systole_arrays::vector::{Elementwise, Operand, Target, elementwise};
+use systole_arrays::vector::{Blocks, Elementwise, Operand, Target, elementwise};
 use systole_golden::check::{Answer, Batch, Case, Dot, Judge, Kind, Op, Operation, Oracle, Subject};
 use systole_golden::gemm::Step;
 use systole_isa::codes::Codes;
@@ -216,7 +216,7 @@ impl Judge for VectorUnit {
             .collect();
         let operands: Vec<Operand<'_>> =
             formats.iter().zip(&codes).map(|(&format, codes)| Operand { format, rows: 1, cols, codes }).collect();
-        let target = Target { format: *result, rows: 1, cols, policy: *policy, site: Site::default() };
+        let target = Target { format: *result, rows: 1, cols, policy: *policy, blocks: Blocks::WHOLE, site: Site::default() };
         match elementwise(op, &target, &operands) {
             Ok((codes, _)) => codes.iter().map(|code| Some(Answer { code, flags: None, by: "vector" })).collect(),
             Err(_) => vec![None; cols],

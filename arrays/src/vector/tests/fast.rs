@@ -2,7 +2,7 @@
 
 use super::super::function::Function;
 use super::super::rounder::Rounder;
-use super::super::{Elementwise, Operand, Target, apply, count_result, elementwise, elementwise_into};
+use super::super::{Blocks, Elementwise, Operand, Target, apply, count_result, elementwise, elementwise_into};
 use super::{ROUNDINGS, Random, SITE, format, formats};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
@@ -12,7 +12,7 @@ use systole_isa::format::{Format, NAMED};
 use systole_isa::round::{NoInfinity, Overflow, Policy, Rounding, convert, encode};
 
 fn target(format: Format, rows: usize, cols: usize, policy: Policy) -> Target {
-    Target { format, rows, cols, policy, site: SITE }
+    Target { format, rows, cols, policy, blocks: Blocks::WHOLE, site: SITE }
 }
 
 #[test]
@@ -164,7 +164,15 @@ fn native_binary32() {
 #[test]
 fn narrowing() {
     let mut random = Random(12);
-    let ops = [Elementwise::Convert, Elementwise::Negate, Elementwise::Absolute, Elementwise::Relu, Elementwise::Gate];
+    let ops = [
+        Elementwise::Convert,
+        Elementwise::Negate,
+        Elementwise::Absolute,
+        Elementwise::Relu,
+        Elementwise::Gate,
+        Elementwise::CopySign,
+        Elementwise::Hysteresis,
+    ];
     let outputs = formats(&[
         "e4m3fn",
         "e5m2",
@@ -220,6 +228,72 @@ fn narrowing() {
         let codes = Codes::U32(codes);
         for rounding in ROUNDINGS {
             check_conversion(Format::FP32, to, Policy::new(rounding), &codes);
+        }
+    }
+}
+
+/// All pairs of 8-bit codes, and every upper half of a binary32 beside its neighbours as thresholds.
+#[test]
+fn hysteresis_and_signs_exhaustively() {
+    for op in [Elementwise::Hysteresis, Elementwise::CopySign] {
+        for (from, other) in [("e4m3fn", "e5m2"), ("e5m2", "e4m3fnuz"), ("int8", "e8m0"), ("e4m3fnuz", "posit8")] {
+            let (from, other) = (format(from), format(other));
+            let codes = Codes::from_fn(from, 1 << 16, |i| i as u64 >> 8);
+            let thresholds = Codes::from_fn(other, 1 << 16, |i| i as u64 & 0xff);
+            for to in formats(&["e2m1f", "e4m3fn", "e5m2", "fp16", "dlfloat16", "fp32", "int8", "e8m0"]) {
+                check_pairs(op, [(from, &codes), (other, &thresholds)], to, Policy::new(Rounding::Sr(8)));
+            }
+        }
+        let upper = |i: usize| (i as u32 / 3) << 16 | (i as u32 / 3).wrapping_mul(0x9e37) & 0xffff;
+        let codes = Codes::U32((0..3 << 16).map(upper).collect());
+        let thresholds = Codes::U32((0..3 << 16).map(|i| upper(i).wrapping_add(i as u32 % 3).wrapping_sub(1)).collect());
+        for to in formats(&["e4m3fn", "e5m2", "e2m1f", "bf16", "fp16", "e6m9", "dlfloat16", "fp32"]) {
+            for overflow in [Overflow::Ieee, Overflow::Saturate] {
+                let policy = Policy::RNE.overflow(overflow);
+                check_pairs(op, [(Format::FP32, &codes), (Format::FP32, &thresholds)], to, policy);
+            }
+        }
+    }
+}
+
+/// A binary instruction against `apply` in codes and counts.
+fn check_pairs(op: Elementwise, operands: [(Format, &Codes); 2], to: Format, policy: Policy) {
+    let len = operands[0].1.len();
+    let (got, activity) =
+        elementwise(op, &target(to, 1, len, policy), &operands.map(|(format, codes)| Operand { format, rows: 1, cols: len, codes }))
+            .unwrap();
+    let mut want_activity = Activity::default();
+    for i in 0..len {
+        let pair = operands.map(|(format, codes)| (format, codes.get(i)));
+        let bits = SITE.random(policy.rounding.random_bits(), 0, i as u32, Stage::Vector, 0);
+        let (want, flags) = apply(op, &pair, to, policy, bits).unwrap();
+        count_result(to, want, flags, &mut want_activity);
+        assert_eq!(got.get(i), want, "{op:?} {pair:x?} -> {to} {policy:?}");
+    }
+    assert_eq!(activity, want_activity, "{op:?} -> {to} {policy:?}");
+}
+
+/// binary32s with every exponent, fractions at the ends and in the middle; products and quotients.
+#[test]
+fn powers_of_two() {
+    let e8m0 = format("e8m0");
+    let fractions = [0, 1, 0x3f_ffff, 0x40_0000, 0x40_0001, 0x7f_ffff, 0x12_3456];
+    let codes = Codes::U32((0..512u32).flat_map(|top| fractions.map(|fraction| top << 23 | fraction)).collect());
+    let mut random = Random(13);
+    for rounding in ROUNDINGS {
+        for (overflow, no_infinity) in [
+            (Overflow::Ieee, NoInfinity::Nan),
+            (Overflow::Ieee, NoInfinity::Max),
+            (Overflow::Saturate, NoInfinity::Nan),
+            (Overflow::Infinity, NoInfinity::Nan),
+        ] {
+            let policy = Policy { overflow, no_infinity, ..Policy::new(rounding) };
+            check_conversion(Format::FP32, e8m0, policy, &codes);
+            let ops = Elementwise::ARITHMETIC.into_iter().filter(|op| !matches!(op, Elementwise::Convert));
+            for op in ops {
+                check_instruction(op, &[Format::FP32; 3][..op.arity()], e8m0, policy, 600, &mut random);
+            }
+            check_instruction(Elementwise::Multiply, &formats(&["bf16", "fp32"]), e8m0, policy, 2000, &mut random);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The vector unit held against the oracle, its fast paths against the definition.
 
+mod blocks;
+mod codebook;
 mod definition;
 mod fast;
 mod shapes;

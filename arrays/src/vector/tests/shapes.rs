@@ -1,7 +1,7 @@
 //! Broadcasting, reductions and pooling against loops written from the instruction table.
 
 use super::super::{
-    Elementwise, Operand, Operation, Pool, Reduction, Target, VectorWork, apply, count_result, count_rounding, elementwise, pool,
+    Blocks, Elementwise, Operand, Operation, Pool, Reduction, Target, VectorWork, apply, count_result, count_rounding, elementwise, pool,
     pool_into, reduce, work,
 };
 use super::{Random, SITE, format, formats, has_zero};
@@ -14,7 +14,7 @@ use systole_isa::round::{Overflow, Policy, Rounding};
 use systole_isa::view::Window;
 
 fn target(format: Format, (rows, cols): (usize, usize), policy: Policy) -> Target {
-    Target { format, rows, cols, policy, site: SITE }
+    Target { format, rows, cols, policy, blocks: Blocks::WHOLE, site: SITE }
 }
 
 fn tensor(format: Format, (rows, cols): (usize, usize), random: &mut Random) -> Codes {
@@ -22,7 +22,7 @@ fn tensor(format: Format, (rows, cols): (usize, usize), random: &mut Random) -> 
 }
 
 /// A chain of additions at result element (row, col), each with its index.
-fn chain(terms: &[(u64, usize)], from: Format, target: &Target, row: usize, col: usize, activity: &mut Activity) -> u64 {
+pub fn chain(terms: &[(u64, usize)], from: Format, target: &Target, row: usize, col: usize, activity: &mut Activity) -> u64 {
     let mut sum = target.format.zero(false);
     for &(term, index) in terms {
         let random = SITE.random(target.policy.rounding.random_bits(), row as u32, col as u32, Stage::Vector, index as u32);
@@ -35,7 +35,7 @@ fn chain(terms: &[(u64, usize)], from: Format, target: &Target, row: usize, col:
 }
 
 /// The first of the codes that is the maximum of all.
-fn first_maximum(codes: &[u64], format: Format, policy: Policy) -> usize {
+pub fn first_maximum(codes: &[u64], format: Format, policy: Policy) -> usize {
     let wide = |code| (format, code);
     let mut best = 0;
     for i in 1..codes.len() {
@@ -316,7 +316,7 @@ fn work_follows_shapes() {
         (Operation::Pool(Pool::MaximumGradient, window), (160, 3), vec![(160, 3), (40, 3)], (600, 0, 0), 8 + 38),
         (Operation::Pool(Pool::Spread, window), (160, 3), vec![(40, 3)], (480, 0, 0), 8 + 30),
     ] {
-        let got = work(&operation, result, &operands).unwrap();
+        let got = work(&operation, Blocks::WHOLE, result, &operands).unwrap();
         let (additions, multiplications, functions) = want;
         assert_eq!(got, VectorWork { additions, multiplications, functions, slots: got.slots }, "{operation:?}");
         assert_eq!(got.cycles(&spec), cycles, "{operation:?}");

@@ -1,7 +1,7 @@
 //! Nanoseconds per element of the main instructions, printed on demand.
 
 use super::super::function::Function;
-use super::super::{Elementwise, Operand, Pool, Reduction, Target, elementwise, pool, reduce};
+use super::super::{Blocks, Codebook, Elementwise, Operand, Pool, Reduction, Target, codebook_into, elementwise, pool, reduce};
 use super::{Random, SITE, format};
 use std::time::Instant;
 use systole_isa::codes::Codes;
@@ -33,7 +33,14 @@ fn nanoseconds_per_element() {
     let tensors = formats.map(&mut make);
     let operand = |i: usize| Operand { format: formats[i], rows: ROWS, cols: COLS, codes: &tensors[i] };
     let (fp32, narrow) = (operand(0), operand(2));
-    let to = |name: &str, rounding| Target { format: format(name), rows: ROWS, cols: COLS, policy: Policy::new(rounding), site: SITE };
+    let to = |name: &str, rounding| Target {
+        format: format(name),
+        rows: ROWS,
+        cols: COLS,
+        policy: Policy::new(rounding),
+        blocks: Blocks::WHOLE,
+        site: SITE,
+    };
     let rne = Rounding::Rne;
     let row = Operand { rows: 1, codes: &Codes::U32(vec![0x3f80_0000; COLS]), ..fp32 };
     let scalar = Operand { rows: 1, cols: 1, codes: &Codes::U32(vec![0x3dcc_cccd]), ..fp32 };
@@ -58,6 +65,8 @@ fn nanoseconds_per_element() {
         ("vcvt fp32 -> int8 rne", Elementwise::Convert, to("int8", rne), vec![fp32]),
         ("vadd bf16 -> bf16", Elementwise::Add, to("bf16", rne), vec![operand(1), operand(1)]),
         ("vfma fp32 -> bf16 sr16", Elementwise::FusedMultiplyAdd, to("bf16", Rounding::Sr(16)), vec![fp32, scalar, fp32]),
+        ("vhyst fp32 -> e4m3fn", Elementwise::Hysteresis, to("e4m3fn", rne), vec![fp32, fp32]),
+        ("vsign fp32", Elementwise::CopySign, to("fp32", rne), vec![fp32, fp32]),
         ("vadd fp64 (definition)", Elementwise::Add, to("fp64", rne), vec![operand(4), operand(4)]),
     ] {
         time(name, ROWS * COLS, || drop(elementwise(op, &target, &operands).unwrap()));
@@ -71,6 +80,8 @@ fn nanoseconds_per_element() {
         let target = Target { rows: shape.0, cols: shape.1, ..to("fp32", rne) };
         time(name, ROWS * COLS, || drop(reduce(op, &target, &[fp32]).unwrap()));
     }
+    blocks(fp32, to("fp32", rne));
+    codebooks(fp32, narrow, to("fp32", rne));
     let target = Target { rows: 1, ..to("bf16", rne) };
     time("rsum fp32 rows -> bf16", ROWS * COLS, || drop(reduce(Reduction::Sum, &target, &[fp32]).unwrap()));
 
@@ -89,5 +100,50 @@ fn nanoseconds_per_element() {
     ] {
         let target = Target { rows, cols: 6, ..to("fp32", rne) };
         time(name, ins * 6, || drop(pool(op, &target, &window, &operands).unwrap()));
+    }
+}
+
+/// Reduction and division by blocks.
+fn blocks(fp32: Operand, whole: Target) {
+    for (rows, cols) in [(1, 32), (32, 1), (16, 16), (48, 48), (128, 128), (1, 128)] {
+        let blocks = Blocks { rows, cols };
+        let (height, width) = (ROWS.div_ceil(rows), COLS.div_ceil(cols));
+        let small = Target { rows: height, cols: width, blocks, ..whole };
+        for op in [Reduction::Amax, Reduction::Sum] {
+            let name = format!("{} fp32 in {blocks}", op.mnemonic());
+            time(&name, ROWS * COLS, || drop(reduce(op, &small, &[fp32]).unwrap()));
+        }
+        let powers = Target { format: format("e8m0"), ..small };
+        time(&format!("ramax fp32 in {blocks} -> e8m0"), ROWS * COLS, || drop(reduce(Reduction::Amax, &powers, &[fp32]).unwrap()));
+        let ones = Codes::from_fn(Format::FP32, height * width, |_| 0x3f80_0000);
+        let scales = Operand { format: Format::FP32, rows: height, cols: width, codes: &ones };
+        for name in ["fp32", "e4m3fn"] {
+            let target = Target { format: format(name), blocks, ..whole };
+            time(&format!("vdiv fp32 by {blocks} -> {name}"), ROWS * COLS, || {
+                drop(elementwise(Elementwise::Divide, &target, &[fp32, scales]).unwrap());
+            });
+        }
+    }
+    let full = Target { format: format("e4m3fn"), ..whole };
+    time("vdiv fp32 -> e4m3fn", ROWS * COLS, || drop(elementwise(Elementwise::Divide, &full, &[fp32, fp32]).unwrap()));
+    let powers = Target { format: format("e8m0"), ..whole };
+    time("vcvt fp32 -> e8m0", ROWS * COLS, || drop(elementwise(Elementwise::Absolute, &powers, &[fp32]).unwrap()));
+    time("vmul fp32 -> e8m0", ROWS * COLS, || drop(elementwise(Elementwise::Multiply, &powers, &[fp32, fp32]).unwrap()));
+}
+
+/// Indices found and looked up.
+fn codebooks(fp32: Operand, bytes: Operand, to: Target) {
+    for entries in [16, 256, 4096] {
+        let table =
+            Codes::from_fn(Format::FP32, entries, |i| encode_f64(Format::FP32, ((i as f64 + 0.5) / entries as f64 * 2.0 - 1.0).powi(3)));
+        let table = Operand { format: Format::FP32, rows: 1, cols: entries, codes: &table };
+        let found = Target { format: format(if entries > 256 { "fp16" } else { "int8" }), ..to };
+        let mut codes = Codes::zeros(to.format, 0);
+        time(&format!("vfind fp32 in {entries}"), ROWS * COLS, || {
+            codebook_into(Codebook::Find, &found, &[fp32, table], &mut codes).unwrap();
+        });
+        time(&format!("vlook 8 bits in {entries} -> fp32"), ROWS * COLS, || {
+            codebook_into(Codebook::Look, &to, &[bytes, table], &mut codes).unwrap();
+        });
     }
 }

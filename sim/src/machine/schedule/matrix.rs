@@ -15,7 +15,7 @@
 //! Block scales come and stay with the tiles they belong to ([`super::scales`]).
 
 use super::flow::{Rhythm, Run, Wave};
-use super::scales::{Groups, Scales};
+use super::scales::{Groups, Powers, Scales};
 use crate::machine::operation::{Hardware, Matrix};
 use std::ops::Range;
 use systole_arrays::dataflow::Plan;
@@ -132,6 +132,8 @@ struct Waves {
     /// Bytes of a partial sum, and bytes of one array's accumulator memory.
     partial: u64,
     accumulator: u64,
+    /// Read before the first wave.
+    powers: Powers,
 }
 
 impl Product {
@@ -141,7 +143,7 @@ impl Product {
         let memory = &hardware.design.memory;
         let mode = &hardware.modes[matrix.mode];
         let plan = hardware.plan(matrix);
-        let cost = plan.cost();
+        let mut cost = plan.cost();
         let (m, n, k) = (u64::from(matrix.shape.m), u64::from(matrix.shape.n), u64::from(matrix.shape.k));
         let (rows, cols, lanes) = (u64::from(array.rows), u64::from(array.cols), u64::from(mode.lanes));
         let (down, across, stream) = match array.dataflow {
@@ -166,6 +168,8 @@ impl Product {
         };
         let bytes_a = panels * (panel * k * staged_a + scales_a.axis.most(panel) * blocks.all() * scales_a.loaded);
         let bytes_b = n * k * staged_b + scales_b.axis.all() * blocks.all() * scales_b.loaded;
+        let powers = Powers::new(&matrix.powers);
+        cost.events.scratchpad_read_bytes += powers.read;
         let waves = Waves {
             dataflow: array.dataflow,
             arrays: array.count.into(),
@@ -187,6 +191,7 @@ impl Product {
             slot_within,
             partial: u64::from(mode.accumulator.storage_bytes()) + mode.chunk.map_or(0, |_| u64::from(mode.outermost().storage_bytes())),
             accumulator: u64::from(memory.accumulator_kib) << 10,
+            powers,
         };
         Self { cost, rhythm, waves }
     }
@@ -307,15 +312,19 @@ impl Waves {
         };
         let blocks = self.blocks.all();
         let scales = self.scales_a.axis.covered(&panels) * blocks * self.scales_a.loaded + columns_scaled * blocks * self.scales_b.loaded;
+        let powers = if from == 0 { self.powers } else { Powers::default() };
         let wave = self.wave(
-            self.a.bytes((panels.end - panels.start) * k) + self.b.bytes(columns * k) + self.c.bytes(results) + scales,
+            self.a.bytes((panels.end - panels.start) * k) + self.b.bytes(columns * k) + self.c.bytes(results) + scales + powers.loaded,
             self.d.bytes(results),
             self.slot,
             height * (k * self.edge[0] + blocks * self.scales_a.read)
                 + width * (k * self.edge[1] + blocks * self.scales_b.read)
-                + results * self.edge[2],
+                + results * self.edge[2]
+                + powers.read,
         );
-        let groups = if across == 1 {
+        let groups = if powers.read > 0 {
+            1
+        } else if across == 1 {
             // A column of tiles: every wave opens rows.
             let waves = if from > 0 { rows.full().saturating_sub(from) / self.arrays } else { 0 };
             self.scales_a.alike(from * rows.tile, self.arrays * rows.tile, waves)
@@ -354,13 +363,15 @@ impl Waves {
         let results = self.stream * width;
         let spilled = self.spilled(from, to);
         let c = if first { results } else { 0 };
+        let powers = if from == 0 && first { self.powers } else { Powers::default() };
         let wave = self.wave(
-            moved + rested + self.c.bytes(c) + if first { 0 } else { spilled },
+            moved + rested + self.c.bytes(c) + if first { powers.loaded } else { spilled },
             if last { self.d.bytes(results) } else { spilled },
             if last { self.slot } else { self.slot_within },
             self.stream * (to - from) * (products * edge_moving + blocks * moving.scales.read)
                 + width * (products * edge_resting + blocks * resting.scales.read)
-                + c * self.edge[2],
+                + c * self.edge[2]
+                + powers.read,
         );
         let repeats = if folds == 1 && from > 0 {
             let waves = across.full().saturating_sub(from) / self.arrays;
@@ -408,11 +419,13 @@ mod tests {
         design
     }
 
-    fn matrix(hardware: &Hardware, m: u32, n: u32, k: u32, with_c: bool, scaled: [bool; 2]) -> Matrix {
+    fn matrix(hardware: &Hardware, (m, n, k): (u32, u32, u32), with_c: bool, scaled: [bool; 2], powers: [bool; 2]) -> Matrix {
         let view = |format, address, rows, cols| TensorView::contiguous(format, Space::Dram, address, rows, cols);
         let [a, b] = scale_extents(&hardware.modes[0], Shape { m, n, k });
         let scales = |scaled: bool, address, (rows, cols)| scaled.then(|| view(Format::E8M0, address, rows, cols));
+        let power = |named: bool, address| named.then(|| view(Format::E8M0, address, 1, 1));
         Matrix {
+            powers: [power(powers[0], 1 << 25), power(powers[1], (1 << 25) + 1)],
             scales: [scales(scaled[0], 1 << 23, a), scales(scaled[1], 1 << 24, b)],
             a: view(Format::E4M3FN, 0, m, k),
             b: view(Format::E4M3FN, 1 << 20, k, n),
@@ -430,7 +443,7 @@ mod tests {
         fn runs_are_the_waves_one_by_one(
             (rows, cols, count) in (1..5u32, 1..5u32, 1..5u32), (m, n, k) in (1..40u32, 1..40u32, 1..40u32),
             dataflow in prop::sample::select(vec![Dataflow::Os, Dataflow::Ws, Dataflow::Is]), with_c: bool, staging in 0..3000u64,
-            scaled: [bool; 2], (chunk, scale_rows, scale_cols) in (1..12u32, 1..9u32, 1..9u32),
+            scaled: [bool; 2], powers: [bool; 2], (chunk, scale_rows, scale_cols) in (1..12u32, 1..9u32, 1..9u32),
         ) {
             let mut design = design(rows, cols, count, dataflow, 1);
             if scaled != [false; 2] {
@@ -438,7 +451,7 @@ mod tests {
                 (design.mac.chunk, design.mac.scale_rows, design.mac.scale_cols) = (Some(chunk), scale_rows, scale_cols);
             }
             let hardware = Hardware::new(design);
-            let matrix = matrix(&hardware, m, n, k, with_c, scaled);
+            let matrix = matrix(&hardware, (m, n, k), with_c, scaled, powers);
             let mut product = Product::new(&hardware, &matrix, staging);
             // All that enters at the edges, as `extra`.
             (product.waves.slot, product.waves.slot_within, product.waves.scratchpad_bytes_per_cycle) = (0, 0, 1);
@@ -453,7 +466,7 @@ mod tests {
             let stored: u64 = runs.iter().map(|w| w.store).sum();
             let results = u64::from(m) * u64::from(n);
             let loaded: u64 = runs.iter().map(|w| w.load).sum();
-            let scales: u64 = matrix.scales.iter().flatten().map(|view| view.elements()).sum();
+            let scales: u64 = matrix.scales.iter().chain(&matrix.powers).flatten().map(|view| view.elements()).sum();
             let operands = u64::from(m) * u64::from(k) + u64::from(k) * u64::from(n) + if with_c { results * 4 } else { 0 } + scales;
             prop_assert!(stored >= results * 4 && loaded >= operands);
             if dataflow == Dataflow::Os {

@@ -1,5 +1,5 @@
 //! Block scales on their way to the arrays: how many belong to a stretch of rows, columns or
-//! products.
+//! products; and powers of two of whole operands.
 
 use std::ops::Range;
 use systole_isa::view::{Space, TensorView};
@@ -70,6 +70,24 @@ impl Scales {
     /// As [`Groups::alike`]; all ranges are alike if nothing is fetched.
     pub fn alike(self, start: u64, pitch: u64, count: u64) -> u64 {
         if self.loaded == 0 { count } else { self.axis.alike(start, pitch, count) }
+    }
+}
+
+/// Bytes of the powers of two that stand in for shared exponent biases: one read each, before
+/// the first wave, which registers then hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Powers {
+    /// Fetched from DRAM.
+    pub loaded: u64,
+    /// Read from the scratchpad.
+    pub read: u64,
+}
+
+impl Powers {
+    pub fn new(views: &[Option<TensorView>; 2]) -> Self {
+        let bytes = |view: &TensorView| u64::from(view.format.storage_bytes());
+        let views = || views.iter().flatten();
+        Self { loaded: views().filter(|view| view.space == Space::Dram).map(bytes).sum(), read: views().map(bytes).sum() }
     }
 }
 
