@@ -144,7 +144,8 @@ fn overflowing_steps_are_skipped_and_the_scale_backs_off() {
 #[test]
 fn biased_steps_stall_and_feedback_repairs_them() {
     let data = digits(960);
-    let trained = |name: &str, settings: &[(&str, &str)]| accuracy(&run(&recipe(name, &[&[("epochs", "4")], settings].concat()), "mlp", &data));
+    let trained =
+        |name: &str, settings: &[(&str, &str)]| accuracy(&run(&recipe(name, &[&[("epochs", "4")], settings].concat()), "mlp", &data));
     let truncated = trained(
         "sgd-quantized",
         &[("roles.weight_gradients.format", "fx8.4"), ("roles.weight_gradients.rounding", "rtz"), ("optimizer.learning_rate", "0.1")],
@@ -165,7 +166,8 @@ fn residuals_and_operands_are_the_master_weight() {
         for (&w, &r) in weight.codes.iter().zip(&rest.codes) {
             let whole = weight.format.to_f64(w) + rest.format.to_f64(r);
             assert_eq!(dlfloat.to_f64(encode_f64(dlfloat, whole)), whole, "{}", weight.name);
-            let operand = systole_isa::round::encode(weight.format, systole_isa::exact::Exact::from_f64(whole).expect("finite"), SATURATING, 0).0;
+            let operand =
+                systole_isa::round::encode(weight.format, systole_isa::exact::Exact::from_f64(whole).expect("finite"), SATURATING, 0).0;
             assert_eq!(weight.format.to_f64(operand), weight.format.to_f64(w), "{}: {whole}", weight.name);
             checked += 1;
         }

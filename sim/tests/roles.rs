@@ -13,9 +13,8 @@ use systole_trainer::recipe::{Recipe, Role, RoleFormat};
 
 /// A role as RON has it.
 fn role(name: &str, text: &str) -> RoleFormat {
-    let ron = format!(
-        "(name: \"one\", design: \"fp32-16x16\", epochs: 1, batch: 1, optimizer: (learning_rate: 1), roles: ({name}: {text}))"
-    );
+    let ron =
+        format!("(name: \"one\", design: \"fp32-16x16\", epochs: 1, batch: 1, optimizer: (learning_rate: 1), roles: ({name}: {text}))");
     let recipe = Recipe::from_ron("one", &ron).unwrap_or_else(|e| panic!("{e}"));
     match recipe.roles.iter().find(|(n, _)| *n == name) {
         Some((_, Role::Format(role))) => role,
@@ -161,7 +160,8 @@ fn powers_of_magnitudes_differ_at_ties_only() {
 fn two_level_scales_are_those_of_transformer_engine() {
     let (rows, cols) = (48, 80);
     let values = strewn(rows * cols, 7);
-    let text = "(format: \"e2m1f\", overflow: saturate, scale: blocks(along: 16, across: 1, format: \"e4m3fn\", rule: ratio, two_level: true))";
+    let text =
+        "(format: \"e2m1f\", overflow: saturate, scale: blocks(along: 16, across: 1, format: \"e4m3fn\", rule: ratio, two_level: true))";
     let (codes, ..) = on_machine("activations", &role("activations", text), rows, cols, &values);
     let theirs = defined("nvfp4", &[], &[rows, cols], &values);
     let element: Format = "e2m1f".parse().unwrap();

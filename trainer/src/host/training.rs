@@ -26,6 +26,7 @@ pub struct Hyperparameters {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
     /// Mean loss of the epoch's batches, each before its step.
+    #[serde(deserialize_with = "number_or_nan")]
     pub loss: f64,
     /// Fraction right of the images of the epoch's batches, each before its step.
     pub train_accuracy: f64,
@@ -34,6 +35,11 @@ pub struct Epoch {
     /// The same with averages of the weights, once there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaged_test_accuracy: Option<f64>,
+}
+
+/// JSON has `null` for a loss that is not finite.
+fn number_or_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// A finished run.

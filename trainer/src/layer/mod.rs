@@ -219,6 +219,10 @@ impl<'a, T> Backward<'a, T> {
 }
 
 impl LayerSpec {
+    /// Every kind of layer.
+    pub const KINDS: [&'static str; 11] =
+        ["linear", "conv", "relu", "tanh", "max_pool", "avg_pool", "global_avg_pool", "batch_norm", "flatten", "add", "shortcut"];
+
     /// The kind of layer, from which names are made: `linear`, `conv`, `relu`, ...
     pub const fn kind(&self) -> &'static str {
         match self {

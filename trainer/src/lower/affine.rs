@@ -49,7 +49,7 @@ impl Convolution {
 const ACTIVATIONS: Place = Place { role: "activations", index: 0 };
 const WEIGHTS: Place = Place { role: "weights", index: 0 };
 const ERRORS: Place = Place { role: "errors", index: 0 };
-const WEIGHT_GRADIENTS: Place = Place { role: "weight_gradients", index: 0 };
+pub(super) const WEIGHT_GRADIENTS: Place = Place { role: "weight_gradients", index: 0 };
 
 impl Context<'_> {
     /// What the design's converter makes of results that go on to vector work, if it names a format.
@@ -81,14 +81,18 @@ impl Context<'_> {
     fn weight(&mut self, parameter: &Parameter, place: Place) -> Operand {
         let role = self.roles().weights;
         let master = self.values(&parameter.master);
-        match parameter.previous {
+        let operand = match parameter.previous {
             Some(previous) => {
                 let coded = self.encode_with_hysteresis(master, previous, &role, place);
                 let coded = self.expand(coded, &role);
                 Self::ready(role, coded)
             }
             None => self.operand(master, role, place),
+        };
+        if let (true, Some(coded)) = (self.recording, operand.codes()) {
+            self.taken.insert(self.layer, coded);
         }
+        operand
     }
 
     pub(super) fn affine_backward(
@@ -136,7 +140,7 @@ impl Context<'_> {
             let sums = self.vector(1, bias.cols);
             self.round_as_vector();
             self.emitter.sum(sums, error);
-            gradients.push(Coded::plain(sums));
+            gradients.push(self.encode(sums, &role, Place { index: 1, ..WEIGHT_GRADIENTS }));
         }
         (input_error, gradients)
     }

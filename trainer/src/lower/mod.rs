@@ -34,6 +34,7 @@ use coded::Place;
 use emitter::Emitter;
 use memory::Memory;
 use operand::Cut;
+use std::collections::BTreeMap;
 use systole_isa::design::Design;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
@@ -79,6 +80,16 @@ pub enum LowerError {
         bias: i32,
         /// The vector role's format.
         format: Format,
+    },
+    /// A compensation whose weights are not plain codes.
+    #[error(
+        "layer {layer}: role {role} has a scale, a bias or hysteresis, which this compensation does not know; leave them out, or set optimizer.compensation to none"
+    )]
+    Compensation {
+        /// The role.
+        role: &'static str,
+        /// The layer.
+        layer: String,
     },
     /// A padding that no backward product can express.
     #[error("layer {layer}: a padding of {padding} needs a kernel larger than {kernel} for its backward product; pad at most kernel - 1")]
@@ -204,6 +215,8 @@ pub(crate) struct Parameter {
     pub previous: Option<Tensor>,
     /// Index of the layer.
     pub layer: usize,
+    /// Its place among the layer's parameters.
+    pub index: usize,
 }
 
 impl Parameter {
@@ -235,6 +248,8 @@ struct Context<'a> {
     cuts: Vec<Cut>,
     /// Scalars the host writes.
     scalars: Vec<(Scalar, Tensor)>,
+    /// Weights as the products of the last forward pass took them, by layer.
+    taken: BTreeMap<usize, Coded>,
 }
 
 /// What a forward pass is for.
@@ -271,6 +286,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
         recording: true,
         cuts: Vec::new(),
         scalars: Vec::new(),
+        taken: BTreeMap::new(),
     };
     let vector = base.vector.format;
     let images = cx.memory.tensor(vector, cx.batch * model.input.positions(), model.input.channels);
@@ -371,7 +387,7 @@ impl Context<'_> {
                 let previous = (multiplied && roles.weights.hysteresis).then(|| self.memory.tensor(roles.vector.format, rows, cols));
                 let staged = !role.is_plain() || role.bias != 0 || residual;
                 let staging = staged.then(|| self.memory.tensor(roles.update.format, rows, cols));
-                Parameter { rows, cols, master, role, staging, momentum, variance, compensation, previous, layer }
+                Parameter { rows, cols, master, role, staging, momentum, variance, compensation, previous, layer, index }
             });
             all.push(of_layer.collect());
         }
@@ -454,12 +470,9 @@ impl Context<'_> {
         self.by_layer.get(self.layer).copied().unwrap_or(self.base)
     }
 
-    /// A scalar the host writes, in the update role's format, or the loss's.
+    /// A scalar the host writes, in the vector unit's format.
     fn scalar(&mut self, scalar: Scalar) -> Tensor {
-        let format = match scalar {
-            Scalar::LossFactor | Scalar::Share => self.base.statistics.format,
-            _ => self.base.update.format,
-        };
+        let format = self.design.vector.format;
         if let Some((_, tensor)) = self.scalars.iter().find(|(s, _)| *s == scalar) {
             return *tensor;
         }
@@ -478,9 +491,9 @@ impl Context<'_> {
         self.emitter.round_by(self.roles().update.policy());
     }
 
-    /// A constant in the update role's format.
+    /// A constant of the optimizer, in the vector unit's format.
     fn update_constant(&mut self, value: f64) -> Tensor {
-        self.memory.constant(self.roles().update.format, value)
+        self.memory.constant(self.design.vector.format, value)
     }
 
     /// A scratch tensor of the statistics role.
@@ -523,6 +536,19 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
             operand::check(design, "the error product (errors x weights)", errors, weights)?;
             operand::check(design, "the weight-gradient product (errors x activations)", errors, activations)?;
         }
+        let compensation = recipe.optimizer.compensation;
+        let scaled = |role: &RoleFormat| !role.is_plain() || role.bias != 0;
+        let unfit = match compensation {
+            Compensation::Kahan => scaled(&roles.master_weights).then_some("master_weights"),
+            Compensation::Residual => [("master_weights", &roles.master_weights), ("weights", &roles.weights)]
+                .into_iter()
+                .find(|(_, role)| scaled(role))
+                .map(|(name, _)| name),
+            Compensation::None | Compensation::ErrorFeedback => None,
+        };
+        if let Some(role) = unfit {
+            return Err(LowerError::Compensation { role, layer: layer.name.clone() });
+        }
         for (role, format) in roles.iter() {
             for format in [Some(format.format), format.expand].into_iter().flatten() {
                 if format.precision() > limit.precision() {
@@ -530,7 +556,7 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
                 }
             }
             let (vector, scale) = (roles.vector.format, f64::from(format.bias).exp2());
-            if vector.to_f64(encode_f64(vector, scale)) != scale {
+            if [scale, 1.0 / scale].iter().any(|&power| vector.to_f64(encode_f64(vector, power)) != power) {
                 return Err(LowerError::Bias { role, bias: format.bias, format: vector });
             }
             // Scales and powers are worked out in binary32.

@@ -1,7 +1,7 @@
 //! Batch normalisation as vector instructions, in the order of operations of
 //! [`crate::layer::BatchNorm`].
 
-use super::coded::Coded;
+use super::coded::{Coded, Place};
 use super::memory::Tensor;
 use super::{Context, Parameter, Purpose, Scalar};
 use crate::layer::BatchNorm;
@@ -97,6 +97,9 @@ impl Context<'_> {
             self.emitter.multiply(dx, orthogonal, factor);
             dx
         });
-        (input_error, vec![weight_gradient, bias_gradient].into_iter().map(Coded::plain).collect())
+        let role = self.roles().weight_gradients;
+        let gradients = [weight_gradient, bias_gradient].into_iter().enumerate();
+        let coded = gradients.map(|(index, gradient)| self.encode(gradient, &role, Place { role: "weight_gradients", index })).collect();
+        (input_error, coded)
     }
 }

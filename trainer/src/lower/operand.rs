@@ -121,6 +121,13 @@ fn arranged(tensor: Tensor, arrangement: Arrangement, images: usize) -> TensorVi
     }
 }
 
+impl Operand {
+    /// Its codes, where all products take the same.
+    pub(super) const fn codes(&self) -> Option<Coded> {
+        self.shared
+    }
+}
+
 impl Context<'_> {
     /// `x` in a role, rounded here if products share it.
     pub(super) fn operand(&mut self, x: Tensor, role: RoleFormat, place: Place) -> Operand {

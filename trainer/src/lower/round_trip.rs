@@ -4,6 +4,7 @@ use super::coded::Place;
 use super::memory::Memory;
 use super::{Context, Emitter, Followed, OUTSIDE, Tensor};
 use crate::recipe::{Recipe, RoleFormat};
+use std::collections::BTreeMap;
 use systole_isa::design::Design;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
@@ -46,6 +47,7 @@ pub fn round_trip(recipe: &Recipe, design: &Design, name: &'static str, role: &R
         recording: true,
         cuts: Vec::new(),
         scalars: Vec::new(),
+        taken: BTreeMap::new(),
     };
     let input = cx.memory.tensor(Format::FP32, rows, cols);
     let coded = cx.coded(rows, cols, role, Place { role: name, index: 0 });

@@ -7,8 +7,6 @@ use crate::optimizer::{Compensation, Decayed, Rule};
 use crate::recipe::{LossScale, RoleFormat};
 use systole_isa::round::Policy;
 
-const STEPS: Place = Place { role: "steps", index: 0 };
-
 /// What is added to a weight: the product of two tensors, the second of one element.
 type Step = (Tensor, Tensor);
 
@@ -60,11 +58,12 @@ impl Context<'_> {
         if decay == 0.0 {
             return gradient;
         }
-        let weight = match (decayed, parameter.previous) {
-            // Where weights are quantised with hysteresis, the last values are at hand.
-            (Decayed::Operand, Some(previous)) => previous,
-            (Decayed::Operand, None) => self.as_operand(parameter),
-            (Decayed::Master, _) => self.weight_values(parameter),
+        // Biases and normalisation have no operand.
+        let taken = self.taken.get(&parameter.layer).copied().filter(|_| parameter.index == 0 && decayed == Decayed::Operand);
+        let weight = match (taken, parameter.previous) {
+            (Some(_), Some(previous)) => previous,
+            (Some(coded), None) => self.updating_values(&coded),
+            (None, _) => self.weight_values(parameter),
         };
         let sum = self.update_tensor(gradient.rows, gradient.cols);
         let decay = self.update_constant(decay);
@@ -170,7 +169,7 @@ impl Context<'_> {
             Compensation::ErrorFeedback => {
                 self.round_as_update();
                 self.emitter.multiply_add(sum, a, b, lost);
-                let coded = self.encode(sum, &roles.steps, STEPS);
+                let coded = self.encode(sum, &roles.steps, Place { role: "steps", index: parameter.index });
                 let quantised = self.updating_values(&coded);
                 self.round_as_update();
                 self.emitter.subtract(rest, sum, quantised);
@@ -212,11 +211,16 @@ impl Context<'_> {
         }
     }
 
-    /// The values of a parameter as products take it.
+    /// The values of weights as products would take them now.
     pub(super) fn as_operand(&mut self, parameter: &Parameter) -> Tensor {
+        if let Some(previous) = parameter.previous {
+            return previous;
+        }
         let role = self.roles().weights;
         let values = self.values(&parameter.master);
+        let recording = std::mem::replace(&mut self.recording, false);
         let coded = self.encode(values, &role, Place { role: "weights", index: 0 });
+        self.recording = recording;
         self.updating_values(&coded)
     }
 

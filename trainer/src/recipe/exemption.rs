@@ -41,6 +41,14 @@ impl Exemption {
             let message = "must name layers: `first`, `last`, a layer's name or a kind of layer".to_owned();
             found.push(Problem { path: format!("exempt[{at}].layers"), message });
         }
+        for name in &self.layers {
+            let kind = name.trim_end_matches(|c: char| c.is_ascii_digit());
+            if !["first", "last"].contains(&name.as_str()) && !LayerSpec::KINDS.contains(&kind) {
+                let message =
+                    format!("`{name}` is no layer: give `first`, `last`, a kind ({}) or a name such as conv2", LayerSpec::KINDS.join(", "));
+                found.push(Problem { path: format!("exempt[{at}].layers"), message });
+            }
+        }
         let given = Roles::default().overridden(&self.roles);
         found.extend(given.problems(super::Backend::Device).into_iter().map(|p| Problem { path: format!("exempt[{at}].{}", p.path), ..p }));
         found

@@ -59,7 +59,7 @@ pub enum Scale {
         block: u32,
         /// Whether values have signs.
         signed: bool,
-        /// Tensors of fewer elements stay in the vector role's format.
+        /// Tensors of fewer elements stay in the update role's format.
         #[serde(default)]
         least: u32,
     },

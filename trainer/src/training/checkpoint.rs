@@ -63,6 +63,7 @@ pub struct Checkpoint {
 fn recipe_identity(task: &Task<'_>) -> serde_json::Value {
     let mut recipe = serde_json::to_value(task.recipe).unwrap_or_default();
     if task.recipe.optimizer.schedule == Schedule::Constant
+        && task.recipe.averaging.is_none()
         && let Some(fields) = recipe.as_object_mut()
     {
         fields.remove("epochs");

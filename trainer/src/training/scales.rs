@@ -17,11 +17,17 @@ pub enum ScaleState {
     Tracked(i32),
     /// Largest magnitudes of the latest steps, the newest first, and the factor in use.
     Delayed {
-        /// Largest magnitudes.
+        /// Largest magnitudes; what is not finite reads back as NaN, which counts the same.
+        #[serde(deserialize_with = "with_nan")]
         history: VecDeque<f32>,
         /// What values are multiplied by.
         scale: f32,
     },
+}
+
+/// JSON has `null` for numbers that are not finite.
+fn with_nan<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<VecDeque<f32>, D::Error> {
+    Ok(VecDeque::<Option<f32>>::deserialize(deserializer)?.into_iter().map(|x| x.unwrap_or(f32::NAN)).collect())
 }
 
 impl ScaleState {

@@ -312,6 +312,9 @@ impl<'a> Session<'a> {
         progress.training.accumulate(&self.device.run(&average.take, site)?);
         if average.buffers.iter().any(|buffers| !buffers.is_empty()) {
             let data = self.task.data;
+            for tensor in average.buffers.iter().flatten() {
+                self.write_values(*tensor, vec![0.0; tensor.elements()])?;
+            }
             for (seen, indices) in Batches::new(data.train.len(), recipe.batch as usize, self.task.seed, epoch).iter().enumerate() {
                 let pixels = data.training_pixels(indices, Augment::None, self.task.seed, epoch);
                 self.load(&pixels, &data.train, indices)?;

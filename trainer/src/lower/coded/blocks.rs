@@ -25,13 +25,15 @@ impl Context<'_> {
     pub(super) fn encode_by_blocks(&mut self, elements: Tensor, to: &BlockScales, x: TensorView, role: &RoleFormat) {
         let Scale::Blocks(blocks) = role.scale else { return };
         let (scales, format) = (to.scales, role.format);
-        let amax = self.memory.tensor(x.format, scales.rows, scales.cols);
+        let mut amax = self.memory.tensor(x.format, scales.rows, scales.cols);
         self.emitter.blocks(to.rows, to.cols);
         self.emitter.round_by(Policy::RNE);
         self.emitter.largest(amax, x);
         if blocks.least > 0.0 {
-            let least = self.memory.constant(x.format, blocks.least);
-            self.emitter.larger(amax, amax, least);
+            let least = self.memory.constant(Format::FP32, blocks.least);
+            let raised = self.memory.tensor(Format::FP32, scales.rows, scales.cols);
+            self.emitter.larger(raised, amax, least);
+            amax = raised;
         }
         if let Some(factor) = to.factor {
             return self.encode_two_levels(elements, (scales, factor), (amax, x), role);

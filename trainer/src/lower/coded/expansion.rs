@@ -3,7 +3,8 @@
 //! A stretch of elements with largest magnitude M and smallest nonzero magnitude m becomes
 //! sgn(x) (|x| / sqrt(M m))^k / s, with k = floor(16 log2(F^2 / 2) / log2(M / m)) / 16 for F the
 //! format's largest number, and s such that M becomes F. Powers are taken by way of log2 and
-//! exp2, each a rounding to binary32; k is at most 64, and 64 where M = m.
+//! exp2, each a rounding to binary32; k is within
+//! 1/16 to 64, and 64 where M = m.
 
 use super::super::memory::Tensor;
 use super::{Context, largest, scale_policy};
@@ -49,8 +50,8 @@ impl Context<'_> {
         let count = elements.elements();
         let flat = TensorView::contiguous(x.format, x.space, x.address, 1, count as u32);
         let top = largest(role.format);
-        let [one, sixty_four, half, span, largest] =
-            [1.0, 64.0, 0.5, top * top / 2.0, top].map(|value| self.memory.constant(Format::FP32, value));
+        let [zero, one, sixty_four, step, half, span, largest] =
+            [0.0, 1.0, 64.0, 0.0625, 0.5, top * top / 2.0, top].map(|value| self.memory.constant(Format::FP32, value));
         let [range, top] = [(); 2].map(|()| self.memory.tensor(Format::FP32, 1, 1));
         let stretches = to.power.cols;
         let [most, least, filled, log_most, log_least, distance, sum] = [(); 7].map(|()| self.memory.tensor(Format::FP32, 1, stretches));
@@ -73,9 +74,11 @@ impl Context<'_> {
         self.emitter.log2(log_least, least);
         // log2(M / m): `least` holds 1 / m.
         self.emitter.add(distance, log_most, log_least);
+        self.emitter.larger(distance, distance, zero);
         self.emitter.round_by(scale_policy(Rounding::Rtz));
         self.emitter.divide(to.power, range, distance);
         self.emitter.smaller(to.power, to.power, sixty_four);
+        self.emitter.larger(to.power, to.power, step);
         self.emitter.round_by(scale_policy(Rounding::Rne));
         self.emitter.subtract(sum, log_most, log_least);
         self.emitter.multiply(to.centre, sum, half);
