@@ -54,6 +54,14 @@ struct Kept {
     record: Record,
 }
 
+/// What a run with values tells beside memory.
+struct Valued {
+    /// Activity by region.
+    regions: Vec<(String, Activity)>,
+    /// What the masks of masked products left, in order.
+    selections: Vec<Selection>,
+}
+
 /// A machine of one design.
 #[derive(Debug)]
 pub struct Machine {
@@ -236,9 +244,8 @@ impl Machine {
         Ok(top)
     }
 
-    /// Executes the program with values; activity by region, and what the masks of masked products
-    /// left, in order.
-    fn valued(&mut self, program: &Program, step: u64) -> Result<(Vec<(String, Activity)>, Vec<Selection>), DeviceError> {
+    /// Executes the program with values.
+    fn valued(&mut self, program: &Program, step: u64) -> Result<Valued, DeviceError> {
         self.memories.scratchpad.clear();
         let mut regions: Vec<(String, Activity)> = Vec::new();
         let mut present = None;
@@ -262,7 +269,7 @@ impl Machine {
             regions[slot].1 += executor.execute(operation, site)?;
             Ok(())
         })?;
-        Ok((regions, executor.selections))
+        Ok(Valued { regions, selections: executor.selections })
     }
 
     fn walk(&self, program: &Program, visit: impl FnMut(&Turn<'_>, &Operation) -> Result<(), String>) -> Result<(), DeviceError> {
@@ -345,7 +352,7 @@ impl Device for Machine {
         if !self.engine.computes_values() {
             return self.schedule(program, Vec::new());
         }
-        let (activity, selections) = self.valued(program, step)?;
+        let Valued { regions: activity, selections } = self.valued(program, step)?;
         let mut record = self.schedule(program, selections)?;
         let mut total = Activity::default();
         for (name, counts) in activity {

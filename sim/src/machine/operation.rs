@@ -68,6 +68,7 @@ impl Vector {
 
 /// An instruction with its operands.
 #[derive(Clone, Copy, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it is only looked at")]
 pub enum Operation {
     /// Registers and loops only.
     Configure,
