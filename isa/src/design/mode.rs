@@ -146,9 +146,14 @@ impl fmt::Display for MacMode {
 
 impl MacMode {
     /// What tells it from other modes: operands, and the blocks they are scaled in.
-    pub(super) fn takes(&self) -> (Format, Format, Option<(Option<u32>, u32, u32, Format)>) {
-        let scaled = self.scale != Scaling::None;
-        (self.a, self.b, scaled.then_some((self.chunk, self.scale_rows, self.scale_cols, self.scale_format)))
+    pub(super) fn takes(&self) -> (Format, Format, Option<ScaledBlocks>) {
+        let blocks = ScaledBlocks {
+            length: self.chunk.unwrap_or_default(),
+            rows: Some(self.scale_rows),
+            cols: Some(self.scale_cols),
+            format: self.scale_format,
+        };
+        (self.a, self.b, (self.scale != Scaling::None).then_some(blocks))
     }
 
     /// Whether it takes operands scaled in these blocks.

@@ -44,7 +44,7 @@ impl<T: Real> State<T> {
                     let g = if decoupled { *g } else { *g + decay * *w };
                     *m = keep1 * *m + take1 * g;
                     *v = keep2 * *v + take2 * (g * g);
-                    *w = *w + step * (*m / (v.sqrt() + epsilon));
+                    *w += step * (*m / (v.sqrt() + epsilon));
                     if decoupled {
                         *w = *w * shrink;
                     }

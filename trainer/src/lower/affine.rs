@@ -3,7 +3,7 @@
 use super::coded::{Coded, Place};
 use super::memory::Tensor;
 use super::operand::{Arrangement, Operand, Side};
-use super::walk::Saved;
+use super::walk::{Operands, Saved};
 use super::{Context, Parameter};
 use crate::layer::{Convolution, LayerSpec, Shape};
 use crate::model::Layer;
@@ -74,7 +74,7 @@ impl Context<'_> {
             self.round_as_vector();
             self.emitter.add(y, y, bias);
         }
-        Saved::Affine { x, weight }
+        Saved::Affine(Box::new(Operands { x, weight }))
     }
 
     /// The weights as an operand.
@@ -99,7 +99,7 @@ impl Context<'_> {
         &mut self,
         layer: &Layer,
         error: Tensor,
-        (x, weight): (&Operand, &Operand),
+        Operands { x, weight }: &Operands,
         parameters: &[Parameter],
         passes_on: bool,
     ) -> (Option<Tensor>, Vec<Coded>) {

@@ -8,14 +8,17 @@ use crate::layer::{BatchNorm, LayerSpec};
 use crate::model::Layer;
 use crate::recipe::RoleFormat;
 
+/// What the products of a layer read.
+pub(super) struct Operands {
+    pub x: Operand,
+    pub weight: Operand,
+}
+
 /// What a layer's forward pass leaves for its backward pass.
 pub(super) enum Saved {
     Nothing,
     /// Input and weights as operands.
-    Affine {
-        x: Operand,
-        weight: Operand,
-    },
+    Affine(Box<Operands>),
     /// Values before a rectifier, or after tanh.
     Activation(Tensor),
     /// Input of a max pooling.
@@ -135,7 +138,7 @@ impl Context<'_> {
             self.emitter.region(&format!("{name} error"));
         }
         match (saved, layer.spec) {
-            (Saved::Affine { x, weight }, _) => self.affine_backward(layer, flat, (x, weight), parameters, passes_on),
+            (Saved::Affine(operands), _) => self.affine_backward(layer, flat, operands, parameters, passes_on),
             (Saved::Activation(z), LayerSpec::Relu(_)) => (Some(self.relu_backward(flat, *z)), Vec::new()),
             (Saved::Activation(y), _) => (Some(self.tanh_backward(flat, *y)), Vec::new()),
             (Saved::Pooled(x), LayerSpec::MaxPool(l)) => {
