@@ -148,7 +148,7 @@ fn looking_is_taking_and_converting() {
         let from = random.pick(&formats(&["int8", "e2m1f", "e4m3fn", "fp16", "int32", "fp64"]));
         let entries = random.pick(&[1, 2, 16, 255, 256, 700]);
         let table = Codes::from_fn(of, entries, |_| random.code(of));
-        let codes = Codes::from_fn(from, 35 * 20, |_| if case % 2 == 0 { random.next() % 300 & from.mask() } else { random.code(from) });
+        let codes = Codes::from_fn(from, 35 * 20, |_| if case % 2 == 0 { (random.next() % 300) & from.mask() } else { random.code(from) });
         let values = Operand { format: from, rows: 35, cols: 20, codes: &codes };
         let target = Target { format: to, rows: 35, cols: 20, policy: random.policy(), blocks: Blocks::WHOLE, site: SITE };
         let mut got = Codes::zeros(to, 0);
