@@ -7,7 +7,7 @@
 use super::blocks::{BLOCK, Kernel, Source, run};
 use super::decoder::within_fp32;
 use super::elementwise::{Binary32s, Verbatim, check_shapes as check_operands, elementwise_into};
-use super::exact::order;
+use super::exact::{numerically, order};
 use super::operation::{Blocks, Codebook, Elementwise, Operand, Target, VectorError, check_buffers, check_count};
 use super::{Word, fit, with_words};
 use std::cmp::Ordering;
@@ -71,7 +71,13 @@ fn is_nearer(value: Decoded, x: Decoded, y: Decoded) -> bool {
 
 /// The order of |a - x| and |a - y|.
 fn distance(a: Exact, x: Exact, y: Exact) -> Ordering {
-    // Sums that do not hold all bits hold one that says so, which orders magnitudes by value.
+    match (numerically(a, x), numerically(a, y)) {
+        (Ordering::Greater, Ordering::Greater) => return numerically(y, x),
+        (Ordering::Less, Ordering::Less) => return numerically(x, y),
+        _ => {}
+    }
+    // Sums that do not hold all bits hold one that says so. With `a` between the two that orders
+    // them: they are equal only if both hold all.
     let [x, y] = [x, y].map(|z| a.add(z.negate(), false));
     let scaled = |z: Exact| (z.magnitude_exponent(), z.significand << z.significand.leading_zeros());
     match (x.is_zero(), y.is_zero()) {

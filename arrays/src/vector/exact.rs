@@ -225,7 +225,7 @@ fn compare(a: Exact, b: Exact) -> Ordering {
 }
 
 /// Numerical order.
-fn numerically(a: Exact, b: Exact) -> Ordering {
+pub(super) fn numerically(a: Exact, b: Exact) -> Ordering {
     let difference = a.add(b.negate(), false);
     match (difference.is_zero(), difference.negative) {
         (true, _) => Ordering::Equal,

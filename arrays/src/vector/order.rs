@@ -3,7 +3,7 @@
 //! Sign-magnitude codes are ordered as their values are, two's complement as integers, so the
 //! larger of two codes of one format is found in integers, whatever the format.
 
-use super::{count_result, rounder::plain, with_words};
+use super::{count_result, rounder::plain};
 use systole_isa::codes::Codes;
 use systole_isa::device::Activity;
 use systole_isa::exact::Exact;
@@ -37,7 +37,17 @@ pub(super) trait OrderKey: Copy + Ord + Default {
 impl OrderKey for u64 {
     const NAN: Self = NAN;
     fn fill(order: &Order, codes: &Codes, start: usize, out: &mut [Self]) {
-        with_words!(codes, |words| out.iter_mut().zip(&words[start..]).for_each(|(key, &code)| *key = order.of(code.into())));
+        macro_rules! each {
+            ($v:ident) => {
+                out.iter_mut().zip(&$v[start..]).for_each(|(key, &code)| *key = order.of(code.into()))
+            };
+        }
+        match codes {
+            Codes::U8(v) => each!(v),
+            Codes::U16(v) => each!(v),
+            Codes::U32(v) => each!(v),
+            Codes::U64(v) => each!(v),
+        }
     }
 }
 

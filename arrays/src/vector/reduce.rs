@@ -130,7 +130,7 @@ fn sum<A: Adder>(adder: &A, target: &Target, operand: &Operand) -> (Vec<u64>, Ac
         let mut activity = Activity::default();
         for (i, results) in results.chunks_mut(cut.across).enumerate() {
             // The last block may be shorter than those beside it.
-            let ragged = cut.columns(first, results.len()).len() % cut.width != 0 && results.len() > 1;
+            let ragged = !cut.columns(first, results.len()).len().is_multiple_of(cut.width) && results.len() > 1;
             let (equal, last) = results.split_at_mut(results.len() - usize::from(ragged));
             for (n, results) in equal.chunks_mut(side_by_side).enumerate() {
                 chains.equal(band + i, first + n * side_by_side, results, &mut activity);

@@ -18,6 +18,20 @@ use systole_isa::instruction::Instruction;
 use systole_isa::round::Policy;
 use systole_isa::view::{Layout, Space, TensorView, Window};
 
+/// Where a power of two lies.
+#[derive(Clone, Copy, Debug)]
+pub struct Power {
+    pub space: Space,
+    pub address: u64,
+}
+
+impl Power {
+    /// Its one element.
+    pub const fn view(self) -> TensorView {
+        TensorView::contiguous(Format::E8M0, self.space, self.address, 1, 1)
+    }
+}
+
 /// A matrix product on views.
 #[derive(Clone, Copy, Debug)]
 pub struct Matrix {
@@ -32,7 +46,7 @@ pub struct Matrix {
     /// Index of the MAC mode.
     pub mode: usize,
     /// Powers of two that multiply A and B in place of their shared exponent biases.
-    pub powers: [Option<TensorView>; 2],
+    pub powers: [Option<Power>; 2],
     /// Shared exponent biases of A and B.
     pub biases: (i32, i32),
     pub output: Output,
@@ -42,7 +56,8 @@ pub struct Matrix {
 impl Matrix {
     /// Everything that is read.
     pub fn operands(&self) -> impl Iterator<Item = TensorView> {
-        [Some(self.a), Some(self.b), self.c, self.mask].into_iter().chain(self.scales).chain(self.powers).flatten()
+        let powers = self.powers.map(|power| power.map(Power::view));
+        [Some(self.a), Some(self.b), self.c, self.mask].into_iter().chain(self.scales).chain(powers).flatten()
     }
 }
 
@@ -361,8 +376,8 @@ impl Hardware {
             (vm, "the mask"),
             (scales[0], "the scales of A"),
             (scales[1], "the scales of B"),
-            (powers[0], "the power of A"),
-            (powers[1], "the power of B"),
+            (powers[0].map(Power::view), "the power of A"),
+            (powers[1].map(Power::view), "the power of B"),
         ];
         for (view, name) in named {
             let Some(view) = view else { continue };
@@ -431,9 +446,9 @@ impl Hardware {
     }
 
     /// The powers of two of A and B that stand in for shared exponent biases.
-    fn powers(&self, registers: &Registers) -> Result<[Option<TensorView>; 2], Refusal> {
-        let mut views = [None; 2];
-        for ((view, register), operand) in views.iter_mut().zip(registers.powers).zip(["A", "B"]) {
+    fn powers(&self, registers: &Registers) -> Result<[Option<Power>; 2], Refusal> {
+        let mut powers = [None; 2];
+        for ((place, register), operand) in powers.iter_mut().zip(registers.powers).zip(["A", "B"]) {
             let Some(register) = register else { continue };
             let power = self.view(registers, register)?;
             let name = register.0;
@@ -446,9 +461,9 @@ impl Hardware {
             if (power.rows, power.cols) != (1, 1) {
                 return Err(format!("t{name}, the power of {operand}, is {}x{}; it must be 1x1", power.rows, power.cols).into());
             }
-            *view = Some(power);
+            *place = Some(Power { space: power.space, address: power.address });
         }
-        Ok(views)
+        Ok(powers)
     }
 
     /// The plan of a matrix product. `selection` is what its mask leaves, where that is known.

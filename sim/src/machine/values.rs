@@ -3,7 +3,7 @@
 use super::bands::Bands;
 use super::engine::Engine;
 use super::memory::Memory;
-use super::operation::{Hardware, Matrix, Operation, Vector};
+use super::operation::{Hardware, Matrix, Operation, Power, Vector};
 use super::transfer::{gather, scatter, scatter_selected};
 use super::words::Buffers;
 use std::collections::BTreeSet;
@@ -151,9 +151,10 @@ impl Executor<'_> {
     /// The shared exponent biases of A and B, by powers of two where they are named; `None` where
     /// one of these is NaN.
     fn biases(&mut self, matrix: &Matrix) -> Option<(i32, i32)> {
-        let mut of = |power: Option<TensorView>, bias: i32| match power {
+        let mut of = |power: Option<Power>, bias: i32| match power {
             None => Some(bias),
-            Some(view) => {
+            Some(power) => {
+                let view = power.view();
                 let codes = self.memories.gather(&view);
                 let value = view.format.decode(codes.get(0));
                 self.memories.buffers.give_codes(codes);

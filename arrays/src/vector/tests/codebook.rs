@@ -35,6 +35,8 @@ fn nearest_by_hand() {
         // Beyond any sum of 53 bits.
         (&[1e300, 1e-300, -1e-300], 1e-310, 1),
         (&[-1e-300, 1e-299, 1e-300], 1e200, 1),
+        (&[1e-300, 1e-299], 1e200, 1),
+        (&[-1e-300, -1e-299], -1e200, 1),
         (&[1e-300, -1e-300], 1e300, 0),
         (&[-1e-300, 1e-300], 1e300, 1),
         (&[-1e300, 1e300], 5e-324, 1),
@@ -77,8 +79,8 @@ fn check(values: &Operand, table: &Operand, indices: Format, blocks: Blocks, (ro
 fn the_search_is_the_definition() {
     let mut random = Random(60);
     for entries in [1, 2, 3, 5, 15, 16, 17, 200, 255, 256, 257, 1000] {
-        for case in 0..24 {
-            let from = random.pick(&formats(&["fp32", "fp32", "bf16", "e4m3fn", "e5m2", "int8", "e8m0", "fp16", "posit8", "fp64"]));
+        for case in 0..9 {
+            let from = random.pick(&formats(&["fp32", "fp32", "bf16", "e4m3fn", "e5m2", "int8", "e8m0", "fp16", "posit8_0", "fp64"]));
             let of = random.pick(&formats(&["fp32", "fp32", "bf16", "e4m3fn", "e2m1f", "e5m2", "e8m0", "int8", "fp64"]));
             if (from == Format::FP64 || of == Format::FP64) && entries > 300 {
                 continue;
@@ -115,10 +117,10 @@ fn the_search_is_the_definition() {
 
 #[test]
 fn every_code_of_narrow_formats_in_every_table_of_them() {
-    for of in formats(&["e4m3fn", "e5m2", "e2m1f", "e4m3fnuz", "int8"]) {
+    for of in formats(&["e4m3fn", "e2m1f", "e4m3fnuz", "int8"]) {
         let all = Codes::from_fn(of, 1 << of.bits(), |i| i as u64);
         let table = Operand { format: of, rows: 1, cols: all.len(), codes: &all };
-        for from in formats(&["e4m3fn", "e5m2", "bf16", "fp16"]) {
+        for from in formats(&["e5m2", "bf16"]) {
             let codes = Codes::from_fn(from, 1 << from.bits(), |i| i as u64);
             let values = Operand { format: from, rows: 1, cols: codes.len(), codes: &codes };
             check(&values, &table, format("int8"), Blocks::WHOLE, (1, codes.len()));
@@ -146,7 +148,7 @@ fn looking_is_taking_and_converting() {
         let from = random.pick(&formats(&["int8", "e2m1f", "e4m3fn", "fp16", "int32", "fp64"]));
         let entries = random.pick(&[1, 2, 16, 255, 256, 700]);
         let table = Codes::from_fn(of, entries, |_| random.code(of));
-        let codes = Codes::from_fn(from, 35 * 20, |_| if case % 2 == 0 { random.next() % 300 & from.mask() } else { random.code(from) });
+        let codes = Codes::from_fn(from, 35 * 20, |_| if case % 2 == 0 { (random.next() % 300) & from.mask() } else { random.code(from) });
         let values = Operand { format: from, rows: 35, cols: 20, codes: &codes };
         let target = Target { format: to, rows: 35, cols: 20, policy: random.policy(), blocks: Blocks::WHOLE, site: SITE };
         let mut got = Codes::zeros(to, 0);
@@ -252,7 +254,7 @@ fn signs_by_hand() {
         ((name("int8"), 0x80), true),
         ((name("int8"), 0x7f), false),
         ((name("e8m0"), 0xff), false),
-        ((name("posit8"), 0x80), true),
+        ((name("posit8_0"), 0x80), true),
         ((name("e4m3fnuz"), 0x80), true),
     ] {
         let sign = if negative { -1.0 } else { 1.0 };

@@ -392,6 +392,7 @@ impl Waves {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::operation::Power;
     use proptest::prelude::*;
     use systole_arrays::datapath::Output;
     use systole_arrays::problem::{Shape, scale_extents};
@@ -411,7 +412,7 @@ mod tests {
         let view = |format, address, rows, cols| TensorView::contiguous(format, Space::Dram, address, rows, cols);
         let [a, b] = scale_extents(&hardware.modes[0], Shape { m, n, k });
         let scales = |scaled: bool, address, (rows, cols)| scaled.then(|| view(Format::E8M0, address, rows, cols));
-        let power = |named: bool, address| named.then(|| view(Format::E8M0, address, 1, 1));
+        let power = |named: bool, address| named.then_some(Power { space: Space::Dram, address });
         Matrix {
             powers: [power(powers[0], 1 << 25), power(powers[1], (1 << 25) + 1)],
             scales: [scales(scaled[0], 1 << 23, a), scales(scaled[1], 1 << 24, b)],
@@ -455,7 +456,8 @@ mod tests {
             let stored: u64 = runs.iter().map(|w| w.store).sum();
             let results = u64::from(m) * u64::from(n);
             let loaded: u64 = runs.iter().map(|w| w.load).sum();
-            let scales: u64 = matrix.scales.iter().chain(&matrix.powers).flatten().map(|view| view.elements()).sum();
+            let powers = matrix.powers.map(|power| power.map(Power::view));
+            let scales: u64 = matrix.scales.iter().chain(&powers).flatten().map(|view| view.elements()).sum();
             let operands = u64::from(m) * u64::from(k) + u64::from(k) * u64::from(n) + if with_c { results * 4 } else { 0 } + scales;
             prop_assert!(stored >= results * 4 && loaded >= operands);
             if dataflow == Dataflow::Os {

@@ -1,6 +1,7 @@
 //! Block scales on their way to the arrays: how many belong to a stretch of rows, columns or
 //! products; and powers of two of whole operands.
 
+use crate::machine::operation::Power;
 use std::ops::Range;
 use systole_isa::view::{Space, TensorView};
 
@@ -84,10 +85,11 @@ pub struct Powers {
 }
 
 impl Powers {
-    pub fn new(views: &[Option<TensorView>; 2]) -> Self {
-        let bytes = |view: &TensorView| u64::from(view.format.storage_bytes());
-        let views = || views.iter().flatten();
-        Self { loaded: views().filter(|view| view.space == Space::Dram).map(bytes).sum(), read: views().map(bytes).sum() }
+    /// Of those of A and B.
+    pub fn new(powers: &[Option<Power>; 2]) -> Self {
+        let bytes = |power: &Power| power.view().bytes();
+        let powers = || powers.iter().flatten();
+        Self { loaded: powers().filter(|power| power.space == Space::Dram).map(bytes).sum(), read: powers().map(bytes).sum() }
     }
 }
 
