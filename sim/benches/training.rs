@@ -10,7 +10,7 @@ use systole_arrays::fast::KernelChoice;
 use systole_isa::design;
 use systole_isa::device::Device;
 use systole_trainer::data::{self, Dataset, Split};
-use systole_trainer::host::{Momentum, Network, cross_entropy};
+use systole_trainer::host::{Network, State, cross_entropy};
 use systole_trainer::layer::{Pass, Shape};
 use systole_trainer::lower::compile;
 use systole_trainer::model::Model;
@@ -48,9 +48,13 @@ fn step(c: &mut Criterion) {
         let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
         train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a step");
         let compiled = compile(&model, &recipe, machine.design()).expect("programs");
-        machine.write(compiled.negated_rate.address, compiled.negated_rate.format, &[0]).expect("a place in memory");
+        // A rate of 0 leaves the weights as they are.
+        for (_, scalar) in &compiled.scalars {
+            machine.write(scalar.address, scalar.format, &[0]).expect("a place in memory");
+        }
+        let step = compiled.step.whole.as_ref().expect("one program");
         group.bench_function(format!("{name} step"), |bench| {
-            bench.iter(|| rayon::scope(|_| machine.run(black_box(&compiled.step), 0)));
+            bench.iter(|| rayon::scope(|_| machine.run(black_box(step), 0)));
         });
         group.bench_function(format!("{name} evaluation"), |bench| {
             bench.iter(|| rayon::scope(|_| machine.run(black_box(&compiled.evaluate), 0)));
@@ -60,17 +64,18 @@ fn step(c: &mut Criterion) {
     let design = design::find(&recipe.design).expect("its design");
     let mut machine = Machine::new(design, Engine::Timing, KernelChoice::Auto).expect("a machine");
     let compiled = compile(&model, &recipe, machine.design()).expect("programs");
-    group.bench_function("fp8 step without values", |bench| bench.iter(|| machine.run(black_box(&compiled.step), 0)));
-    let sgd = Recipe::builtin("fp8").expect("a built-in recipe").hyperparameters(0).sgd;
+    let step = compiled.step.whole.as_ref().expect("one program");
+    group.bench_function("fp8 step without values", |bench| bench.iter(|| machine.run(black_box(step), 0)));
+    let optimizer = Recipe::builtin("fp8").expect("a built-in recipe").optimizer;
     let mut network = Network::<f32>::new(&model, 0).expect("a network");
-    let mut momentum = Momentum::new(&network.parameters);
+    let mut state = State::new(&network.parameters);
     let indices: Vec<usize> = (0..BATCH).collect();
     group.bench_function("reference step", |bench| {
         bench.iter(|| {
             let trace = network.forward(data.rows(&data.train, &indices), Pass::Training);
             let loss = cross_entropy(trace.logits(), &data.labels(&data.train, &indices));
             let gradients = network.backward(&trace, loss.gradient);
-            momentum.step(sgd, 0.0, &mut network.parameters, &gradients);
+            state.step(&optimizer, 0.0, &mut network.parameters, &gradients);
         });
     });
     group.finish();

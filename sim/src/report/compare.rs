@@ -3,6 +3,7 @@
 use crate::run::compare::{Comparison, Row};
 use crate::text::{engineering, grouped, indented, numeric_table, significant};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 use serde_json::{Value, json};
 use std::fmt::Write;
 
@@ -39,13 +40,12 @@ fn cells(row: &Row) -> [String; 8] {
     ]
 }
 
-fn heading(comparison: &Comparison<'_>, rows: &[Row]) -> String {
+fn heading(comparison: &Comparison<'_>) -> String {
     let (first, count) = (comparison.first_seed, u64::from(comparison.seeds));
     let seeds = if count == 1 { format!("seed {first}") } else { format!("paired seeds {first} to {}", first + count - 1) };
     let epochs = comparison.contenders.iter().map(|(r, _)| r.epochs);
     let (least, most) = (epochs.clone().min().unwrap_or(0), epochs.max().unwrap_or(0));
     let epochs = if least == most { most.to_string() } else { format!("{least} to {most}") };
-    let _ = rows;
     format!("{} on {}, {epochs} epochs, {seeds}", comparison.model.name, comparison.data.name)
 }
 
@@ -55,7 +55,7 @@ pub fn text(comparison: &Comparison<'_>, rows: &[Row]) -> String {
     rows.iter().for_each(|row| {
         table.add_row(cells(row));
     });
-    let mut text = format!("{}\n", heading(comparison, rows));
+    let mut text = format!("{}\n", heading(comparison));
     text.push_str(&indented(&table, 2));
     let _ = writeln!(
         text,
@@ -67,14 +67,14 @@ pub fn text(comparison: &Comparison<'_>, rows: &[Row]) -> String {
 /// The same as a table of Markdown.
 pub fn markdown(comparison: &Comparison<'_>, rows: &[Row]) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
-    let mut text = format!("{}\n\n", heading(comparison, rows));
+    let mut text = format!("{}\n\n", heading(comparison));
     text += &line(&COLUMNS.map(str::to_owned));
     text += &format!("|---|{}\n", "---:|".repeat(COLUMNS.len() - 1));
     rows.iter().for_each(|row| text += &line(&cells(row)));
     text
 }
 
-/// Accuracy against energy as one SVG.
+/// Accuracy and energy, a line for each recipe, as one SVG.
 ///
 /// # Errors
 /// What the drawing refuses, as text.
@@ -84,41 +84,61 @@ pub fn plot(comparison: &Comparison<'_>, rows: &[Row]) -> Result<String, String>
     Ok(svg)
 }
 
-fn draw(svg: &mut String, comparison: &Comparison<'_>, rows: &[Row]) -> Result<(), Box<dyn std::error::Error>> {
-    const SIZE: (u32, u32) = (900, 560);
-    let energy = |row: &Row| row.energy_pj_per_step * 1e-6;
-    let error = |row: &Row| 100.0 * row.from_host.1.unwrap_or(0.0);
-    let difference = |row: &Row| 100.0 * row.from_host.0;
-    let low = rows.iter().map(energy).fold(f64::INFINITY, f64::min).max(1e-9);
-    let high = rows.iter().map(energy).fold(low, f64::max);
-    let bottom = rows.iter().map(|r| difference(r) - error(r)).fold(-0.5, f64::min);
-    let top = rows.iter().map(|r| difference(r) + error(r)).fold(0.5, f64::max);
-    let margin = 0.1 * (top - bottom);
-    let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
+/// Height of a recipe's line, and of what stands above and below the lines, pixels.
+const LINE: u32 = 20;
+const FRAME: u32 = 110;
+/// Width of the names, and of the whole.
+const NAMES: i32 = 130;
+const WIDTH: u32 = 960;
+
+type Drawing = Result<(), Box<dyn std::error::Error>>;
+
+fn draw(svg: &mut String, comparison: &Comparison<'_>, rows: &[Row]) -> Drawing {
+    let height = FRAME + LINE * rows.len() as u32;
+    let area = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
     area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(heading(comparison, rows), ("sans-serif", 18))
-        .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(64)
-        .build_cartesian_2d((low / 1.3..high * 1.6).log_scale(), bottom - margin..top + margin)?;
-    chart
-        .configure_mesh()
-        .x_desc("energy of a training step, µJ")
-        .y_desc("test accuracy less fp32 on the host, points")
-        .light_line_style(TRANSPARENT)
-        .x_label_formatter(&|x| significant(*x))
-        .draw()?;
-    chart.draw_series(LineSeries::new([(low / 1.3, 0.0), (high * 1.6, 0.0)], BLACK.mix(0.4)))?;
-    for (i, row) in rows.iter().enumerate() {
-        let colour = Palette99::pick(i).to_rgba();
-        let (x, y, e) = (energy(row), difference(row), error(row));
-        chart.draw_series([PathElement::new(vec![(x, y - e), (x, y + e)], colour.stroke_width(2))])?;
-        chart.draw_series([Circle::new((x, y), 4, colour.filled())])?;
-        // Labels of neighbours stand above and below in turn.
-        let lift = if i % 2 == 0 { -14 } else { 6 };
-        chart.draw_series([EmptyElement::at((x, y)) + Text::new(row.recipe.clone(), (6, lift), ("sans-serif", 13).into_font())])?;
+    let area = area.titled(&heading(comparison), ("sans-serif", 18))?;
+    let (left, right) = area.split_horizontally(WIDTH as i32 * 3 / 5);
+    let names: Vec<&str> = rows.iter().map(|row| row.recipe.as_str()).collect();
+    let accuracies: Vec<(f64, f64)> = rows.iter().map(|r| (100.0 * r.from_host.0, 100.0 * r.from_host.1.unwrap_or(0.0))).collect();
+    let energies: Vec<(f64, f64)> = rows.iter().map(|r| (r.energy_pj_per_step / r.array_energy_pj_per_step, 0.0)).collect();
+    panel(&left, &names, &accuracies, 0.0, "test accuracy less fp32 on the host, points ± standard error")?;
+    panel(&right, &[], &energies, 1.0, "energy of a step over that of fp32 on the array")
+}
+
+/// A panel of values with their errors, a line at `zero`.
+fn panel<B: DrawingBackend>(
+    area: &DrawingArea<B, plotters::coord::Shift>,
+    names: &[&str],
+    values: &[(f64, f64)],
+    zero: f64,
+    title: &str,
+) -> Drawing
+where
+    B::ErrorType: 'static,
+{
+    let count = values.len() as f64;
+    let low = values.iter().map(|(x, e)| x - e).fold(zero - 0.2, f64::min);
+    let high = values.iter().map(|(x, e)| x + e).fold(zero + 0.2, f64::max);
+    let margin = 0.06 * (high - low);
+    let mut chart = ChartBuilder::on(area)
+        .margin(10)
+        .set_label_area_size(LabelAreaPosition::Left, if names.is_empty() { 10 } else { NAMES })
+        .set_label_area_size(LabelAreaPosition::Bottom, 46)
+        .build_cartesian_2d(low - margin..high + margin, 0.0..count)?;
+    chart.configure_mesh().disable_y_mesh().y_labels(0).x_labels(8).x_desc(title).light_line_style(TRANSPARENT).draw()?;
+    chart.draw_series([PathElement::new(vec![(zero, 0.0), (zero, count)], BLACK.mix(0.5))])?;
+    for (i, &(x, error)) in values.iter().enumerate() {
+        // The first recipe stands at the top.
+        let y = count - 0.5 - i as f64;
+        chart.draw_series([PathElement::new(vec![(x - error, y), (x + error, y)], BLUE.stroke_width(2))])?;
+        chart.draw_series([Circle::new((x, y), 3, BLUE.filled())])?;
+        if let Some(name) = names.get(i) {
+            let (_, level) = chart.plotting_area().map_coordinate(&(low, y));
+            let (left, top) = area.get_base_pixel();
+            let right_aligned = ("sans-serif", 13).into_font().into_text_style(area).pos(Pos::new(HPos::Right, VPos::Center));
+            area.draw_text(name, &right_aligned, (NAMES - left.min(0), level - top))?;
+        }
     }
-    area.present()?;
     Ok(())
 }
