@@ -368,7 +368,6 @@ macro_rules! schemes {
             /// Lengths that disagree with the shape, more than four dimensions, uniforms outside
             /// [0, 1), inputs the scheme has no use for, or parameters out of range.
             pub fn quantize(&self, input: &Input<'_>) -> Result<Quantized, SchemeError> {
-                input.check()?;
                 let (scheme, about) = (self.scheme().name(), self.scheme().about());
                 if input.previous.is_some() && about.previous == NO_PREVIOUS {
                     return Err(SchemeError::Unused { scheme, what: "previous values", option: "--prev" });
@@ -376,6 +375,7 @@ macro_rules! schemes {
                 if input.uniforms.is_some() && about.uniforms == NO_UNIFORMS {
                     return Err(SchemeError::Unused { scheme, what: "uniform numbers", option: "--uniforms" });
                 }
+                input.check()?;
                 match self { $(Self::$variant(p) => $quantize(p, input),)* }
             }
         }

@@ -85,7 +85,7 @@ fn drawn_rounding_agrees_with_the_nearest() {
             let drawn = round_magnitude(format, &x, &Draw::Uniform(exact64(0.5)));
             let floor = round_magnitude(format, &x, &Draw::Uniform(exact64(0.0)));
             let ceiling = round_magnitude(format, &x, &Draw::Uniform(exact64(1.0 - 2f64.powi(-53))));
-            assert!(nearest == drawn || (nearest.0 + 1 == drawn.0 && nearest.0 % 2 == 0), "{e} {m} {x}");
+            assert!(nearest == drawn || (nearest.0 + 1 == drawn.0 && nearest.0.is_multiple_of(2)), "{e} {m} {x}");
             assert!(floor.0 <= nearest.0 && nearest.0 <= ceiling.0 && ceiling.0 <= floor.0 + 1);
         }
     }

@@ -45,7 +45,7 @@ fn quirks_by_hand() {
 #[test]
 fn eight_exponent_bits_cut_nothing() {
     let bf16 = ["exponent_bits=8", "mantissa_bits=7"];
-    let x = [f32::INFINITY, f32::MAX, 3.0e38, 1.00390625, f32::NAN];
+    let x = [f32::INFINITY, f32::MAX, 3.0e38, 1.0 + 1.0 / 256.0, f32::NAN];
     let y = line("qpytorch_float", &bf16, &x);
     assert_eq!(y.values[..4], [f32::INFINITY, f32::INFINITY, f32::from_bits(0x7f62_0000), 1.0078125]);
     assert!(y.values[4].is_nan());
