@@ -116,8 +116,7 @@ fn narrow_weights_freeze_without_stochastic_rounding_or_compensation() {
             ("optimizer.learning_rate", "0.002"),
             ("optimizer.momentum", "0"),
             ("optimizer.compensation", compensation),
-            ("roles.master_weights", "e6m5f"),
-            ("roles.master_weights.rounding", rounding),
+            ("roles.master_weights", &format!("{{\"format\":\"e6m5f\",\"rounding\":\"{rounding}\"}}")),
         ];
         accuracy(&run(&recipe("fp32", &settings), "mlp", &data))
     };
@@ -134,7 +133,7 @@ fn overflowing_steps_are_skipped_and_the_scale_backs_off() {
     let progress = &run.progress;
     let skipped = progress.steps - progress.updates;
     let scale = progress.scaler.map_or(0.0, |s| f64::from(s.scale));
-    assert!((1..20).contains(&skipped), "{skipped}");
+    assert!((1..30).contains(&skipped), "{skipped}");
     assert_eq!(scale, f64::from(1e12f32) * 0.5f64.powi(skipped as i32));
     assert!(progress.epochs[1].loss < progress.epochs[0].loss);
 }

@@ -26,11 +26,12 @@ pub(crate) fn dynamic_map(signed: bool) -> Vec<f32> {
     values
 }
 
-/// Point n of an even grid of `cells` cells from 0.1 to 1 in binary32, counted from the nearer end.
+/// Point n of an even grid of `cells` cells from 0.1 to 1 in binary32, counted from the nearer end
+/// with one rounding, as PyTorch's linspace does on machines with fused multiply-add.
 fn linspace(n: usize, cells: usize) -> f32 {
     let (start, end) = (0.1f32, 1.0f32);
     let step = (end - start) / cells as f32;
-    if n < cells.div_ceil(2) { start + step * n as f32 } else { end - step * (cells - n) as f32 }
+    if n < cells.div_ceil(2) { step.mul_add(n as f32, start) } else { (-step).mul_add((cells - n) as f32, end) }
 }
 
 impl Context<'_> {
