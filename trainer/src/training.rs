@@ -90,7 +90,7 @@ pub struct Progress {
     /// A dynamic loss scale.
     #[serde(default)]
     pub scaler: Option<Scaler>,
-    /// Scales followed from step to step, in the order of [`Compiled::followed`].
+    /// Scales followed from step to step, in the order of [`crate::lower::Compiled::followed`].
     #[serde(default)]
     pub scales: Vec<ScaleState>,
     /// Cycles, events and activity of all training steps.
