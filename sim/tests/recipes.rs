@@ -113,7 +113,7 @@ fn narrow_weights_freeze_without_stochastic_rounding_or_compensation() {
     let trained = |rounding: &str, compensation: &str| {
         let settings = [
             ("epochs", "6"),
-            ("optimizer.learning_rate", "0.002"),
+            ("optimizer.learning_rate", "0.02"),
             ("optimizer.momentum", "0"),
             ("optimizer.compensation", compensation),
             ("roles.master_weights", &format!("{{\"format\":\"e6m5f\",\"rounding\":\"{rounding}\"}}")),
@@ -121,7 +121,7 @@ fn narrow_weights_freeze_without_stochastic_rounding_or_compensation() {
         accuracy(&run(&recipe("fp32", &settings), "mlp", &data))
     };
     let (frozen, stochastic, kahan) = (trained("rne", "none"), trained("sr16", "none"), trained("rne", "kahan"));
-    assert!(frozen < stochastic - 0.1 && frozen < kahan - 0.1, "{frozen} {stochastic} {kahan}");
+    assert!(frozen < stochastic - 0.3 && frozen < kahan - 0.3, "{frozen} {stochastic} {kahan}");
 }
 
 /// A scale that overflows fp16 is halved, its steps skipped, until gradients are finite.

@@ -219,14 +219,18 @@ impl Job<'_> {
 }
 
 /// Reads results of earlier runs, one JSON object a line; none if there is no such file. A last
-/// line without its end was cut off while it was written, and is left out.
+/// line without its end was cut off while it was written, and is taken off the file.
 fn read_results(path: &Path) -> Result<BTreeMap<String, Trained>, CompareError> {
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
         Err(source) => return Err(CompareError::File { path: path.to_owned(), source }),
     };
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+    if whole.len() < text.len() {
+        let shortened = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(whole.len() as u64));
+        shortened.map_err(|source| CompareError::File { path: path.to_owned(), source })?;
+    }
     let parse = |(i, line): (usize, &str)| {
         serde_json::from_str::<Trained>(line).map(|trained| (trained.key.clone(), trained)).map_err(|e| CompareError::Line {
             path: path.to_owned(),
