@@ -1,7 +1,7 @@
 //! Logarithm and power of two in binary64, correctly rounded: the same bits on every platform.
 //!
 //! Both enclose the exact result in fixed point and widen the fixed point until both ends round alike.
-//! The first fixed point is that of machine words ([`words`]), which suffices for most numbers;
+//! The first fixed point is that of machine words, which suffices for most numbers;
 //! after it come integers of any width. That ends: of numbers with finitely many bits, only powers of two have such logarithms, and only
 //! integers such powers, and those are answered exactly.
 
