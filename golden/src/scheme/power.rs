@@ -1,7 +1,8 @@
 //! Logarithm and power of two in binary64, correctly rounded: the same bits on every platform.
 //!
 //! Both enclose the exact result in fixed point and widen the fixed point until both ends round alike.
-//! That ends: of numbers with finitely many bits, only powers of two have such logarithms, and only
+//! The first fixed point is that of machine words, which suffices for most numbers;
+//! after it come integers of any width. That ends: of numbers with finitely many bits, only powers of two have such logarithms, and only
 //! integers such powers, and those are answered exactly.
 
 use super::number::{binary64, exact64};
@@ -28,6 +29,14 @@ fn to_fixed(x: &Rational, bits: usize) -> UBig {
 /// If x is not positive and finite.
 pub fn log2(x: f64) -> f64 {
     assert!(x > 0.0 && x.is_finite(), "a logarithm of a positive number");
+    if let Some(log) = words::log2(x) {
+        return log;
+    }
+    wide_log2(x)
+}
+
+/// [`log2`] by integers of any width.
+fn wide_log2(x: f64) -> f64 {
     let exact = exact64(x);
     let binade = floor_log2(&exact);
     let significand = exact * power_of_two(-binade);
@@ -91,6 +100,14 @@ pub fn exp2(p: f64) -> f64 {
     if p <= -1080.0 {
         return 0.0;
     }
+    if let Some(power) = words::exp2(p) {
+        return power;
+    }
+    wide_exp2(p)
+}
+
+/// [`exp2`] by integers of any width, for p between the ends.
+fn wide_exp2(p: f64) -> f64 {
     let exact = exact64(p);
     let whole = i64::try_from(exact.clone().floor()).expect("within the range of exponents");
     let fraction = exact - Rational::from(IBig::from(whole));
@@ -127,6 +144,72 @@ pub fn exp2(p: f64) -> f64 {
 pub fn power(a: f64, k: f64) -> f64 {
     assert!(k > 0.0, "a positive power");
     if a == 0.0 { 0.0 } else { exp2(k * log2(a)) }
+}
+
+/// The enclosures in words of 64 and 128 bits; `None` where an end's rounding is in doubt.
+///
+/// Words become binary64 by `as`, which rounds to the nearest, ties to even.
+mod words {
+    /// Bits of fraction of the fixed point, and of a logarithm.
+    const FRACTION: u32 = 63;
+    const LOG: u32 = 60;
+
+    /// `floor(ln 2 2^63)`.
+    pub(super) const LN2: u64 = 0x58b9_0bfb_e8e7_bcd5;
+
+    fn power_of_two(exponent: i64) -> f64 {
+        f64::from_bits(((exponent + 1023) as u64) << 52)
+    }
+
+    /// Significand of 53 bits and exponent of its last place.
+    fn split(x: f64) -> Option<(u64, i64)> {
+        let field = (x.to_bits() >> 52 & 0x7ff) as i64;
+        (field != 0 && field != 0x7ff).then(|| (x.to_bits() & ((1 << 52) - 1) | 1 << 52, field - 1075))
+    }
+
+    /// Cut downwards 60 times by less than 2^-61 each, weighted by halves: less than one of the
+    /// last place in all, and the bits not computed are less than one more.
+    pub fn log2(x: f64) -> Option<f64> {
+        let (significand, last) = split(x)?;
+        let mut y = u128::from(significand) << (FRACTION - 52);
+        let mut log = i128::from(last + 52);
+        for _ in 0..LOG {
+            y = (y * y) >> FRACTION;
+            let bit = y >> (FRACTION + 1);
+            y >>= bit;
+            log = log << 1 | bit as i128;
+        }
+        let exact = significand == 1 << 52;
+        let ends = [log as f64, (log + if exact { 0 } else { 2 }) as f64];
+        (ends[0] == ends[1]).then(|| ends[0] * power_of_two(-i64::from(LOG)))
+    }
+
+    /// The series of at most 25 terms, each cut downwards by less than 4 last places, of an
+    /// argument cut by less than 4, which the exponential at most doubles: less than 128 in all.
+    pub fn exp2(p: f64) -> Option<f64> {
+        let (significand, last) = split(p)?;
+        let signed = if p < 0.0 { -i128::from(significand) } else { i128::from(significand) };
+        let shift = last + i64::from(FRACTION);
+        let fixed = match shift {
+            0..=20 => signed << shift,
+            -120..0 => signed >> -shift,
+            _ => return None,
+        };
+        let whole = (fixed >> FRACTION) as i64;
+        let fraction = (fixed & ((1 << FRACTION) - 1)) as u128;
+        if fraction == 0 || !(-900..=1000).contains(&whole) {
+            return None;
+        }
+        let argument = (fraction * u128::from(LN2)) >> FRACTION;
+        let mut term = 1u128 << FRACTION;
+        let mut y = term;
+        for k in 1..=25 {
+            term = ((term * argument) >> FRACTION) / k;
+            y += term;
+        }
+        let ends = [y as f64, (y + 128) as f64];
+        (ends[0] == ends[1]).then(|| ends[0] * power_of_two(whole - i64::from(FRACTION)))
+    }
 }
 
 #[cfg(test)]

@@ -68,3 +68,33 @@ fn near_the_hosts() {
         assert!((exp2(p) - p.exp2()).abs() <= 1e-15 * p.exp2());
     }
 }
+
+/// Words and integers of any width give the same, near the numbers where words must pass too.
+#[test]
+fn words_agree_with_any_width() {
+    // ln 2 in words is a part of the longer one.
+    assert_eq!(ln2(USUAL_BITS) >> (USUAL_BITS - 63), UBig::from(words::LN2));
+    let mut random = super::super::testing::Random(12);
+    let (mut logs, mut powers) = (0, 0);
+    for i in 0..3000 {
+        let bits = (random.uniform() * 2f64.powi(24)) as u64 | ((random.uniform() * 2f64.powi(24)) as u64) << 24;
+        let near = f64::from_bits(1f64.to_bits() ^ (bits >> (i % 48)));
+        for x in [near, f64::from_bits((1023 + i % 200 - 100) << 52 | bits << 4), f64::from_bits((1 + i % 2045) << 52)] {
+            logs += u32::from(words::log2(x).is_some());
+            assert_eq!(log2(x).to_bits(), wide_log2(x).to_bits(), "{x:e}");
+        }
+        for p in [
+            near,
+            -near,
+            near - 1.0,
+            (random.uniform() - 0.5) * 2000.0,
+            (random.uniform() - 0.5) * 2f64.powi(-(i as i32 % 80)),
+            i as f64 / 3.0,
+        ] {
+            powers += u32::from(words::exp2(p).is_some());
+            assert_eq!(exp2(p).to_bits(), wide_exp2(p).to_bits(), "{p:e}");
+        }
+    }
+    // Most are answered by words.
+    assert!(logs > 6000 && powers > 9000, "{logs} {powers}");
+}
