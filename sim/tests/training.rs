@@ -200,7 +200,7 @@ fn ticked_and_fast_train_to_the_same_bits() {
             let design = systole_isa::design::find("fp8-16x16").expect("a built-in design");
             let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
             let small = Dataset {
-                test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() },
+                test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec(), targets: 1 },
                 ..data.clone()
             };
             let task = Task { model: &model, data: &small, recipe: &recipe, seed: 0 };
