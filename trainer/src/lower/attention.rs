@@ -13,6 +13,7 @@ use super::operand::{Operand, Side};
 use crate::layer::{Attention, Shape};
 use crate::model::Layer;
 use std::ops::Range;
+use systole_isa::round::Policy;
 use systole_isa::view::TensorView;
 
 /// What backward needs.
@@ -75,6 +76,12 @@ impl Context<'_> {
         Heads { images: self.batch, positions: layer.input.positions(), heads: attention.heads, size: channels / attention.heads }
     }
 
+    /// How scores are rounded, and what leaves the layer.
+    fn policies(&self) -> [Policy; 2] {
+        let roles = self.roles();
+        [roles.statistics.policy(), roles.vector.policy()]
+    }
+
     /// Copies the channels of all heads from `first` on under one another.
     fn gather(&mut self, heads: Heads, x: Tensor, first: usize) -> Tensor {
         let stack = self.vector(heads.rows(), heads.size);
@@ -87,24 +94,23 @@ impl Context<'_> {
         stack
     }
 
-    /// The product of one head, both operands in the roles of errors or of activations.
-    fn product_of_heads(&mut self, y: TensorView, statistics: bool, part: Part, a: (Read<'_>, bool), b: Read<'_>) {
-        let roles = self.roles();
-        let (a, errors) = a;
-        let role = if errors { roles.errors } else { roles.activations };
-        let policy = if statistics { roles.statistics.policy() } else { roles.vector.policy() };
-        let [a, b] = [(a, Side::A), (b, Side::B)].map(|(read, side)| match read {
-            Read::Stored(operand) => self.take_part(operand, part, false, side),
-            Read::Transposed(operand) => self.take_part(operand, part, true, side),
+    /// The product of one head, rounded by `policy`.
+    fn product_of_heads(&mut self, y: TensorView, policy: Policy, part: Part, a: Read<'_>, b: Read<'_>) {
+        let [(a, role_a), (b, role_b)] = [(a, Side::A), (b, Side::B)].map(|(read, side)| {
+            let (operand, transposed) = match read {
+                Read::Stored(operand) => (operand, false),
+                Read::Transposed(operand) => (operand, true),
+            };
+            (self.take_part(operand, part, transposed, side), operand.role())
         });
         let result = self.result();
-        self.product(y, result, policy, (a, &role), (b, &roles.activations));
+        self.product(y, result, policy, (a, &role_a), (b, &role_b));
     }
 
     pub(super) fn attention_forward(&mut self, layer: &Layer, attention: Attention, x: Tensor, y: Tensor) -> Saved {
         let heads = self.heads_of(layer, attention);
         let (rows, positions) = (heads.rows(), heads.positions);
-        let role = self.roles().activations;
+        let (role, [statistics, vector]) = (self.roles().activations, self.policies());
         let place = |index| Place { role: "activations", index };
         let [queries, keys, values] = [0, 1, 2].map(|which| {
             let stack = self.gather(heads, x, which * layer.output.channels);
@@ -113,13 +119,13 @@ impl Context<'_> {
         let scores = self.statistic(rows, positions);
         for part in heads.parts() {
             let y = scores.rows(heads.stacked(part.0)).view();
-            self.product_of_heads(y, true, part, (Read::Stored(&queries), false), Read::Transposed(&keys));
+            self.product_of_heads(y, statistics, part, Read::Stored(&queries), Read::Transposed(&keys));
         }
         let probabilities = self.causal_softmax(scores, attention.scale(layer.output));
         let weights = self.operand(probabilities, role, place(3));
         for part in heads.parts() {
             let (rows, columns) = heads.spread(part.0, 0);
-            self.product_of_heads(y.part(rows, columns), false, part, (Read::Stored(&weights), false), Read::Stored(&values));
+            self.product_of_heads(y.part(rows, columns), vector, part, Read::Stored(&weights), Read::Stored(&values));
         }
         Saved { queries, keys, values, probabilities, weights }
     }
@@ -149,7 +155,7 @@ impl Context<'_> {
     pub(super) fn attention_backward(&mut self, layer: &Layer, attention: Attention, saved: &Saved, error: Tensor) -> Tensor {
         let heads = self.heads_of(layer, attention);
         let (rows, positions, channels) = (heads.rows(), heads.positions, layer.output.channels);
-        let role = self.roles().errors;
+        let (role, [statistics, vector]) = (self.roles().errors, self.policies());
         let place = |index| Place { role: "errors", index };
         let stack = self.gather(heads, error, 0);
         let outputs = self.operand(stack, role, place(0));
@@ -157,7 +163,7 @@ impl Context<'_> {
         let of_probabilities = self.statistic(rows, positions);
         for part in heads.parts() {
             let y = of_probabilities.rows(heads.stacked(part.0)).view();
-            self.product_of_heads(y, true, part, (Read::Stored(&outputs), true), Read::Transposed(&saved.values));
+            self.product_of_heads(y, statistics, part, Read::Stored(&outputs), Read::Transposed(&saved.values));
         }
         let scale = self.statistic_constant(attention.scale(layer.output));
         let sums = self.statistic(rows, 1);
@@ -173,17 +179,17 @@ impl Context<'_> {
         let dx = self.vector(error.rows, 3 * channels);
         for part in heads.parts() {
             let (rows, columns) = heads.spread(part.0, 0);
-            self.product_of_heads(dx.part(rows, columns), false, part, (Read::Stored(&scores), true), Read::Stored(&saved.keys));
+            self.product_of_heads(dx.part(rows, columns), vector, part, Read::Stored(&scores), Read::Stored(&saved.keys));
         }
         for part in heads.parts() {
             let (rows, columns) = heads.spread(part.0, channels);
-            self.product_of_heads(dx.part(rows, columns), false, part, (Read::Transposed(&scores), true), Read::Stored(&saved.queries));
+            self.product_of_heads(dx.part(rows, columns), vector, part, Read::Transposed(&scores), Read::Stored(&saved.queries));
         }
         // Transposed, so that errors are the left operand here too.
         for part in heads.parts() {
             let (rows, columns) = heads.spread(part.0, 2 * channels);
             let y = dx.part_transposed(rows, columns);
-            self.product_of_heads(y, false, part, (Read::Transposed(&outputs), true), Read::Stored(&saved.weights));
+            self.product_of_heads(y, vector, part, Read::Transposed(&outputs), Read::Stored(&saved.weights));
         }
         dx
     }

@@ -22,6 +22,13 @@ pub(super) struct Operand {
     shared: Option<Coded>,
 }
 
+impl Operand {
+    /// The role products take it in.
+    pub(super) const fn role(&self) -> RoleFormat {
+        self.role
+    }
+}
+
 /// How a product reads a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Arrangement {
