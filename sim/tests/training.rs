@@ -211,6 +211,39 @@ fn characters(length: usize, sequences: usize) -> Dataset {
     data
 }
 
+/// Operands of attention in blocks, of sequences that are shorter than a block or hold several, and
+/// with scales of whole tensors: training goes on as the reference's does.
+#[test]
+fn transformers_learn_in_narrow_formats() {
+    for (name, length, tolerance) in [
+        ("adam", 8, 0.002),
+        ("adam8bit", 8, 0.02),
+        ("mxfp8-adam", 8, 0.03),
+        ("mxfp8-adam", 40, 0.03),
+        ("nvfp4", 8, 0.08),
+        ("te-current-fp8", 8, 0.03),
+        ("te-delayed-fp8", 8, 0.03),
+        ("fp8", 8, 0.03),
+    ] {
+        let data = characters(length, 160);
+        let adam = Recipe::builtin("adam").expect("a recipe").optimizer;
+        let recipe = Recipe { optimizer: adam, ..Recipe::builtin(name).expect("a recipe") };
+        let settings = [("epochs", "4"), ("batch", "16"), ("optimizer.learning_rate", "0.01")];
+        let recipe = recipe.with_overrides(&settings).expect("settings");
+        let model = Model::builtin("transformer-tiny", data.shape, data.classes).expect("a model");
+        let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+        let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+        let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
+        let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+        let reference = host::train(&model, &data, &recipe.hyperparameters(0), |_, _| ()).expect("a reference");
+        for (ours, theirs) in run.progress.epochs.iter().zip(&reference.epochs) {
+            assert!((ours.loss - theirs.loss).abs() < tolerance * theirs.loss, "{name} {length}: {ours:?} {theirs:?}");
+        }
+        // From ln 70 = 4.25 of guessing.
+        assert!(run.progress.epochs[3].loss < 3.3, "{name} {length}: {:?}", run.progress.epochs);
+    }
+}
+
 /// The same comparison through many steps: fp32 on the array ends where the host ends.
 #[test]
 fn fp32_on_the_array_learns_as_the_host_does() {
