@@ -23,7 +23,7 @@ const BATCH: usize = 32;
 fn images() -> Dataset {
     let digits = data::load("digits", Some(BATCH)).expect("embedded data");
     let enlarge = |split: &Split| {
-        let mut large = Split { pixels: Vec::new(), labels: split.labels[..BATCH].to_vec() };
+        let mut large = Split { pixels: Vec::new(), labels: split.labels[..BATCH].to_vec(), targets: 1 };
         for image in split.pixels.chunks(64).take(BATCH) {
             for (y, x) in (0..28_usize).flat_map(|y| (0..28_usize).map(move |x| (y, x))) {
                 let inside = (2..26).contains(&y) && (2..26).contains(&x);
@@ -73,7 +73,7 @@ fn step(c: &mut Criterion) {
     group.bench_function("reference step", |bench| {
         bench.iter(|| {
             let trace = network.forward(data.rows(&data.train, &indices), Pass::Training);
-            let loss = cross_entropy(trace.logits(), &data.labels(&data.train, &indices));
+            let loss = cross_entropy(trace.logits(), &data.train.labels_of(&indices));
             let gradients = network.backward(&trace, loss.gradient);
             state.step(&optimizer, 0.0, &mut network.parameters, &gradients);
         });

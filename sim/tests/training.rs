@@ -6,7 +6,8 @@ use systole_isa::device::Device;
 use systole_trainer::data::{self, Dataset, Split};
 use systole_trainer::host;
 use systole_trainer::layer::{
-    Add, AvgPool, BatchNorm, Convolution, GlobalAvgPool, LayerSpec, Linear, MaxPool, Relu, Shortcut, Tanh, Window,
+    Add, Attention, AvgPool, BatchNorm, Convolution, Gelu, GlobalAvgPool, LayerNorm, LayerSpec, Linear, MaxPool, Positions, Relu, Shortcut,
+    Tanh, Window,
 };
 use systole_trainer::model::{Graph, Model, Source};
 use systole_trainer::recipe::Recipe;
@@ -153,21 +154,93 @@ fn one_step_in_fp32_moves_every_weight_as_the_reference_does() {
         ("optimizer.weight_decay", "0.01"),
         ("optimizer.schedule", "constant"),
     ];
+    let scaled = [&settings[..], &[("loss_scale", "256")]].concat();
+    let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&scaled).expect("settings");
     for model in networks() {
-        let name = &model.name;
-        let scaled = [&settings[..], &[("loss_scale", "256")]].concat();
-        let recipe = Recipe::builtin("fp32").expect("a recipe").with_overrides(&scaled).expect("settings");
-        let simulated = step(&model, &data, &recipe);
-        let reference = host::train(&model, &data, &recipe.hyperparameters(3), |_, _| ()).expect("a reference");
-        let expected: Vec<&Vec<f32>> = reference.network.parameters.iter().flatten().map(|m| &m.values).collect();
-        assert_eq!(simulated.len(), expected.len());
-        for (i, (ours, theirs)) in simulated.iter().zip(expected).enumerate() {
-            let largest = theirs.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
-            for (a, b) in ours.iter().zip(theirs) {
-                let distance = (a - f64::from(*b)).abs();
-                assert!(distance <= 2e-5 * largest.max(0.1), "{name}, parameter {i}: {a} against {b}");
-            }
+        assert_moves_alike(&model, &data, &recipe);
+    }
+    // Rate times decay is 1, so weights become the gradient alone, a hundred times as large: those of
+    // queries and keys are small at first. Sequences are shorter and longer than the array's side.
+    let recipe = recipe.with_overrides(&[("batch", "6"), ("optimizer.learning_rate", "100")]).expect("settings");
+    for length in [5, 20] {
+        let data = characters(length, 6);
+        let tiny = Model::builtin("transformer-tiny", data.shape, data.classes).expect("a model");
+        for model in [tiny, attention_that_matters(&data)] {
+            assert_moves_alike(&model, &data, &recipe);
         }
+    }
+}
+
+/// Attention whose scores are far apart from the start: convolutions begin wider than projections.
+fn attention_that_matters(data: &Dataset) -> Model {
+    let mut graph = Graph::default();
+    let normalise = LayerSpec::LayerNorm(LayerNorm);
+    let x = graph.then(conv(16, 1, 1, 0, true));
+    graph.then(normalise);
+    graph.then(LayerSpec::Positions(Positions));
+    graph.then(conv(48, 1, 1, 0, true));
+    graph.then(LayerSpec::Attention(Attention { heads: 2 }));
+    let branch = graph.then(LayerSpec::Gelu(Gelu));
+    graph.of(ADD, &[branch, x]);
+    graph.then(normalise);
+    graph.then(conv(data.classes, 1, 1, 0, true));
+    Model { layers: graph.finish(), ..Model::sequential("attention that matters", data.shape, data.classes, Vec::new()) }
+}
+
+fn assert_moves_alike(model: &Model, data: &Dataset, recipe: &Recipe) {
+    let name = &model.name;
+    let simulated = step(model, data, recipe);
+    let reference = host::train(model, data, &recipe.hyperparameters(3), |_, _| ()).expect("a reference");
+    let expected: Vec<&Vec<f32>> = reference.network.parameters.iter().flatten().map(|m| &m.values).collect();
+    assert_eq!(simulated.len(), expected.len());
+    for (i, (ours, theirs)) in simulated.iter().zip(expected).enumerate() {
+        let largest = theirs.iter().fold(0.0f64, |m, v| m.max(f64::from(v.abs())));
+        for (a, b) in ours.iter().zip(theirs) {
+            let distance = (a - f64::from(*b)).abs();
+            assert!(distance <= 2e-5 * largest.max(0.1), "{name}, parameter {i}: {a} against {b}");
+        }
+    }
+}
+
+/// The first sequences of the embedded text, of which the first few test too.
+fn characters(length: usize, sequences: usize) -> Dataset {
+    let mut data = data::load(&format!("chars:{length}"), Some(sequences)).expect("embedded data");
+    let few = 4 * length;
+    data.test.pixels.truncate(few);
+    data.test.labels.truncate(few);
+    data
+}
+
+/// Operands of attention in blocks, of sequences that are shorter than a block or hold several, and
+/// with scales of whole tensors: training goes on as the reference's does.
+#[test]
+fn transformers_learn_in_narrow_formats() {
+    for (name, length, tolerance) in [
+        ("adam", 8, 0.002),
+        ("adam8bit", 8, 0.02),
+        ("mxfp8-adam", 8, 0.03),
+        ("mxfp8-adam", 40, 0.03),
+        ("nvfp4", 8, 0.08),
+        ("te-current-fp8", 8, 0.03),
+        ("te-delayed-fp8", 8, 0.03),
+        ("fp8", 8, 0.03),
+    ] {
+        let data = characters(length, 160);
+        let adam = Recipe::builtin("adam").expect("a recipe").optimizer;
+        let recipe = Recipe { optimizer: adam, ..Recipe::builtin(name).expect("a recipe") };
+        let settings = [("epochs", "4"), ("batch", "16"), ("optimizer.learning_rate", "0.01")];
+        let recipe = recipe.with_overrides(&settings).expect("settings");
+        let model = Model::builtin("transformer-tiny", data.shape, data.classes).expect("a model");
+        let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+        let mut machine = Machine::new(design, Engine::Fast, KernelChoice::Auto).expect("a machine");
+        let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
+        let run = train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run");
+        let reference = host::train(&model, &data, &recipe.hyperparameters(0), |_, _| ()).expect("a reference");
+        for (ours, theirs) in run.progress.epochs.iter().zip(&reference.epochs) {
+            assert!((ours.loss - theirs.loss).abs() < tolerance * theirs.loss, "{name} {length}: {ours:?} {theirs:?}");
+        }
+        // From ln 70 = 4.25 of guessing.
+        assert!(run.progress.epochs[3].loss < 3.3, "{name} {length}: {:?}", run.progress.epochs);
     }
 }
 
@@ -200,7 +273,7 @@ fn ticked_and_fast_train_to_the_same_bits() {
             let design = systole_isa::design::find("fp8-16x16").expect("a built-in design");
             let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
             let small = Dataset {
-                test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() },
+                test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec(), targets: 1 },
                 ..data.clone()
             };
             let task = Task { model: &model, data: &small, recipe: &recipe, seed: 0 };
@@ -209,6 +282,22 @@ fn ticked_and_fast_train_to_the_same_bits() {
         assert_eq!(runs[0].weights, runs[1].weights);
         assert_eq!(runs[0].progress, runs[1].progress);
     }
+}
+
+/// The same of attention, with scales in blocks.
+#[test]
+fn ticked_and_fast_train_a_transformer_to_the_same_bits() {
+    let data = characters(5, 4);
+    let recipe = Recipe::builtin("mxfp8-adam").expect("a recipe").with_overrides(&[("epochs", "1"), ("batch", "2")]).expect("settings");
+    let model = Model::builtin("transformer-tiny", data.shape, data.classes).expect("a model");
+    let runs = [Engine::Fast, Engine::Ticked].map(|engine| {
+        let design = systole_isa::design::find(&recipe.design).expect("a built-in design");
+        let mut machine = Machine::new(design, engine, KernelChoice::Auto).expect("a machine");
+        let task = Task { model: &model, data: &data, recipe: &recipe, seed: 0 };
+        train(&task, &mut machine, None, |_| Ok::<(), RunError>(())).expect("a run")
+    });
+    assert_eq!(runs[0].weights, runs[1].weights);
+    assert_eq!(runs[0].progress, runs[1].progress);
 }
 
 /// Where the array rounds products too, and the batch is a power of two, binary32 on the array and

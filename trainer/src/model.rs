@@ -13,7 +13,8 @@ use crate::entropy::{Purpose, Stream};
 use crate::layer::{Following, Initial, LayerSpec, Parameter, Shape, ShapeError};
 use builtin::names;
 
-/// A network for classification: its outputs are the logits of the classes.
+/// A network for classification: its outputs are the logits of the classes, of a whole image or of
+/// each of its positions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     /// The name reports print.
@@ -175,7 +176,7 @@ pub enum ModelError {
         /// Its input.
         input: Shape,
     },
-    /// The last layer does not give one logit per class.
+    /// The last layer does not give one logit per class, for the image or for each of its positions.
     #[error(
         "model `{model}` gives {output} (height x width x channels) for {classes} classes; end with a linear layer of {classes} outputs"
     )]
@@ -244,7 +245,8 @@ impl Model {
             return Err(ModelError::Unread { model: self.name.clone(), layer: layers[unread - 1].name.clone() });
         }
         let output = layers.last().map_or(self.input, |l| l.output);
-        if output != Shape::vector(self.classes) || self.classes == 0 {
+        let labelled = [Shape::vector(self.classes), Shape { channels: self.classes, ..self.input }];
+        if !labelled.contains(&output) || self.classes == 0 {
             return Err(ModelError::Logits { model: self.name.clone(), output, classes: self.classes });
         }
         Ok(layers)
@@ -318,7 +320,7 @@ pub fn initial_buffers(layers: &[Layer]) -> Vec<Vec<Vec<f32>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::{Add, Convolution, Linear, MaxPool, Relu, Shortcut, Tanh, Window};
+    use crate::layer::{Add, Attention, Convolution, Linear, MaxPool, Project, Relu, Shortcut, Tanh, Window};
 
     const RELU: LayerSpec = LayerSpec::Relu(Relu);
 
@@ -343,6 +345,9 @@ mod tests {
             // of convolutions, 2 (7 16 + 6 32 + 6 64) of normalisations, 640 + 10 of the linear layer.
             ("resnet20", Shape::new(32, 32, 3), 269_722),
             ("resnet20", Shape::new(28, 28, 1), 269_722 - 9 * 2 * 16),
+            // An embedding, positions, blocks of attention and perceptron between normalisations, logits.
+            ("transformer", Shape::new(1, 64, 10), 2 * 640 + 4096 + 128 + 2 * (256 + 4 * (4096 + 64) + 2 * 64 * 256 + 256 + 64)),
+            ("transformer-tiny", Shape::new(1, 5, 10), 2 * 160 + 80 + 32 + 64 + 4 * (256 + 16) + 2 * 16 * 32 + 32 + 16),
             ("resnet8", Shape::new(8, 8, 1), 9 * (16 + 2 * 256 + 512 + 1024 + 2048 + 4096) + 2 * (48 + 64 + 128) + 650),
         ] {
             let layers = Model::builtin(name, input, 10).unwrap().plan().unwrap();
@@ -369,6 +374,21 @@ mod tests {
     }
 
     const INITIAL_BITS: [u32; 3] = [1_038_233_942, 1_023_439_989, 1_047_875_593];
+
+    #[test]
+    fn weights_of_a_transformer_begin_narrow() {
+        let layers = Model::builtin("transformer", Shape::new(1, 64, 70), 70).unwrap().plan().unwrap();
+        let values = initial_values(&layers, 0);
+        let deviation = |name: &str| {
+            let layer = layers.iter().position(|l| l.name == name).unwrap();
+            let squares: f64 = values[layer][0].iter().map(|&v| f64::from(v).powi(2)).sum();
+            (squares / values[layer][0].len() as f64).sqrt()
+        };
+        // 0.02, and 0.02 / sqrt(4) where a branch joins the stream.
+        for (name, expected) in [("project1", 0.02), ("positions1", 0.02), ("project2", 0.02), ("project3", 0.01), ("project9", 0.01)] {
+            assert!((deviation(name) - expected).abs() < 0.03 * expected, "{name}: {}", deviation(name));
+        }
+    }
 
     #[test]
     fn resnet20_has_the_published_shapes() {
@@ -435,6 +455,13 @@ mod tests {
                 custom(vec![convolution(2, 3, 1), LayerSpec::Shortcut(Shortcut { stride: 2, channels: 1 })]),
                 ["shortcut1", "from 2 channels to 1"],
             ),
+            (custom(vec![convolution(8, 3, 1), LayerSpec::Attention(Attention { heads: 2 })]), ["attention1: 8 channels", "multiple of 6"]),
+            (custom(vec![LayerSpec::Attention(Attention { heads: 0 })]), ["attention1", "number of heads must be at least 1"]),
+            (
+                custom(vec![LayerSpec::Project(Project { out: 0, bias: true, joins: 1 })]),
+                ["project1", "number of outputs must be at least 1"],
+            ),
+            (custom(vec![LayerSpec::Project(Project { out: 2, bias: true, joins: 1 })]), ["gives 4x4x2", "for 3 classes"]),
             (custom(vec![LayerSpec::Shortcut(Shortcut { stride: 0, channels: 1 })]), ["shortcut1", "stride must be at least 1"]),
         ] {
             let error = result.unwrap_err().to_string();

@@ -28,10 +28,11 @@ pub struct TrainArgs {
     /// Model [default: mlp].
     #[arg(long, value_name = "MODEL")]
     model: Option<String>,
-    /// `digits` (embedded), or a directory of IDX or CIFAR-10 files, plain or gzip [default: digits].
+    /// `digits` or `chars` (embedded; `chars:T` for sequences of T characters), or a directory of IDX or
+    /// CIFAR-10 files, plain or gzip [default: digits].
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
-    /// Train on the first N images only.
+    /// Train on the first N images or sequences only.
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
     /// What is done to training images: `none`, or `crop_flip` [default: the recipe's].

@@ -5,7 +5,7 @@
 //! that of A. Krizhevsky, <https://www.cs.toronto.edu/~kriz/cifar.html>, "binary version".
 
 use super::file::{Bytes, LIMIT_BYTES, find};
-use super::{DataError, Dataset, Split};
+use super::{Content, DataError, Dataset, Split};
 use crate::layer::Shape;
 use std::path::{Path, PathBuf};
 
@@ -51,14 +51,14 @@ pub fn read_cifar(path: &Path) -> Result<Dataset, DataError> {
         vec![path.to_owned()]
     };
     let test_file = in_directory(TEST.to_owned())?;
-    let mut train = Split { pixels: Vec::new(), labels: Vec::new() };
+    let mut train = Split { pixels: Vec::new(), labels: Vec::new(), targets: 1 };
     for file in files {
         append(file, &mut train)?;
     }
-    let mut test = Split { pixels: Vec::new(), labels: Vec::new() };
+    let mut test = Split { pixels: Vec::new(), labels: Vec::new(), targets: 1 };
     append(test_file, &mut test)?;
     let name = path.file_name().map_or_else(|| path.display().to_string(), |n| n.to_string_lossy().into_owned());
-    Ok(Dataset { name, classes: CLASSES, shape: SHAPE, full_scale: 255, train, test })
+    Ok(Dataset { name, classes: CLASSES, shape: SHAPE, content: Content::Pixels, full_scale: 255, train, test })
 }
 
 /// Appends the records of one file.

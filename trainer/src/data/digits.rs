@@ -6,7 +6,7 @@
 //! occur in both parts, and accuracies compare with other random splits of this file, not
 //! with UCI's split by writer.
 
-use super::{DataError, Dataset, Split};
+use super::{Content, DataError, Dataset, Split};
 use crate::entropy::{Purpose, Stream};
 use crate::layer::Shape;
 use flate2::read::GzDecoder;
@@ -35,11 +35,13 @@ pub fn digits() -> Result<Dataset, DataError> {
     let pick = |part: &[usize]| Split {
         pixels: part.iter().flat_map(|&i| images[i].0).collect(),
         labels: part.iter().map(|&i| images[i].1).collect(),
+        targets: 1,
     };
     Ok(Dataset {
         name: "digits".to_owned(),
         classes: 10,
         shape: Shape::new(8, 8, 1),
+        content: Content::Pixels,
         full_scale: FULL_SCALE,
         train: pick(train),
         test: pick(test),

@@ -8,11 +8,19 @@ use std::path::PathBuf;
 pub enum DataError {
     /// The name given is neither a built-in data set nor a directory.
     #[error(
-        "`{source_name}` is neither a data set nor a directory; use `digits`, a directory with IDX files (MNIST, Fashion-MNIST), or one with CIFAR-10's binary files"
+        "`{source_name}` is neither a data set nor a directory; use `digits`, `chars`, a directory with IDX files (MNIST, Fashion-MNIST), or one with CIFAR-10's binary files"
     )]
     NoSource {
         /// What was given.
         source_name: String,
+    },
+    /// Sequences of a length that cannot be.
+    #[error("`chars:{given}`: sequences have 1 to {longest} characters; give `chars:64`, or `chars` for the same")]
+    SequenceLength {
+        /// What was given.
+        given: String,
+        /// The longest.
+        longest: usize,
     },
     /// A limit of 0 images.
     #[error("a limit of 0 leaves no training images; give at least 1")]

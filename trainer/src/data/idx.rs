@@ -4,7 +4,7 @@
 //! be gzipped.
 
 use super::file::{Bytes, LIMIT_BYTES, find};
-use super::{DataError, Dataset, Split};
+use super::{Content, DataError, Dataset, Split};
 use crate::layer::Shape;
 use std::path::{Path, PathBuf};
 
@@ -53,7 +53,8 @@ pub fn read_idx(directory: &Path, options: IdxOptions) -> Result<Dataset, DataEr
         return Err(DataError::Size { path: test_path, found: test_size, expected: size });
     }
     let name = directory.file_name().map_or_else(|| directory.display().to_string(), |n| n.to_string_lossy().into_owned());
-    Ok(Dataset { name, classes: options.classes, shape: Shape::new(size.0 as usize, size.1 as usize, 1), full_scale: 255, train, test })
+    let shape = Shape::new(size.0 as usize, size.1 as usize, 1);
+    Ok(Dataset { name, classes: options.classes, shape, content: Content::Pixels, full_scale: 255, train, test })
 }
 
 fn read_split(directory: &Path, part: &str, options: IdxOptions) -> Result<(Split, (u32, u32), PathBuf), DataError> {
@@ -71,7 +72,7 @@ fn read_split(directory: &Path, part: &str, options: IdxOptions) -> Result<(Spli
     if let Some((index, &label)) = labels.bytes.iter().enumerate().find(|(_, label)| usize::from(**label) >= options.classes) {
         return Err(DataError::Label { path: labels.path, index, label, classes: options.classes });
     }
-    Ok((Split { pixels: images.bytes, labels: labels.bytes }, (rows, columns), images.path))
+    Ok((Split { pixels: images.bytes, labels: labels.bytes, targets: 1 }, (rows, columns), images.path))
 }
 
 /// The file of that stem, whose kind is spelled with a hyphen or a dot.
@@ -157,8 +158,8 @@ mod tests {
         let check = |dir: &Path| {
             let data = read_idx(dir, IdxOptions::default()).unwrap();
             assert_eq!((data.shape, data.classes, data.full_scale), (Shape::new(2, 3, 1), 10, 255));
-            assert_eq!(data.train, Split { pixels: (0..12).collect(), labels: vec![3, 9] });
-            assert_eq!(data.test, Split { pixels: (0..6).collect(), labels: vec![0] });
+            assert_eq!(data.train, Split { pixels: (0..12).collect(), labels: vec![3, 9], targets: 1 });
+            assert_eq!(data.test, Split { pixels: (0..6).collect(), labels: vec![0], targets: 1 });
         };
         check(directory(|_| ()).path());
         check(

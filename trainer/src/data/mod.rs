@@ -1,6 +1,10 @@
-//! Labelled images: where they come from and the order in which training sees them.
+//! Labelled images and text: where they come from and the order in which training sees them.
+//!
+//! A sequence of text is an image of height 1: its width is the number of tokens, its channels are
+//! the vocabulary, and every position has a label of its own, the next token.
 
 mod augment;
+mod characters;
 mod cifar;
 mod digits;
 mod error;
@@ -8,6 +12,7 @@ mod file;
 mod idx;
 
 pub use augment::Augment;
+pub use characters::characters;
 pub use cifar::{is_cifar, read_cifar};
 pub use digits::digits;
 pub use error::DataError;
@@ -15,27 +20,48 @@ pub use idx::{IdxOptions, read_idx};
 
 use crate::entropy::{Purpose, Stream};
 use crate::layer::Shape;
+use std::borrow::Cow;
 use std::path::Path;
 
 /// Images of one part of a data set with their classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// Pixels, row-major in (image, row, column, channel).
+    /// Pixels, row-major in (image, row, column, channel); of text the tokens, one a position.
     pub pixels: Vec<u8>,
-    /// Class of each image.
+    /// Class of each image, or of each position of each.
     pub labels: Vec<u8>,
+    /// Labels of one image: 1, or one for each position.
+    pub targets: usize,
 }
 
 impl Split {
     /// Number of images.
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.labels.len() / self.targets.max(1)
     }
 
     /// True if there is no image.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
+
+    /// The labels of the images `indices`, one image after the other.
+    ///
+    /// # Panics
+    /// If an index is not below `len()`.
+    pub fn labels_of(&self, indices: &[usize]) -> Vec<usize> {
+        let of = |&i: &usize| &self.labels[i * self.targets..(i + 1) * self.targets];
+        indices.iter().flat_map(of).map(|&label| usize::from(label)).collect()
+    }
+}
+
+/// What the bytes of [`Split::pixels`] are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// One value of one channel each.
+    Pixels,
+    /// One position each: the channel whose value is 1.0; the others are 0.0.
+    Tokens,
 }
 
 /// Labelled images of one size, divided into a training and a test part.
@@ -47,7 +73,9 @@ pub struct Dataset {
     pub classes: usize,
     /// Size of an image.
     pub shape: Shape,
-    /// The pixel value that stands for 1.0; 0 stands for 0.0.
+    /// What the bytes of images are.
+    pub content: Content,
+    /// The level that stands for 1.0; 0 stands for 0.0. Of tokens it is 1.
     pub full_scale: u8,
     /// Images to learn from.
     pub train: Split,
@@ -56,21 +84,30 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// The pixels of the images `indices` of `split`.
+    /// Bytes of one image in [`Split::pixels`].
+    pub const fn image_bytes(&self) -> usize {
+        match self.content {
+            Content::Pixels => self.shape.elements(),
+            Content::Tokens => self.shape.positions(),
+        }
+    }
+
+    /// The bytes of the images `indices` of `split`.
     ///
     /// # Panics
     /// If an index is not below `split.len()`.
     pub fn pixels(&self, split: &Split, indices: &[usize]) -> Vec<u8> {
-        let size = self.shape.elements();
+        let size = self.image_bytes();
         indices.iter().flat_map(|&i| &split.pixels[i * size..(i + 1) * size]).copied().collect()
     }
 
-    /// The pixels of the training images `indices` as the given epoch of a run sees them.
+    /// The bytes of the training images `indices` as the given epoch of a run sees them. Text has
+    /// no augmentation but [`Augment::None`].
     ///
     /// # Panics
     /// If an index is not below `train.len()`.
     pub fn training_pixels(&self, indices: &[usize], augment: Augment, seed: u64, epoch: u32) -> Vec<u8> {
-        let size = self.shape.elements();
+        let size = self.image_bytes();
         let mut pixels = Vec::with_capacity(indices.len() * size);
         for &i in indices {
             augment.append(self.shape, &self.train.pixels[i * size..(i + 1) * size], (seed, epoch, i), &mut pixels);
@@ -78,11 +115,27 @@ impl Dataset {
         pixels
     }
 
-    /// Pixels as values in [0, 1]: the correctly rounded binary32 quotient of pixel and full
+    /// A level for each channel of each position, from 0 to [`Dataset::full_scale`]: pixels
+    /// themselves, tokens as rows of zeros with a one.
+    pub fn levels<'a>(&self, pixels: &'a [u8]) -> Cow<'a, [u8]> {
+        match self.content {
+            Content::Pixels => Cow::Borrowed(pixels),
+            Content::Tokens => {
+                let channels = self.shape.channels;
+                let mut levels = vec![0; pixels.len() * channels];
+                for (row, &token) in levels.chunks_exact_mut(channels).zip(pixels) {
+                    row[usize::from(token)] = 1;
+                }
+                Cow::Owned(levels)
+            }
+        }
+    }
+
+    /// Images as values in [0, 1]: the correctly rounded binary32 quotients of levels and full
     /// scale.
     pub fn values(&self, pixels: &[u8]) -> Vec<f32> {
         let scale = f32::from(self.full_scale);
-        pixels.iter().map(|&pixel| f32::from(pixel) / scale).collect()
+        self.levels(pixels).iter().map(|&level| f32::from(level) / scale).collect()
     }
 
     /// The images `indices` of `split` as rows of [`Dataset::values`].
@@ -93,36 +146,33 @@ impl Dataset {
         self.values(&self.pixels(split, indices))
     }
 
-    /// The classes of the images `indices` of `split`.
-    ///
-    /// # Panics
-    /// If an index is not below `split.len()`.
-    pub fn labels(&self, split: &Split, indices: &[usize]) -> Vec<usize> {
-        indices.iter().map(|&i| usize::from(split.labels[i])).collect()
-    }
-
     /// Keeps the first `limit` training images.
     fn limit(&mut self, limit: usize) -> Result<(), DataError> {
         if limit == 0 {
             return Err(DataError::EmptyLimit);
         }
         if limit < self.train.len() {
-            self.train.labels.truncate(limit);
-            self.train.pixels.truncate(limit * self.shape.elements());
+            self.train.labels.truncate(limit * self.train.targets);
+            self.train.pixels.truncate(limit * self.image_bytes());
         }
         Ok(())
     }
 }
 
-/// The data set called `source`: `digits`, the embedded UCI digits, or a directory of IDX
-/// files or of CIFAR-10's, or one of CIFAR-10's files. `limit` keeps the first so many training
-/// images.
+/// The data set called `source`: `digits`, the embedded UCI digits; `chars` or `chars:T`, the
+/// embedded text in sequences of 64 or of T characters; or a directory of IDX files or of
+/// CIFAR-10's, or one of CIFAR-10's files. `limit` keeps the first so many training images.
 ///
 /// # Errors
-/// Whatever is wrong with the files, or a limit of 0.
+/// Whatever is wrong with the files, a length that sequences cannot have, or a limit of 0.
 pub fn load(source: &str, limit: Option<usize>) -> Result<Dataset, DataError> {
     let mut dataset = match source {
         "digits" => digits()?,
+        "chars" => characters(characters::LENGTH)?,
+        sequences if sequences.starts_with("chars:") => {
+            let given = &sequences["chars:".len()..];
+            characters(given.parse().map_err(|_| characters::refused(given))?)?
+        }
         path if is_cifar(Path::new(path)) => read_cifar(Path::new(path))?,
         path if Path::new(path).is_dir() => read_idx(Path::new(path), IdxOptions::default())?,
         other => {

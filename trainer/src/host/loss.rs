@@ -1,19 +1,19 @@
-//! Softmax cross-entropy, its mean over the batch, and its derivative.
+//! Softmax cross-entropy, its mean over the labels of a batch, and its derivative.
 
 use super::{Matrix, Real, functions};
 
 /// What the loss says of one batch.
 #[derive(Clone, Debug)]
 pub struct Loss<T> {
-    /// Mean over the batch of -ln(softmax probability of the right class).
+    /// Mean over the labels of -ln(softmax probability of the right class).
     pub mean: f64,
-    /// Images whose largest logit (the first of equals) is the right class's.
+    /// Rows whose largest logit (the first of equals) is the right class's.
     pub correct: usize,
-    /// Derivative of the mean by the logits: (softmax - one-hot) / batch.
+    /// Derivative of the mean by the logits: (softmax - one-hot) / labels.
     pub gradient: Matrix<T>,
 }
 
-/// Loss of `logits` `[batch][classes]` for the given classes.
+/// Loss of `logits` `[labels][classes]` for the given classes.
 ///
 /// # Panics
 /// If a label is not below the number of classes.

@@ -23,7 +23,7 @@ pub struct Trace<T> {
 }
 
 impl<T> Trace<T> {
-    /// The logits, `[batch][classes]`.
+    /// The logits, `[batch][classes]`, or a row for each position of each image.
     pub fn logits(&self) -> &Matrix<T> {
         &self.activations[self.activations.len() - 1]
     }
@@ -124,7 +124,8 @@ mod tests {
     use crate::entropy::{Purpose, Stream};
     use crate::host::cross_entropy;
     use crate::layer::{
-        Add, AvgPool, BatchNorm, Convolution, GlobalAvgPool, LayerSpec, Linear, MaxPool, Relu, Shape, Shortcut, Tanh, Window,
+        Add, Attention, AvgPool, BatchNorm, Convolution, Gelu, GlobalAvgPool, LayerSpec, Linear, MaxPool, Positions, Project, Relu, Shape,
+        Shortcut, Tanh, Window,
     };
     use crate::model::{Graph, Source};
 
@@ -145,6 +146,9 @@ mod tests {
             vec![LayerSpec::Convolution(CONVOLUTION), LayerSpec::BatchNorm(BatchNorm), LayerSpec::Tanh(Tanh)],
             vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 7, bias: true }), LayerSpec::BatchNorm(BatchNorm)],
             vec![LayerSpec::Flatten, LayerSpec::Linear(Linear { out: 7, bias: false }), LayerSpec::Relu(Relu)],
+            vec![LayerSpec::Gelu(Gelu)],
+            vec![LayerSpec::Positions(Positions), LayerSpec::Tanh(Tanh)],
+            vec![LayerSpec::Project(Project { out: 12, bias: true, joins: 2 }), LayerSpec::Attention(Attention { heads: 2 })],
         ];
         let sequential = between.into_iter().map(|middle| {
             let name = middle.iter().map(|l| l.kind()).collect::<Vec<_>>().join("-");
@@ -214,38 +218,52 @@ mod tests {
 
     /// Central differences in binary64 with a step of 1e-5 err by about 1e-10 here; a ReLU or
     /// maximum that switches within the step would err by far more, and none does.
-    #[test]
-    fn gradients_match_central_differences() {
-        let labels = [0, 2, 1, 1];
-        for model in models() {
-            let mut network = Network::<f64>::new(&model, 1).unwrap();
-            let stream = Stream::new(7, Purpose::Split);
-            let input: Vec<f64> = (0..4 * 9 * 8 * 2).map(|i| f64::from(stream.symmetric(i))).collect();
-            // Biases and normalisations away from their initial 0 and 1, where errors could hide.
-            for (i, value) in network.parameters.iter_mut().flatten().flat_map(|m| &mut m.values).enumerate() {
-                *value += 0.2 * f64::from(stream.symmetric(10_000 + i as u64));
-            }
-            let trace = network.forward(input.clone(), Pass::Training);
-            let gradients = network.backward(&trace, cross_entropy(trace.logits(), &labels).gradient);
-            for (layer, gradients) in gradients.iter().enumerate() {
-                assert_eq!(gradients.len(), network.parameters[layer].len());
-                for (tensor, gradient) in gradients.iter().enumerate() {
-                    let matrix = &network.parameters[layer][tensor];
-                    assert_eq!((matrix.rows, matrix.columns), (gradient.rows, gradient.columns));
-                    for (element, &analytic) in gradient.values.iter().enumerate() {
-                        let loss_at = |shift: f64| {
-                            let mut moved = network.clone();
-                            moved.parameters[layer][tensor].values[element] += shift;
-                            cross_entropy(moved.forward(input.clone(), Pass::Training).logits(), &labels).mean
-                        };
-                        let step = 1e-5;
-                        let numeric = (loss_at(step) - loss_at(-step)) / (2.0 * step);
-                        let name = (&model.name, &network.layers[layer].name, network.layers[layer].parameters[tensor].name, element);
-                        assert!((numeric - analytic).abs() < 1e-8 * (1.0 + numeric.abs()), "{name:?}: {numeric} {analytic}");
-                    }
+    fn check_gradients(model: &Model, input: &[f64], labels: &[usize]) {
+        let mut network = Network::<f64>::new(model, 1).unwrap();
+        let stream = Stream::new(7, Purpose::Split);
+        // Biases and normalisations away from their initial 0 and 1, where errors could hide.
+        for (i, value) in network.parameters.iter_mut().flatten().flat_map(|m| &mut m.values).enumerate() {
+            *value += 0.2 * f64::from(stream.symmetric(10_000 + i as u64));
+        }
+        let trace = network.forward(input.to_vec(), Pass::Training);
+        let gradients = network.backward(&trace, cross_entropy(trace.logits(), labels).gradient);
+        for (layer, gradients) in gradients.iter().enumerate() {
+            assert_eq!(gradients.len(), network.parameters[layer].len());
+            for (tensor, gradient) in gradients.iter().enumerate() {
+                let matrix = &network.parameters[layer][tensor];
+                assert_eq!((matrix.rows, matrix.columns), (gradient.rows, gradient.columns));
+                for (element, &analytic) in gradient.values.iter().enumerate() {
+                    let loss_at = |shift: f64| {
+                        let mut moved = network.clone();
+                        moved.parameters[layer][tensor].values[element] += shift;
+                        cross_entropy(moved.forward(input.to_vec(), Pass::Training).logits(), labels).mean
+                    };
+                    let step = 1e-5;
+                    let numeric = (loss_at(step) - loss_at(-step)) / (2.0 * step);
+                    let name = (&model.name, &network.layers[layer].name, network.layers[layer].parameters[tensor].name, element);
+                    assert!((numeric - analytic).abs() < 1e-8 * (1.0 + numeric.abs()), "{name:?}: {numeric} {analytic}");
                 }
             }
         }
+    }
+
+    #[test]
+    fn gradients_match_central_differences() {
+        let stream = Stream::new(7, Purpose::Split);
+        let input: Vec<f64> = (0..4 * 9 * 8 * 2).map(|i| f64::from(stream.symmetric(i))).collect();
+        for model in models() {
+            check_gradients(&model, &input, &[0, 2, 1, 1]);
+        }
+    }
+
+    /// A label for each position, and more than one image.
+    #[test]
+    fn gradients_of_a_transformer_match_central_differences() {
+        let model = Model::builtin("transformer-tiny", Shape::new(1, 5, 7), 7).unwrap();
+        let tokens: Vec<usize> = (0..10).map(|i| i * i * 3 % 7).collect();
+        let input: Vec<f64> = tokens.iter().flat_map(|&token| (0..7).map(move |c| f64::from(u8::from(c == token)))).collect();
+        let labels: Vec<usize> = (0..10).map(|i| (i * 5 + 2) % 7).collect();
+        check_gradients(&model, &input, &labels);
     }
 
     #[test]

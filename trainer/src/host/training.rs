@@ -1,7 +1,7 @@
 //! The reference's training loop.
 
 use super::{Network, State, cross_entropy};
-use crate::data::{Augment, Batches, Dataset, Split, evaluation_batches};
+use crate::data::{Augment, Batches, Content, Dataset, Split, evaluation_batches};
 use crate::layer::{Pass, Shape};
 use crate::model::{Model, ModelError};
 use crate::optimizer::Optimizer;
@@ -28,9 +28,9 @@ pub struct Epoch {
     /// Mean loss of the epoch's batches, each before its step.
     #[serde(deserialize_with = "number_or_nan")]
     pub loss: f64,
-    /// Fraction right of the images of the epoch's batches, each before its step.
+    /// Fraction right of the labels of the epoch's batches, each before its step.
     pub train_accuracy: f64,
-    /// Fraction right of all test images, after the epoch.
+    /// Fraction right of all test labels, after the epoch.
     pub test_accuracy: f64,
     /// The same with averages of the weights, once there are some.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,6 +83,26 @@ pub enum TrainError {
         /// Its classes.
         found: usize,
     },
+    /// Model and data differ in what is labelled.
+    #[error(
+        "model `{model}` gives {outputs} logits per image (or sequence), data set `{data}` has {targets} labels; models of images end in one, models of text (`transformer`) in one for each character"
+    )]
+    Targets {
+        /// The model.
+        model: String,
+        /// Positions of its output.
+        outputs: usize,
+        /// The data set.
+        data: String,
+        /// Its labels per image.
+        targets: usize,
+    },
+    /// Text is not moved and mirrored.
+    #[error("data set `{data}` is text, which has no augmentation; use augment `none`")]
+    Augment {
+        /// The data set.
+        data: String,
+    },
     /// Not one full batch.
     #[error("data set `{data}` has {images} training images, a batch takes {batch}; use a batch of 1 to {images}, or more images")]
     Batch {
@@ -95,17 +115,24 @@ pub enum TrainError {
     },
 }
 
-/// True if model, data and batch fit one another.
+/// True if model, data, batch and augmentation fit one another.
 ///
 /// # Errors
 /// What does not fit.
-pub(crate) fn check(model: &Model, data: &Dataset, batch: usize) -> Result<(), TrainError> {
+pub(crate) fn check(model: &Model, data: &Dataset, batch: usize, augment: Augment) -> Result<(), TrainError> {
     let (model_name, data_name) = (model.name.clone(), data.name.clone());
     if model.input != data.shape {
         return Err(TrainError::Input { model: model_name, expected: model.input, data: data_name, found: data.shape });
     }
     if model.classes != data.classes {
         return Err(TrainError::Classes { model: model_name, expected: model.classes, data: data_name, found: data.classes });
+    }
+    let outputs = model.plan()?.last().map_or(1, |layer| layer.output.positions());
+    if outputs != data.train.targets {
+        return Err(TrainError::Targets { model: model_name, outputs, data: data_name, targets: data.train.targets });
+    }
+    if data.content == Content::Tokens && augment != Augment::None {
+        return Err(TrainError::Augment { data: data_name });
     }
     if batch == 0 || batch > data.train.len() {
         return Err(TrainError::Batch { data: data_name, images: data.train.len(), batch });
@@ -133,7 +160,7 @@ pub fn train_while(
     wanted: impl Fn() -> bool,
     mut progress: impl FnMut(u32, &Epoch),
 ) -> Result<Run, TrainError> {
-    check(model, data, hyper.batch)?;
+    check(model, data, hyper.batch, hyper.augment)?;
     let mut network = Network::<f32>::new(model, hyper.seed)?;
     let mut state = State::new(&network.parameters);
     let mut epochs = Vec::new();
@@ -148,7 +175,7 @@ pub fn train_while(
             }
             let pixels = data.training_pixels(indices, hyper.augment, hyper.seed, epoch);
             let trace = network.forward(data.values(&pixels), Pass::Training);
-            let loss = cross_entropy(trace.logits(), &data.labels(&data.train, indices));
+            let loss = cross_entropy(trace.logits(), &data.train.labels_of(indices));
             loss_sum += loss.mean;
             correct += loss.correct;
             let gradients = network.backward(&trace, loss.gradient);
@@ -159,7 +186,7 @@ pub fn train_while(
         }
         let result = Epoch {
             loss: loss_sum / batches.len() as f64,
-            train_accuracy: correct as f64 / (batches.len() * hyper.batch) as f64,
+            train_accuracy: correct as f64 / (batches.len() * hyper.batch * data.train.targets) as f64,
             test_accuracy: evaluate(&network, data, &data.test, hyper.batch),
             averaged_test_accuracy: None,
         };
@@ -169,13 +196,13 @@ pub fn train_while(
     Ok(Run { epochs, network })
 }
 
-/// Fraction of the images of `split` that `network` classifies rightly; 0 of none.
+/// Fraction of the labels of `split` that `network` predicts; 0 of none.
 pub fn evaluate(network: &Network<f32>, data: &Dataset, split: &Split, batch: usize) -> f64 {
     let mut correct = 0;
     for batch in evaluation_batches(split.len(), batch) {
         let indices = &batch.indices[..batch.valid];
         let trace = network.forward(data.rows(split, indices), Pass::Evaluation);
-        correct += cross_entropy(trace.logits(), &data.labels(split, indices)).correct;
+        correct += cross_entropy(trace.logits(), &split.labels_of(indices)).correct;
     }
-    correct as f64 / split.len().max(1) as f64
+    correct as f64 / split.labels.len().max(1) as f64
 }

@@ -1,4 +1,4 @@
-//! The linear layer: y = x W + b on vectors.
+//! Linear layers: y = x W + b on vectors, or on every position.
 
 use super::{Backward, Following, Gradients, Initial, Parameter, Shape, ShapeError};
 use crate::host::{Matrix, Real, product, product_of_transposed, product_with_transposed};
@@ -36,6 +36,43 @@ impl Linear {
             inputs: vec![at.input_wanted().then(|| product_with_transposed(at.dy, &at.parameters[0]))],
             parameters: with_bias_gradient(product_of_transposed(at.x(), at.dy), at.dy, at.parameters),
         }
+    }
+}
+
+/// A linear layer on each position by itself, its weights the matrix `[in][out]`: an embedding where
+/// positions are one-hot.
+///
+/// Weights begin as GPT-2's do (Radford et al. 2019, and its published program): with a standard
+/// deviation of 0.02, over sqrt(joins) where the output joins a residual stream. Here they are uniform
+/// of that deviation, not normal; biases are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Number of output channels.
+    pub out: usize,
+    /// Whether a bias is added.
+    pub bias: bool,
+    /// Layers that join the residual stream this one joins; 1 for all others.
+    pub joins: u16,
+}
+
+/// Bound of uniform values with a standard deviation of 0.02 / sqrt(joins). Every operation is
+/// correctly rounded, so the bits do not depend on the platform.
+pub(super) fn narrow_bound(joins: u16) -> f32 {
+    (3.0 * 0.02 * 0.02 / f32::from(joins)).sqrt()
+}
+
+impl Project {
+    pub(super) fn output(&self, input: Shape) -> Result<Shape, ShapeError> {
+        for (value, what) in [(self.out, "the number of outputs"), (self.joins.into(), "the number of layers that join")] {
+            if value == 0 {
+                return Err(ShapeError::Zero(what));
+            }
+        }
+        Ok(Shape { channels: self.out, ..input })
+    }
+
+    pub(super) fn parameters(&self, input: Shape) -> Vec<Parameter> {
+        weight_and_bias(input.channels, self.out, narrow_bound(self.joins), self.bias)
     }
 }
 

@@ -6,17 +6,23 @@
 //! reference of forward and backward.
 
 mod activation;
+mod attention;
 mod batch_norm;
 mod convolution;
+mod layer_norm;
 mod linear;
 mod pool;
+mod positions;
 mod residual;
 
-pub use activation::{Relu, Tanh};
+pub use activation::{Gelu, Relu, Tanh};
+pub use attention::Attention;
 pub use batch_norm::BatchNorm;
 pub use convolution::Convolution;
-pub use linear::Linear;
+pub use layer_norm::LayerNorm;
+pub use linear::{Linear, Project};
 pub use pool::{AvgPool, GlobalAvgPool, MaxPool, Window};
+pub use positions::Positions;
 pub use residual::{Add, Shortcut};
 
 use crate::host::{Matrix, Real};
@@ -85,6 +91,14 @@ pub enum ShapeError {
     /// Branches of different shapes: the first input's, and another's.
     #[error("it joins {} with {} (height x width x channels); give both branches the same shape", .0[0], .0[1])]
     Unequal(Box<[Shape; 2]>),
+    /// Channels that heads cannot share.
+    #[error("{channels} channels are no queries, keys and values of {heads} heads; give it a multiple of {}", 3 * heads)]
+    Heads {
+        /// Channels of its input.
+        channels: usize,
+        /// Number of heads.
+        heads: usize,
+    },
     /// A shortcut to fewer channels.
     #[error("a shortcut cannot go from {from} channels to {to}; give it at least {from}")]
     Narrowing {
@@ -169,6 +183,16 @@ pub enum LayerSpec {
     Add(Add),
     /// The shortcut past a residual block that changes the size.
     Shortcut(Shortcut),
+    /// y = x W + b at each position.
+    Project(Project),
+    /// A learned vector added at each position.
+    Positions(Positions),
+    /// Normalisation of each position over its channels.
+    LayerNorm(LayerNorm),
+    /// Causal self-attention.
+    Attention(Attention),
+    /// Gaussian error linear unit.
+    Gelu(Gelu),
 }
 
 /// Whether statistics come from the batch or from those tracked in training.
@@ -237,6 +261,11 @@ impl LayerSpec {
             Self::Flatten => "flatten",
             Self::Add(_) => "add",
             Self::Shortcut(_) => "shortcut",
+            Self::Project(_) => "project",
+            Self::Positions(_) => "positions",
+            Self::LayerNorm(_) => "layer_norm",
+            Self::Attention(_) => "attention",
+            Self::Gelu(_) => "gelu",
         }
     }
 
@@ -261,7 +290,9 @@ impl LayerSpec {
             Self::GlobalAvgPool(_) => Ok(Shape::vector(input.channels)),
             Self::Add(l) => l.output(inputs),
             Self::Shortcut(l) => l.output(input),
-            Self::Relu(_) | Self::Tanh(_) | Self::BatchNorm(_) => Ok(input),
+            Self::Project(l) => l.output(input),
+            Self::Attention(l) => l.output(input),
+            Self::Relu(_) | Self::Tanh(_) | Self::Gelu(_) | Self::BatchNorm(_) | Self::LayerNorm(_) | Self::Positions(_) => Ok(input),
             Self::Flatten => Ok(Shape::vector(input.elements())),
         }
     }
@@ -272,6 +303,9 @@ impl LayerSpec {
             Self::Linear(l) => l.parameters(input, following),
             Self::Convolution(l) => l.parameters(input, following),
             Self::BatchNorm(l) => l.parameters(input),
+            Self::Project(l) => l.parameters(input),
+            Self::Positions(l) => l.parameters(input),
+            Self::LayerNorm(l) => l.parameters(input),
             _ => Vec::new(),
         }
     }
@@ -296,7 +330,7 @@ impl LayerSpec {
     ) -> (Matrix<T>, Vec<Matrix<T>>) {
         let x = inputs[0];
         let y = match self {
-            Self::Linear(_) => Linear::forward(parameters, x),
+            Self::Linear(_) | Self::Project(_) => Linear::forward(parameters, x),
             Self::Convolution(l) => l.forward(input, parameters, x),
             Self::Relu(_) => Relu::forward(x),
             Self::Tanh(_) => Tanh::forward(x),
@@ -307,6 +341,10 @@ impl LayerSpec {
             Self::Flatten => x.clone().reshaped(input.elements()),
             Self::Add(_) => Add::forward(inputs),
             Self::Shortcut(l) => l.forward(input, x),
+            Self::Positions(_) => Positions::forward(parameters, x),
+            Self::LayerNorm(_) => return LayerNorm::forward(parameters, x),
+            Self::Attention(l) => return l.forward(input, x),
+            Self::Gelu(_) => Gelu::forward(x),
         };
         (y, Vec::new())
     }
@@ -314,10 +352,14 @@ impl LayerSpec {
     /// Backward on the host.
     pub(crate) fn backward<T: Real>(&self, input: Shape, at: Backward<'_, T>) -> Gradients<T> {
         let dx = match self {
-            Self::Linear(_) => return Linear::backward(at),
+            Self::Linear(_) | Self::Project(_) => return Linear::backward(at),
             Self::Convolution(l) => return l.backward(input, at),
             Self::BatchNorm(_) => return BatchNorm::backward(at),
             Self::Add(_) => return Add::backward(at),
+            Self::Positions(_) => return Positions::backward(at),
+            Self::LayerNorm(_) => return LayerNorm::backward(at),
+            Self::Attention(l) => l.backward(input, at),
+            Self::Gelu(_) => Gelu::backward(at),
             Self::Relu(_) => Relu::backward(at),
             Self::Tanh(_) => Tanh::backward(at),
             Self::MaxPool(l) => l.backward(input, at),

@@ -1,4 +1,4 @@
-//! Linear and convolutional layers: three products on the array.
+//! Linear layers, of vectors or of every position, and convolutions: three products on the array.
 
 use super::coded::{Coded, Place};
 use super::memory::Tensor;
@@ -53,7 +53,7 @@ pub(super) const WEIGHT_GRADIENTS: Place = Place { role: "weight_gradients", ind
 
 impl Context<'_> {
     /// What the design's converter makes of results that go on to vector work, if it names a format.
-    fn result(&self) -> Option<(Format, Policy)> {
+    pub(super) fn result(&self) -> Option<(Format, Policy)> {
         let output = self.design.output;
         output.format.map(|format| (format, output.policy()))
     }

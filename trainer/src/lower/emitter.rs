@@ -214,6 +214,8 @@ impl Emitter {
         log => VLog(a),
         /// D = tanh A.
         tanh => VTanh(a),
+        /// D = erf A.
+        erf => VErf(a),
         /// D = 1 / sqrt A.
         reciprocal_root => VRsqrt(a),
         /// Sums along the axes where D has extent 1.

@@ -69,6 +69,43 @@ impl Tensor {
         self.with(offset, self.rows, columns.end - columns.start, layout)
     }
 
+    /// Some of the rows as a tensor of their own.
+    pub(super) const fn rows(self, rows: Range<usize>) -> Self {
+        Self { address: self.address + self.offset(rows.start, 0), rows: rows.end - rows.start, ..self }
+    }
+
+    /// As many matrices as `parts` under one another, rows and columns of each exchanged.
+    pub(super) const fn parts_transposed(self, parts: usize) -> TensorView {
+        let rows = self.rows / parts;
+        let layout =
+            Layout::Strided { inner: self.cols as u32, outer: (rows * self.cols) as i64, inner_stride: 1, column: self.cols as i64 };
+        self.with(0, parts * self.cols, rows, layout)
+    }
+
+    /// The tensor `times` times under itself.
+    pub(super) const fn repeated(self, times: usize) -> TensorView {
+        let layout = Layout::Strided { inner: self.rows as u32, outer: 0, inner_stride: self.cols as i64, column: 1 };
+        self.with(0, times * self.rows, self.cols, layout)
+    }
+
+    /// Some of the rows of some of the columns.
+    pub(super) const fn part(self, rows: Range<usize>, columns: Range<usize>) -> TensorView {
+        let layout = Layout::Strided { inner: (rows.end - rows.start) as u32, outer: 0, inner_stride: self.cols as i64, column: 1 };
+        self.with(self.offset(rows.start, columns.start), rows.end - rows.start, columns.end - columns.start, layout)
+    }
+
+    /// The same with rows and columns exchanged.
+    pub(super) const fn part_transposed(self, rows: Range<usize>, columns: Range<usize>) -> TensorView {
+        let size = columns.end - columns.start;
+        let layout = Layout::Strided { inner: size as u32, outer: 0, inner_stride: 1, column: self.cols as i64 };
+        self.with(self.offset(rows.start, columns.start), size, rows.end - rows.start, layout)
+    }
+
+    /// Bytes from the address to an element.
+    const fn offset(self, row: usize, column: usize) -> u64 {
+        (row * self.cols + column) as u64 * self.format.storage_bytes() as u64
+    }
+
     /// An im2col view of this tensor's images.
     pub(super) const fn windows(self, window: Window, images: usize) -> TensorView {
         let rows = images * (window.out_h * window.out_w) as usize;
@@ -118,5 +155,31 @@ impl Memory {
     /// Every constant.
     pub(super) fn constants(&self) -> Vec<(Tensor, Vec<f64>)> {
         self.constants.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes from the tensor's address to each element of a view.
+    fn offsets(tensor: Tensor, view: TensorView) -> Vec<Vec<i64>> {
+        let base = view.address as i64 - tensor.address as i64;
+        let element = |row, col| base + 4 * view.offset(row, col).unwrap();
+        (0..view.rows).map(|row| (0..view.cols).map(|col| element(row, col) / 4).collect()).collect()
+    }
+
+    #[test]
+    fn views_of_parts_by_hand() {
+        let mut memory = Memory::default();
+        memory.tensor(Format::FP32, 1, 5);
+        let x = memory.tensor(Format::FP32, 4, 3);
+        assert_eq!(offsets(x, x.rows(1..3).view()), [[3, 4, 5], [6, 7, 8]]);
+        assert_eq!(offsets(x, x.part(1..4, 1..3)), [[4, 5], [7, 8], [10, 11]]);
+        assert_eq!(offsets(x, x.part_transposed(1..4, 1..3)), [[4, 7, 10], [5, 8, 11]]);
+        assert_eq!(offsets(x, x.rows(0..2).repeated(2)), [[0, 1, 2], [3, 4, 5], [0, 1, 2], [3, 4, 5]]);
+        assert_eq!(offsets(x, x.parts_transposed(2)), [[0, 3], [1, 4], [2, 5], [6, 9], [7, 10], [8, 11]]);
+        assert_eq!(offsets(x, x.parts_transposed(2).of_rows(3..6)), [[6, 9], [7, 10], [8, 11]]);
+        assert_eq!(offsets(x, x.parts_transposed(1)), offsets(x, x.transposed()));
     }
 }

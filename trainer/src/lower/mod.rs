@@ -8,9 +8,11 @@
 //! the vector role's format.
 
 mod affine;
+mod attention;
 mod average;
 mod coded;
 mod emitter;
+mod layer_norm;
 mod loss;
 mod memory;
 mod normalise;
@@ -129,9 +131,10 @@ pub struct Compiled {
     pub average: Option<Average>,
     /// Images of a batch, `[(n, h, w)][c]`, in the vector role's format.
     pub images: Tensor,
-    /// One-hot labels, `[n][classes]`, in the vector role's format.
+    /// One-hot labels, `[(n, h, w)][classes]`, in the vector role's format; h and w are 1 where an
+    /// image has one label.
     pub labels: Tensor,
-    /// Logits, `[n][classes]`.
+    /// Logits, likewise.
     pub logits: Tensor,
     /// Mean loss of the last training step, one element.
     pub loss: Tensor,
@@ -186,7 +189,7 @@ pub enum Scalar {
     Epsilon,
     /// 1 - rate decay.
     Shrink,
-    /// The loss scale over the images of a batch.
+    /// The loss scale over the labels of a batch.
     LossFactor,
     /// The inverse of the loss scale.
     Unscale,
@@ -290,8 +293,9 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     };
     let vector = base.vector.format;
     let images = cx.memory.tensor(vector, cx.batch * model.input.positions(), model.input.channels);
-    let labels = cx.memory.tensor(vector, cx.batch, model.classes);
-    let logits = cx.memory.tensor(vector, cx.batch, model.classes);
+    let predictions = cx.batch * layers.last().map_or(1, |layer| layer.output.positions());
+    let labels = cx.memory.tensor(vector, predictions, model.classes);
+    let logits = cx.memory.tensor(vector, predictions, model.classes);
     let loss = cx.memory.tensor(base.statistics.format, 1, 1);
     let parameters = cx.parameters(&layers);
     let place = |cx: &mut Context<'_>| -> Vec<Vec<Tensor>> {
@@ -536,6 +540,11 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
             operand::check(design, "the error product (errors x weights)", errors, weights)?;
             operand::check(design, "the weight-gradient product (errors x activations)", errors, activations)?;
         }
+        if let LayerSpec::Attention(_) = layer.spec {
+            let Roles { activations, errors, .. } = roles;
+            operand::check(design, "the products of attention (activations x activations)", activations, activations)?;
+            operand::check(design, "the error products of attention (errors x activations)", errors, activations)?;
+        }
         let compensation = recipe.optimizer.compensation;
         let scaled = |role: &RoleFormat| !role.is_plain() || role.bias != 0;
         let unfit = match compensation {
@@ -597,6 +606,12 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
                 within("the width of its images", layer.input.width, 63)?;
             }
             LayerSpec::Shortcut(Shortcut { stride, .. }) => within("its stride", stride, 63)?,
+            LayerSpec::Attention(l) => {
+                let positions = layer.input.positions();
+                within("the number of rows of its scores", recipe.batch as usize * l.heads * positions, (1 << 24) - 1)?;
+                within("the number of scores of one head", positions * positions, (1 << 24) - 1)?;
+            }
+            LayerSpec::Positions(_) => within("the number of its values", layer.input.elements(), (1 << 24) - 1)?,
             _ => {}
         }
     }

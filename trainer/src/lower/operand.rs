@@ -22,6 +22,13 @@ pub(super) struct Operand {
     shared: Option<Coded>,
 }
 
+impl Operand {
+    /// The role products take it in.
+    pub(super) const fn role(&self) -> RoleFormat {
+        self.role
+    }
+}
+
 /// How a product reads a tensor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Arrangement {
@@ -38,6 +45,35 @@ pub(super) enum Arrangement {
         /// Input channels.
         channels: usize,
     },
+    /// As matrices of one size under one another, of which each product takes one; no block
+    /// reaches from one into the next.
+    Stacked {
+        /// Number of matrices.
+        parts: usize,
+        /// Whether rows and columns of each are exchanged.
+        transposed: bool,
+    },
+}
+
+impl Arrangement {
+    const fn is_transposed(self) -> bool {
+        matches!(self, Self::Transposed | Self::Stacked { transposed: true, .. })
+    }
+
+    /// With rows and columns as they are.
+    const fn stored(self) -> Self {
+        match self {
+            Self::Stacked { parts, .. } => Self::Stacked { parts, transposed: false },
+            _ => Self::Stored,
+        }
+    }
+
+    const fn parts(self) -> usize {
+        match self {
+            Self::Stacked { parts, .. } => parts,
+            _ => 1,
+        }
+    }
 }
 
 /// Which operand of a product.
@@ -66,9 +102,9 @@ pub(super) struct Taken {
     multiplier: Option<Tensor>,
 }
 
-/// Whether a layer has products.
+/// Whether a layer has products with weights.
 pub(crate) const fn multiplies(layer: &LayerSpec) -> bool {
-    matches!(layer, LayerSpec::Linear(_) | LayerSpec::Convolution(_))
+    matches!(layer, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Project(_))
 }
 
 /// Blocks that a role's operands are scaled in, unless they are expanded.
@@ -118,6 +154,8 @@ fn arranged(tensor: Tensor, arrangement: Arrangement, images: usize) -> TensorVi
         Arrangement::Transposed => tensor.transposed(),
         Arrangement::Windows(window) => tensor.windows(window, images),
         Arrangement::Turned { kernel, channels } => tensor.turned(kernel, channels),
+        Arrangement::Stacked { transposed: false, .. } => tensor.view(),
+        Arrangement::Stacked { parts, transposed: true } => tensor.parts_transposed(parts),
     }
 }
 
@@ -126,6 +164,22 @@ impl Operand {
     pub(super) const fn codes(&self) -> Option<Coded> {
         self.shared
     }
+}
+
+/// One of the matrices that lie under one another in a tensor.
+fn part_of(tensor: Tensor, part: usize, parts: usize) -> Tensor {
+    let rows = tensor.rows / parts;
+    tensor.rows(part * rows..(part + 1) * rows)
+}
+
+/// One of the parts that lie under one another in a tensor of blocks, none of which reaches from
+/// one into the next.
+fn part_of_blocks(whole: &Coded, part: usize, parts: usize) -> Coded {
+    let Scaling::Blocks(blocks) = whole.scaling else { unreachable!("cut into blocks") };
+    let scales = part_of(blocks.scales, part, parts);
+    // Parts have a factor each, or one together.
+    let factor = blocks.factor.map(|factor| factor.element(part % factor.elements()));
+    Coded { elements: part_of(whole.elements, part, parts), scaling: Scaling::Blocks(BlockScales { scales, factor, ..blocks }) }
 }
 
 impl Context<'_> {
@@ -146,26 +200,54 @@ impl Context<'_> {
     /// An operand as a product takes it.
     pub(super) fn take(&mut self, operand: &Operand, arrangement: Arrangement, side: Side) -> Taken {
         match operand.shared {
-            Some(coded) => {
-                let (bias, power, multiplier) = match coded.scaling {
-                    Scaling::Power(power) => (0, Some(power.view()), None),
-                    Scaling::Factor(factor) => (0, None, Some(factor)),
-                    Scaling::Bias(bias) => (bias, None, None),
-                    // Blocks are cut by each product, and the other codes are expanded.
-                    Scaling::Blocks(_) | Scaling::Map { .. } | Scaling::Expansion(_) => (0, None, None),
-                };
-                let view = arranged(coded.elements, arrangement, self.batch);
-                Taken { factor: Factor { view, bias, power, scales: None }, multiplier }
+            Some(coded) => Self::whole(&coded, arranged(coded.elements, arrangement, self.batch)),
+            None => {
+                let (coded, transposed) = self.cut(operand, arrangement, side);
+                Self::in_blocks(&coded, transposed)
             }
-            None => self.cut(operand, arrangement, side),
         }
     }
 
-    /// Cuts an operand into blocks. Square blocks are the same for a tensor and its transpose.
-    fn cut(&mut self, operand: &Operand, arrangement: Arrangement, side: Side) -> Taken {
+    /// One of the matrices of an operand of `parts` under one another, as a product takes it.
+    pub(super) fn take_part(&mut self, operand: &Operand, (part, parts): (usize, usize), transposed: bool, side: Side) -> Taken {
+        match operand.shared {
+            Some(coded) => {
+                let matrix = part_of(coded.elements, part, parts);
+                Self::whole(&coded, if transposed { matrix.transposed() } else { matrix.view() })
+            }
+            None => {
+                let (coded, transposed) = self.cut(operand, Arrangement::Stacked { parts, transposed }, side);
+                Self::in_blocks(&part_of_blocks(&coded, part, parts), transposed)
+            }
+        }
+    }
+
+    /// A view of codes that are scaled as a whole.
+    fn whole(coded: &Coded, view: TensorView) -> Taken {
+        let (bias, power, multiplier) = match coded.scaling {
+            Scaling::Power(power) => (0, Some(power.view()), None),
+            Scaling::Factor(factor) => (0, None, Some(factor)),
+            Scaling::Bias(bias) => (bias, None, None),
+            // Blocks are cut by each product, and the other codes are expanded.
+            Scaling::Blocks(_) | Scaling::Map { .. } | Scaling::Expansion(_) => (0, None, None),
+        };
+        Taken { factor: Factor { view, bias, power, scales: None }, multiplier }
+    }
+
+    /// Codes in blocks, or their transpose.
+    fn in_blocks(coded: &Coded, transposed: bool) -> Taken {
+        let Scaling::Blocks(BlockScales { scales, factor, .. }) = coded.scaling else { unreachable!("cut into blocks") };
+        let seen = |tensor: Tensor| if transposed { tensor.transposed() } else { tensor.view() };
+        let view = Factor { view: seen(coded.elements), bias: 0, power: None, scales: Some(seen(scales)) };
+        Taken { factor: view, multiplier: factor }
+    }
+
+    /// Cuts an operand into blocks, and says whether its rows and columns are still to be
+    /// exchanged: square blocks are the same for a tensor and its transpose.
+    fn cut(&mut self, operand: &Operand, arrangement: Arrangement, side: Side) -> (Coded, bool) {
         let Some(blocks) = native_blocks(&operand.role) else { unreachable!("only operands in blocks are not shared") };
-        let turned_later = blocks.along == blocks.across && arrangement == Arrangement::Transposed;
-        let arrangement = if turned_later { Arrangement::Stored } else { arrangement };
+        let transposed_later = blocks.along == blocks.across && arrangement.is_transposed();
+        let arrangement = if transposed_later { arrangement.stored() } else { arrangement };
         let block = match side {
             Side::A => (blocks.across, blocks.along),
             Side::B => (blocks.along, blocks.across),
@@ -174,22 +256,27 @@ impl Context<'_> {
             .cuts
             .iter()
             .find(|cut| cut.source == operand.source && cut.arrangement == arrangement && cut.role == operand.role && cut.block == block);
-        let coded = match known {
-            Some(cut) => cut.coded,
-            None => {
-                let view = arranged(operand.source, arrangement, self.batch);
-                let (rows, cols) = (view.rows as usize, view.cols as usize);
-                let scaling = Scaling::Blocks(self.block_scales(&blocks, (rows, cols), block));
-                let coded = Coded { elements: self.memory.tensor(operand.role.format, rows, cols), scaling };
-                self.encode_into(&coded, view, &operand.role);
-                self.cuts.push(Cut { source: operand.source, arrangement, role: operand.role, block, coded });
-                coded
-            }
-        };
-        let Scaling::Blocks(BlockScales { scales, factor, .. }) = coded.scaling else { unreachable!("cut into blocks") };
-        let seen = |tensor: Tensor| if turned_later { tensor.transposed() } else { tensor.view() };
-        let factor_view = Factor { view: seen(coded.elements), bias: 0, power: None, scales: Some(seen(scales)) };
-        Taken { factor: factor_view, multiplier: factor }
+        if let Some(cut) = known {
+            return (cut.coded, transposed_later);
+        }
+        let view = arranged(operand.source, arrangement, self.batch);
+        let (rows, cols) = (view.rows as usize, view.cols as usize);
+        // Parts of whole blocks are cut together, others one by one.
+        let part = rows / arrangement.parts();
+        let together = block.0 != 0 && part.is_multiple_of(block.0 as usize);
+        let (parts, part) = if together { (1, rows) } else { (arrangement.parts(), part) };
+        let mut scaling = self.block_scales(&blocks, (part, cols), block);
+        if parts > 1 {
+            scaling.scales = self.memory.tensor(scaling.scales.format, parts * scaling.scales.rows, scaling.scales.cols);
+            scaling.factor = scaling.factor.map(|factor| self.memory.tensor(factor.format, parts, 1));
+        }
+        let coded = Coded { elements: self.memory.tensor(operand.role.format, rows, cols), scaling: Scaling::Blocks(scaling) };
+        for i in 0..parts {
+            let rows = (i * part) as u32..((i + 1) * part) as u32;
+            self.encode_into(&part_of_blocks(&coded, i, parts), view.of_rows(rows), &operand.role);
+        }
+        self.cuts.push(Cut { source: operand.source, arrangement, role: operand.role, block, coded });
+        (coded, transposed_later)
     }
 
     /// Computes a product of operands in two roles into `y`, rounded by `policy`: by way of

@@ -3,7 +3,7 @@
 use super::Context;
 use super::memory::Tensor;
 use super::walk::Saved;
-use crate::layer::{self, Shape};
+use crate::layer::{self, Gelu, Shape};
 use systole_isa::round::Policy;
 use systole_isa::view::Window;
 
@@ -56,6 +56,37 @@ impl Context<'_> {
         self.round_as_vector();
         self.emitter.multiply(square, y, y);
         self.emitter.subtract(slope, one, square);
+        self.emitter.multiply(dx, error, slope);
+        dx
+    }
+
+    /// x (erf(x / sqrt 2) / 2 + 1/2), what it takes in the statistics role; saves that, and the
+    /// argument of erf.
+    pub(super) fn gelu_forward(&mut self, x: Tensor, y: Tensor) -> Saved {
+        let [inverse_root, half] = [Gelu::INVERSE_ROOT, 0.5].map(|value| self.statistic_constant(value));
+        let [scaled, error_function, cumulative] = [(); 3].map(|()| self.statistic(x.rows, x.cols));
+        self.round_as_statistics();
+        self.emitter.multiply(scaled, x, inverse_root);
+        self.emitter.erf(error_function, scaled);
+        self.emitter.multiply_add(cumulative, error_function, half, half);
+        self.round_as_vector();
+        self.emitter.multiply(y, x, cumulative);
+        Saved::Gelu { x, scaled, cumulative }
+    }
+
+    /// dy (x e^(-x^2 / 2) / sqrt(2 pi) + Phi(x)).
+    pub(super) fn gelu_backward(&mut self, error: Tensor, (x, scaled, cumulative): (Tensor, Tensor, Tensor)) -> Tensor {
+        let (rows, cols) = (error.rows, error.cols);
+        let [peak, zero] = [Gelu::PEAK, 0.0].map(|value| self.statistic_constant(value));
+        let [square, negated, bell, height, slope] = [(); 5].map(|()| self.statistic(rows, cols));
+        let dx = self.vector(rows, cols);
+        self.round_as_statistics();
+        self.emitter.multiply(square, scaled, scaled);
+        self.emitter.subtract(negated, zero, square);
+        self.emitter.exp(bell, negated);
+        self.emitter.multiply(height, x, peak);
+        self.emitter.multiply_add(slope, height, bell, cumulative);
+        self.round_as_vector();
         self.emitter.multiply(dx, error, slope);
         dx
     }

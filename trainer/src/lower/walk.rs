@@ -3,7 +3,7 @@
 use super::coded::Coded;
 use super::memory::Tensor;
 use super::operand::{Operand, multiplies};
-use super::{Context, Parameter, Purpose, State, normalise};
+use super::{Context, Parameter, Purpose, State, attention, layer_norm, normalise};
 use crate::layer::{BatchNorm, LayerSpec};
 use crate::model::Layer;
 use crate::recipe::RoleFormat;
@@ -24,6 +24,14 @@ pub(super) enum Saved {
     /// Input of a max pooling.
     Pooled(Tensor),
     Normalised(normalise::Saved),
+    LayerNormalised(layer_norm::Saved),
+    Attended(attention::Saved),
+    /// Input of a GELU, the argument of its error function, and the normal distribution there.
+    Gelu {
+        x: Tensor,
+        scaled: Tensor,
+        cumulative: Tensor,
+    },
 }
 
 /// Indices of the layers that read a tensor, flattening looked through unless it makes the logits.
@@ -62,7 +70,7 @@ impl Context<'_> {
                     }
                     Saved::Nothing
                 }
-                LayerSpec::Linear(_) | LayerSpec::Convolution(_) => self.affine_forward(layer, x, parameters, y),
+                LayerSpec::Linear(_) | LayerSpec::Project(_) | LayerSpec::Convolution(_) => self.affine_forward(layer, x, parameters, y),
                 LayerSpec::Relu(_) => self.relu_forward(x, y, format.policy()),
                 LayerSpec::Tanh(_) => self.tanh_forward(x, y),
                 LayerSpec::MaxPool(l) => self.max_pool_forward(layer.input, layer.output, l.0, x, y),
@@ -71,6 +79,13 @@ impl Context<'_> {
                 LayerSpec::BatchNorm(BatchNorm) => self.normalise_forward(purpose, x, parameters, &state.buffers[i], y),
                 LayerSpec::Add(_) => self.add_forward(x, tensors[layer.inputs[1].tensor], y),
                 LayerSpec::Shortcut(_) => self.shortcut_forward(layer, x, y),
+                LayerSpec::Positions(_) => {
+                    self.positions_forward(x, parameters, y);
+                    Saved::Nothing
+                }
+                LayerSpec::LayerNorm(_) => Saved::LayerNormalised(self.layer_norm_forward(x, parameters, y)),
+                LayerSpec::Attention(l) => Saved::Attended(self.attention_forward(layer, l, x, y)),
+                LayerSpec::Gelu(_) => self.gelu_forward(x, y),
             });
             tensors.push(y);
         }
@@ -134,7 +149,8 @@ impl Context<'_> {
     ) -> (Option<Tensor>, Vec<Coded>) {
         let name = &layer.name;
         let flat = error.reshaped(self.batch * layer.output.positions(), layer.output.channels);
-        if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Flatten | LayerSpec::Add(_)) {
+        let own_regions = matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Project(_) | LayerSpec::Convolution(_));
+        if !own_regions && !matches!(layer.spec, LayerSpec::Flatten | LayerSpec::Add(_)) {
             self.emitter.region(&format!("{name} error"));
         }
         match (saved, layer.spec) {
@@ -147,6 +163,10 @@ impl Context<'_> {
             (_, LayerSpec::AvgPool(l)) => (Some(self.average_pool_backward(layer.input, layer.output, l.0, flat)), Vec::new()),
             (_, LayerSpec::GlobalAvgPool(_)) => (Some(self.global_average_backward(layer.input, flat)), Vec::new()),
             (_, LayerSpec::Shortcut(_)) => (Some(self.shortcut_backward(layer, flat)), Vec::new()),
+            (_, LayerSpec::Positions(_)) => (Some(flat), vec![self.positions_backward(flat, parameters)]),
+            (Saved::LayerNormalised(saved), _) => self.layer_norm_backward(saved, flat, parameters, passes_on),
+            (Saved::Attended(saved), LayerSpec::Attention(l)) => (Some(self.attention_backward(layer, l, saved, flat)), Vec::new()),
+            (&Saved::Gelu { x, scaled, cumulative }, _) => (Some(self.gelu_backward(flat, (x, scaled, cumulative))), Vec::new()),
             (Saved::Normalised(saved), _) => self.normalise_backward(saved, flat, parameters, passes_on),
             _ => (Some(error.reshaped(self.batch * layer.input.positions(), layer.input.channels)), Vec::new()),
         }

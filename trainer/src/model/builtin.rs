@@ -1,7 +1,10 @@
 //! The built-in models.
 
-use super::{Graph, Node};
-use crate::layer::{Add, AvgPool, BatchNorm, Convolution, GlobalAvgPool, LayerSpec, Linear, MaxPool, Relu, Shape, Shortcut, Tanh, Window};
+use super::{Graph, Node, Source};
+use crate::layer::{
+    Add, Attention, AvgPool, BatchNorm, Convolution, Gelu, GlobalAvgPool, LayerNorm, LayerSpec, Linear, MaxPool, Positions, Project, Relu,
+    Shape, Shortcut, Tanh, Window,
+};
 
 /// A built-in model.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +48,16 @@ pub const MODELS: &[BuiltIn] = &[
         name: "resnet20",
         summary: "ResNet-20 for CIFAR-10 (He et al. 2016, section 4.2, option A)",
         layers: |input, classes| resnet(3, input, classes),
+    },
+    BuiltIn {
+        name: "transformer",
+        summary: "decoder-only transformer for text: 64 channels, 2 blocks of 4 heads, GELU of 256 channels",
+        layers: |_, classes| transformer(&Transformer { channels: 64, heads: 4, blocks: 2, hidden: 256 }, classes),
+    },
+    BuiltIn {
+        name: "transformer-tiny",
+        summary: "the same with 16 channels, 1 block of 2 heads, GELU of 32 channels",
+        layers: |_, classes| transformer(&Transformer { channels: 16, heads: 2, blocks: 1, hidden: 32 }, classes),
     },
 ];
 
@@ -143,5 +156,46 @@ fn resnet(blocks: usize, input: Shape, classes: usize) -> Vec<Node> {
     }
     graph.then(LayerSpec::GlobalAvgPool(GlobalAvgPool));
     graph.then(linear(classes));
+    graph.finish()
+}
+
+/// Sizes of a transformer.
+struct Transformer {
+    /// Channels of the residual stream.
+    channels: usize,
+    /// Heads of attention.
+    heads: usize,
+    /// Blocks of attention and perceptron.
+    blocks: u16,
+    /// Channels between the two layers of a perceptron.
+    hidden: usize,
+}
+
+/// A decoder-only transformer normalised in front of each branch, as GPT-2 (Radford et al. 2019), whose
+/// logits have weights of their own.
+fn transformer(sizes: &Transformer, classes: usize) -> Vec<Node> {
+    let Transformer { channels, heads, blocks, hidden } = *sizes;
+    let mut graph = Graph::default();
+    let joins = 2 * blocks;
+    let project = |out, bias, joins| LayerSpec::Project(Project { out, bias, joins });
+    let normalise = LayerSpec::LayerNorm(LayerNorm);
+    graph.then(project(channels, false, 1));
+    let mut x = graph.then(LayerSpec::Positions(Positions));
+    let join = |graph: &mut Graph, x: Source| {
+        let branch = graph.then(project(channels, true, joins));
+        graph.of(LayerSpec::Add(Add), &[branch, x])
+    };
+    for _ in 0..blocks {
+        graph.then(normalise);
+        graph.then(project(3 * channels, true, 1));
+        graph.then(LayerSpec::Attention(Attention { heads }));
+        x = join(&mut graph, x);
+        graph.then(normalise);
+        graph.then(project(hidden, true, 1));
+        graph.then(LayerSpec::Gelu(Gelu));
+        x = join(&mut graph, x);
+    }
+    graph.then(normalise);
+    graph.then(project(classes, false, 1));
     graph.finish()
 }

@@ -19,7 +19,7 @@ pub struct Exemption {
 
 /// Whether a layer has products.
 const fn multiplies(layer: &Layer) -> bool {
-    matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_))
+    matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Project(_) | LayerSpec::Attention(_))
 }
 
 impl Exemption {

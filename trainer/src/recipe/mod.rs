@@ -128,6 +128,7 @@ recipes![
     "te-delayed-fp8",
     "te-current-fp8",
     "mxfp8",
+    "mxfp8-adam",
     "deepseek-fp8",
     "nvfp4",
     "coat",

@@ -42,20 +42,20 @@ pub(super) struct Session<'a> {
     task: &'a Task<'a>,
     pub device: &'a mut dyn Device,
     compiled: Compiled,
-    /// Code of every pixel value in the format of images.
-    pixel_codes: Vec<u64>,
+    /// Code of every level in the format of images.
+    level_codes: Vec<u64>,
     /// Codes of 0 and 1 in the format of labels.
     label_codes: [u64; 2],
 }
 
 impl<'a> Session<'a> {
     pub fn new(task: &'a Task<'a>, device: &'a mut dyn Device) -> Result<Self, RunError> {
-        check(task.model, task.data, task.recipe.batch as usize)?;
+        check(task.model, task.data, task.recipe.batch as usize, task.recipe.augment)?;
         let compiled = compile(task.model, task.recipe, device.design())?;
         let scale = f32::from(task.data.full_scale);
         let encode = |value: f32| encode_f64(compiled.images.format, value.into());
-        let pixel_codes = (0..=u8::MAX).map(|p| encode(f32::from(p) / scale)).collect();
-        Ok(Self { label_codes: [encode(0.0), encode(1.0)], pixel_codes, task, device, compiled })
+        let level_codes = (0..=u8::MAX).map(|p| encode(f32::from(p) / scale)).collect();
+        Ok(Self { label_codes: [encode(0.0), encode(1.0)], level_codes, task, device, compiled })
     }
 
     fn write_values(&mut self, tensor: Tensor, values: impl IntoIterator<Item = f64>) -> Result<(), DeviceError> {
@@ -183,7 +183,7 @@ impl<'a> Session<'a> {
                 Scalar::NegatedRate => negated,
                 Scalar::Epsilon => epsilon,
                 Scalar::Shrink => 1.0 - rate * optimizer.weight_decay,
-                Scalar::LossFactor => f64::from(scaler.scale) / f64::from(recipe.batch),
+                Scalar::LossFactor => f64::from(scaler.scale) / self.compiled.logits.rows as f64,
                 Scalar::Unscale => f64::from(scaler.inverse()),
                 Scalar::Share => continue,
             };
@@ -234,22 +234,23 @@ impl<'a> Session<'a> {
 
     /// Writes images and the labels of `indices`.
     fn load(&mut self, pixels: &[u8], split: &Split, indices: &[usize]) -> Result<(), DeviceError> {
-        let images: Vec<u64> = pixels.iter().map(|&pixel| self.pixel_codes[usize::from(pixel)]).collect();
-        let labels: Vec<u64> = indices
-            .iter()
-            .flat_map(|&i| (0..self.task.data.classes).map(move |class| usize::from(class == usize::from(split.labels[i]))))
+        let images: Vec<u64> = self.task.data.levels(pixels).iter().map(|&level| self.level_codes[usize::from(level)]).collect();
+        let labels: Vec<u64> = split
+            .labels_of(indices)
+            .into_iter()
+            .flat_map(|label| (0..self.task.data.classes).map(move |class| usize::from(class == label)))
             .map(|hot| self.label_codes[hot])
             .collect();
         self.device.write(self.compiled.images.address, self.compiled.images.format, &images)?;
         self.device.write(self.compiled.labels.address, self.compiled.labels.format, &labels)
     }
 
-    /// How many of the first `indices` the logits in memory classify rightly.
+    /// How many labels of the first `indices` the logits in memory predict.
     fn correct(&self, split: &Split, indices: &[usize]) -> Result<usize, DeviceError> {
         let Tensor { address, format, rows, cols } = self.compiled.logits;
         let logits = self.device.read(address, format, rows * cols)?;
         let values: Vec<f64> = logits.into_iter().map(|code| format.to_f64(code)).collect();
-        Ok(indices.iter().zip(values.chunks(cols)).filter(|&(&i, row)| largest(row) == usize::from(split.labels[i])).count())
+        Ok(split.labels_of(indices).into_iter().zip(values.chunks(cols)).filter(|&(label, row)| largest(row) == label).count())
     }
 
     /// One step on the batch in memory.
@@ -296,7 +297,7 @@ impl<'a> Session<'a> {
         }
         let test_accuracy = self.evaluate(|c| &c.evaluate, &data.test, progress)?;
         let averaged_test_accuracy = self.average(epoch, progress)?;
-        let seen = batches.len() * self.task.recipe.batch as usize;
+        let seen = batches.len() * self.task.recipe.batch as usize * data.train.targets;
         let (loss, train_accuracy) = (loss_sum / batches.len() as f64, correct as f64 / seen as f64);
         Ok(Epoch { loss, train_accuracy, test_accuracy, averaged_test_accuracy })
     }
@@ -325,7 +326,7 @@ impl<'a> Session<'a> {
         self.evaluate(|c| c.average.as_ref().map_or(&c.evaluate, |a| &a.evaluate), &self.task.data.test, progress).map(Some)
     }
 
-    /// Fraction of the images of `split` classified rightly.
+    /// Fraction of the labels of `split` that are predicted.
     fn evaluate(&mut self, program: fn(&Compiled) -> &Program, split: &Split, progress: &mut Progress) -> Result<f64, RunError> {
         let mut correct = 0;
         for batch in evaluation_batches(split.len(), self.task.recipe.batch as usize) {
@@ -333,7 +334,7 @@ impl<'a> Session<'a> {
             self.run(program, Part::Step.site(progress.steps), &mut progress.evaluation)?;
             correct += self.correct(split, &batch.indices[..batch.valid])?;
         }
-        Ok(correct as f64 / split.len().max(1) as f64)
+        Ok(correct as f64 / split.labels.len().max(1) as f64)
     }
 
     pub fn weights(&self) -> Result<Vec<Weights>, RunError> {
