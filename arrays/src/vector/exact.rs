@@ -63,15 +63,10 @@ impl Scalar {
         let values: [Decoded; 3] = std::array::from_fn(|i| decode_with(self.formats[i], codes[i], self.policy.subnormals));
         let (code, mut flags) = match (addends(self.op, values), self.output) {
             (Some((x, y)), Format::Fixed(_) | Format::Quire(_)) => add_to_fixed(self.output, x, y, self.policy, random),
+            _ if matches!(self.op, Elementwise::CopySign | Elementwise::Hysteresis) => self.selected(values, codes[1], random),
             _ => {
-                let (mut exact, flags) = outcome(self.op, values, self.policy);
-                let mut policy = self.policy;
-                match self.op {
-                    Elementwise::CopySign if sign_bit(self.formats[1], codes[1]) => exact = negate(exact),
-                    Elementwise::Hysteresis => policy.rounding = direction(values[0], values[1]),
-                    _ => {}
-                }
-                let (code, rounding) = encode_decoded(self.output, exact, policy, random);
+                let (exact, flags) = outcome(self.op, values, self.policy);
+                let (code, rounding) = encode_decoded(self.output, exact, self.policy, random);
                 (code, flags | rounding)
             }
         };
@@ -79,6 +74,22 @@ impl Scalar {
             flags |= Flags::INVALID;
         }
         (code, flags)
+    }
+
+    /// Of operations whose second operand selects a sign or a direction. Apart, so that the others
+    /// are not slowed down.
+    #[inline(never)]
+    fn selected(&self, [a, b, _]: [Decoded; 3], code: u64, random: u64) -> (u64, Flags) {
+        let mut policy = self.policy;
+        let value = match self.op {
+            Elementwise::CopySign if is_negative(a) != sign_bit(self.formats[1], code) => negate(a),
+            Elementwise::Hysteresis => {
+                policy.rounding = direction(a, b);
+                a
+            }
+            _ => a,
+        };
+        encode_decoded(self.output, value, policy, random)
     }
 }
 
@@ -100,7 +111,7 @@ const fn quiet(value: Decoded) -> (Decoded, Flags) {
     (value, Flags::NONE)
 }
 
-/// The result before rounding. Functions are not among the operations here.
+/// The result before rounding. Functions are not among the operations here, nor is what [`Scalar::selected`] knows.
 fn outcome(op: Elementwise, [a, b, c]: [Decoded; 3], policy: Policy) -> (Decoded, Flags) {
     let down = policy.rounding.cancels_to_negative_zero();
     match op {
@@ -118,8 +129,8 @@ fn outcome(op: Elementwise, [a, b, c]: [Decoded; 3], policy: Policy) -> (Decoded
         Elementwise::Gate => quiet(if above_zero(b) { a } else { PLUS_ZERO }),
         Elementwise::Relu => quiet(if above_zero(a) || a == Decoded::Nan { a } else { PLUS_ZERO }),
         Elementwise::Negate => quiet(negate(a)),
-        Elementwise::Absolute | Elementwise::CopySign => quiet(if is_negative(a) { negate(a) } else { a }),
-        Elementwise::Convert | Elementwise::Hysteresis | Elementwise::Function(_) => quiet(a),
+        Elementwise::Absolute => quiet(if is_negative(a) { negate(a) } else { a }),
+        Elementwise::Convert | Elementwise::CopySign | Elementwise::Hysteresis | Elementwise::Function(_) => quiet(a),
     }
 }
 

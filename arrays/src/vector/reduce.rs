@@ -114,29 +114,22 @@ impl Cut {
     }
 }
 
-/// Draws of the results from `first` on of a band.
-fn draws(target: &Target, cut: &Cut, band: usize, first: usize, count: usize) -> Vec<Draws> {
-    let bits = target.policy.rounding.random_bits();
-    let indices = (band * cut.across + first..).take(count);
-    indices.map(|index| Draws::new(target.site, bits, index / target.cols, index % target.cols)).collect()
-}
-
 fn sum<A: Adder>(adder: &A, target: &Target, operand: &Operand) -> (Vec<u64>, Activity) {
     let cut = Cut::new(target, operand);
     let mut results = vec![0; target.rows * target.cols];
     let chains = Chains { adder, target, operand, cut };
-    let side_by_side = (BLOCK / cut.width).clamp(1, LANES);
     let activity = cut.run(&mut results, |band, first, results| {
         let mut activity = Activity::default();
+        let mut terms = [A::NOTHING; BLOCK];
         for (i, results) in results.chunks_mut(cut.across).enumerate() {
-            // The last block may be shorter than those beside it.
-            let ragged = !cut.columns(first, results.len()).len().is_multiple_of(cut.width) && results.len() > 1;
-            let (equal, last) = results.split_at_mut(results.len() - usize::from(ragged));
-            for (n, results) in equal.chunks_mut(side_by_side).enumerate() {
-                chains.equal(band + i, first + n * side_by_side, results, &mut activity);
-            }
-            if ragged {
-                chains.equal(band + i, first + equal.len(), last, &mut activity);
+            if cut.width == 1 {
+                for (n, results) in results.chunks_mut(LANES).enumerate() {
+                    chains.columns(band + i, first + n * LANES, results, &mut activity);
+                }
+            } else {
+                for (n, result) in results.iter_mut().enumerate() {
+                    *result = chains.block(band + i, first + n, &mut terms, &mut activity);
+                }
             }
         }
         activity
@@ -153,42 +146,48 @@ struct Chains<'a, A> {
 }
 
 impl<A: Adder> Chains<'_, A> {
-    /// Blocks of one width from `first` on of a band; more than one if they fit the staging.
-    fn equal(&self, band: usize, first: usize, results: &mut [u64], activity: &mut Activity) {
+    /// Draws of the result of a block.
+    fn draws(&self, band: usize, block: usize) -> Draws {
+        let (target, index) = (self.target, band * self.cut.across + block);
+        Draws::new(target.site, target.policy.rounding.random_bits(), index / target.cols, index % target.cols)
+    }
+
+    /// The sum of one block; `terms` is staging.
+    fn block(&self, band: usize, block: usize, terms: &mut [A::Term; BLOCK], activity: &mut Activity) -> u64 {
         let Self { adder, target, operand, cut } = self;
         let (site, bits) = (target.site, target.policy.rounding.random_bits());
-        let lanes = results.len();
-        let (rows, columns) = (cut.band(band), cut.columns(first, lanes));
-        let width = columns.len() / lanes;
-        let draws = draws(target, cut, band, first, lanes);
-        let mut sums = vec![adder.zero(); lanes];
-        let mut terms = vec![A::NOTHING; columns.len().min(BLOCK)];
-        for (n, row) in rows.enumerate() {
+        let (columns, draws) = (cut.columns(block, 1), self.draws(band, block));
+        let (mut sum, mut before) = (adder.zero(), 0);
+        for row in cut.band(band) {
             for start in columns.clone().step_by(BLOCK) {
                 let terms = &mut terms[..BLOCK.min(columns.end - start)];
                 adder.terms(operand.codes, row * cut.cols + start, terms);
-                let before = n * width + start - columns.start;
-                if let ([sum], [draws]) = (&mut sums[..], &draws[..]) {
-                    for (t, &term) in terms.iter().enumerate() {
-                        *sum = adder.add(*sum, term, draws.draw(addition(site, bits, before + t)), activity);
-                    }
-                } else if bits == 0 && width == 1 {
-                    for (sum, &term) in sums.iter_mut().zip(&*terms) {
-                        *sum = adder.add(*sum, term, 0, activity);
-                    }
-                } else if bits == 0 {
-                    for t in 0..width {
-                        for (sum, &term) in sums.iter_mut().zip(terms[t..].iter().step_by(width)) {
-                            *sum = adder.add(*sum, term, 0, activity);
-                        }
-                    }
-                } else {
-                    for t in 0..width {
-                        let addition = addition(site, bits, n * width + t);
-                        for ((sum, &term), draws) in sums.iter_mut().zip(terms[t..].iter().step_by(width)).zip(&draws) {
-                            *sum = adder.add(*sum, term, draws.draw(addition), activity);
-                        }
-                    }
+                for (t, &term) in terms.iter().enumerate() {
+                    sum = adder.add(sum, term, draws.draw(addition(site, bits, before + t)), activity);
+                }
+                before += terms.len();
+            }
+        }
+        adder.finish(sum, activity)
+    }
+
+    /// The sums of blocks of one column, side by side.
+    fn columns(&self, band: usize, first: usize, results: &mut [u64], activity: &mut Activity) {
+        let Self { adder, target, operand, cut } = self;
+        let (site, bits) = (target.site, target.policy.rounding.random_bits());
+        let draws: Vec<Draws> = (first..first + results.len()).map(|block| self.draws(band, block)).collect();
+        let mut sums = vec![adder.zero(); results.len()];
+        let mut terms = vec![A::NOTHING; results.len()];
+        for (n, row) in cut.band(band).enumerate() {
+            adder.terms(operand.codes, row * cut.cols + first, &mut terms);
+            if bits == 0 {
+                for (sum, &term) in sums.iter_mut().zip(&terms) {
+                    *sum = adder.add(*sum, term, 0, activity);
+                }
+            } else {
+                let addition = addition(site, bits, n);
+                for ((sum, &term), draws) in sums.iter_mut().zip(&terms).zip(&draws) {
+                    *sum = adder.add(*sum, term, draws.draw(addition), activity);
                 }
             }
         }
