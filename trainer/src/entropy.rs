@@ -27,6 +27,8 @@ pub enum Purpose {
         /// Epoch, counted from 0.
         epoch: u32,
     },
+    /// The step whose weights are a run's result, where one is drawn.
+    Draw,
 }
 
 /// An unlimited sequence of random words, each reached by its index.
@@ -44,6 +46,7 @@ impl Stream {
             Purpose::Shuffle { epoch } => [u32::MAX - 1, epoch],
             Purpose::Weights { parameter } => [u32::MAX - 2, parameter],
             Purpose::Augment { epoch } => [u32::MAX - 3, epoch],
+            Purpose::Draw => [u32::MAX - 4, 0],
         };
         Self { seed, purpose }
     }

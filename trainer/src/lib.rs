@@ -28,4 +28,5 @@ pub mod lower;
 pub mod model;
 pub mod optimizer;
 pub mod recipe;
+pub mod search;
 pub mod training;

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod scales;
 mod session;
+mod trial;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use scales::ScaleState;
@@ -12,6 +13,7 @@ use crate::host::{Epoch, TrainError};
 use crate::lower::LowerError;
 use crate::model::Model;
 use crate::recipe::{Recipe, Scaler};
+use crate::search::Search;
 use serde::{Deserialize, Serialize};
 use session::Session;
 use systole_isa::device::{Device, DeviceError, Record};
@@ -90,6 +92,9 @@ pub struct Progress {
     /// A dynamic loss scale.
     #[serde(default)]
     pub scaler: Option<Scaler>,
+    /// What decides on steps that are tried before they are taken, and every test so far.
+    #[serde(default)]
+    pub search: Option<Search>,
     /// Scales followed from step to step, in the order of [`crate::lower::Compiled::followed`].
     #[serde(default)]
     pub scales: Vec<ScaleState>,

@@ -37,6 +37,7 @@ designs![
     "fp8-fp32acc-16x16",
     "wang-fp8-16x16",
     "hfp8-16x16",
+    "ladder-16x16",
     "swalp-16x16",
     "seb-fp8-8x8",
     "fp134-16x16",

@@ -8,6 +8,7 @@ mod loss;
 mod matrix;
 mod network;
 mod optimizer;
+mod search;
 mod training;
 
 pub use loss::{Loss, cross_entropy};

@@ -6,7 +6,7 @@ use crate::optimizer::{AdamScalars, Optimizer, Rule};
 /// An optimizer's state: tensors for each parameter, by layer.
 #[derive(Clone, Debug)]
 pub struct State<T> {
-    first: Vec<Vec<Matrix<T>>>,
+    pub(super) first: Vec<Vec<Matrix<T>>>,
     second: Vec<Vec<Matrix<T>>>,
     /// Steps taken.
     steps: i32,
@@ -19,7 +19,8 @@ impl<T: Real> State<T> {
         Self { first: zeros(), second: zeros(), steps: 0 }
     }
 
-    /// Moves all parameters by one step, `rate` standing for the learning rate.
+    /// Moves all parameters by one step, `rate` standing for the learning rate. A step within a
+    /// trust region is one of gradient descent whose rate the search has found.
     pub fn step(&mut self, optimizer: &Optimizer, rate: f64, parameters: &mut [Vec<Matrix<T>>], gradients: &[Vec<Matrix<T>>]) {
         self.steps = self.steps.saturating_add(1);
         let first = self.first.iter_mut().flatten().flat_map(|m| &mut m.values);
@@ -29,7 +30,7 @@ impl<T: Real> State<T> {
         let decay = T::from_f64(optimizer.weight_decay);
         let values = first.zip(second).zip(weights).zip(gradients);
         match optimizer.rule {
-            Rule::Sgd => {
+            Rule::Sgd | Rule::TrustRegion(_) => {
                 let [rate, momentum] = [rate, optimizer.momentum].map(T::from_f64);
                 for (((v, _), w), g) in values {
                     *v = momentum * *v + (*g + decay * *w);

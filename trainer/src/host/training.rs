@@ -1,10 +1,12 @@
 //! The reference's training loop.
 
-use super::{Network, State, cross_entropy};
+use super::search::Trial;
+use super::{Loss, Network, State, cross_entropy};
 use crate::data::{Augment, Batches, Content, Dataset, Split, evaluation_batches};
 use crate::layer::{Pass, Shape};
 use crate::model::{Model, ModelError};
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Optimizer, Rule};
+use crate::search::{Moment, Rules, Search};
 use serde::{Deserialize, Serialize};
 
 /// What a run needs beside model and data.
@@ -164,25 +166,38 @@ pub fn train_while(
     let mut network = Network::<f32>::new(model, hyper.seed)?;
     let mut state = State::new(&network.parameters);
     let mut epochs = Vec::new();
+    let region = match hyper.optimizer.rule {
+        Rule::TrustRegion(region) => Some(region),
+        Rule::Sgd | Rule::Adam { .. } => None,
+    };
+    let rules = Rules { region, ladder: None, roundoffs: &[0.0] };
+    let mut search = Search::new(&rules);
     let mut step = 0;
     for epoch in 0..hyper.epochs {
         let batches = Batches::new(data.train.len(), hyper.batch, hyper.seed, epoch);
         let steps = u64::from(hyper.epochs) * batches.len() as u64;
         let (mut loss_sum, mut correct) = (0.0, 0);
-        for indices in batches.iter() {
+        for (in_epoch, indices) in batches.iter().enumerate() {
             if !wanted() {
                 return Ok(Run { epochs, network });
             }
             let pixels = data.training_pixels(indices, hyper.augment, hyper.seed, epoch);
-            let trace = network.forward(data.values(&pixels), Pass::Training);
-            let loss = cross_entropy(trace.logits(), &data.train.labels_of(indices));
-            loss_sum += loss.mean;
-            correct += loss.correct;
-            let gradients = network.backward(&trace, loss.gradient);
+            let (values, labels) = (data.values(&pixels), data.train.labels_of(indices));
             let rate = hyper.optimizer.rate(step, steps, hyper.epochs);
-            state.step(&hyper.optimizer, rate, &mut network.parameters, &gradients);
+            let (mean, right) = if region.is_some() {
+                let moment = Moment { step, in_epoch: in_epoch as u64, per_epoch: batches.len() as u64, rate };
+                within_region(&rules, &mut search, moment, Trial::new(&mut network, &hyper.optimizer, &mut state, values, labels))
+            } else {
+                let trace = network.forward(values, Pass::Training);
+                let Loss { mean, correct, gradient } = cross_entropy(trace.logits(), &labels);
+                let gradients = network.backward(&trace, gradient);
+                state.step(&hyper.optimizer, rate, &mut network.parameters, &gradients);
+                network.track(&trace);
+                (mean, correct)
+            };
+            loss_sum += mean;
+            correct += right;
             step += 1;
-            network.track(&trace);
         }
         let result = Epoch {
             loss: loss_sum / batches.len() as f64,
@@ -194,6 +209,13 @@ pub fn train_while(
         epochs.push(result);
     }
     Ok(Run { epochs, network })
+}
+
+/// A step of a search; the loss before it.
+fn within_region(rules: &Rules<'_>, search: &mut Search, moment: Moment, mut trial: Trial<'_>) -> (f64, usize) {
+    let Ok(()) = search.step(rules, &mut trial, moment);
+    let loss = trial.loss();
+    (loss.mean, loss.correct)
 }
 
 /// Fraction of the labels of `split` that `network` predicts; 0 of none.

@@ -20,6 +20,7 @@ mod operand;
 mod pointwise;
 mod residual;
 mod round_trip;
+mod search;
 mod update;
 mod walk;
 
@@ -27,6 +28,7 @@ pub use coded::Followed;
 pub(crate) use coded::{Coded, top_exponent};
 pub use memory::Tensor;
 pub use round_trip::{RoundTrip, round_trip};
+pub use search::{Rung, Trials};
 
 use crate::layer::{LayerSpec, Shape, Shortcut};
 use crate::model::{Layer, Model, ModelError};
@@ -129,6 +131,8 @@ pub struct Compiled {
     pub initialise: Program,
     /// Averages of the weights, where the recipe has them.
     pub average: Option<Average>,
+    /// What steps are made of that are tried before they are taken; `step` is empty then.
+    pub trials: Option<Trials>,
     /// Images of a batch, `[(n, h, w)][c]`, in the vector role's format.
     pub images: Tensor,
     /// One-hot labels, `[(n, h, w)][classes]`, in the vector role's format; h and w are 1 where an
@@ -260,6 +264,8 @@ struct Context<'a> {
 enum Purpose {
     /// A backward pass follows; tracked statistics move towards the batch's.
     Train,
+    /// As for training, but nothing that lasts changes.
+    Try,
     /// With tracked statistics.
     Evaluate,
     /// Running means of the statistics of batches.
@@ -309,16 +315,12 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let state = State { layers: &layers, images, labels, logits, loss, parameters: &parameters, buffers: &buffers };
 
     let initialise = cx.initialise(&state);
-    let whole = matches!(recipe.loss_scale, LossScale::Static(_)).then(|| {
-        let gradients = cx.gradients(&state);
-        cx.updates(&state, &gradients);
-        cx.finish()
-    });
-    let gradients = cx.gradients(&state);
-    let overflow = whole.is_none().then(|| cx.largest_gradient(&gradients));
-    let gradients_program = cx.finish();
-    cx.updates(&state, &gradients);
-    let step = Step { gradients: gradients_program, update: cx.finish(), whole };
+    let (step, overflow, trials) = if recipe.searches() {
+        (Step { gradients: cx.finish(), update: cx.finish(), whole: None }, None, Some(cx.trials(&state)?))
+    } else {
+        let (step, overflow) = cx.plain_step(&state);
+        (step, overflow, None)
+    };
     cx.recording = false;
     cx.forward(&state, Purpose::Evaluate);
     let evaluate = cx.finish();
@@ -334,6 +336,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
         evaluate,
         initialise,
         average,
+        trials,
         images,
         labels,
         logits,
@@ -420,6 +423,20 @@ impl Context<'_> {
         }
         self.layer = OUTSIDE;
         self.finish()
+    }
+
+    /// A step that is taken as it comes, and what tells whether its gradients overflowed.
+    fn plain_step(&mut self, state: &State<'_>) -> (Step, Option<Tensor>) {
+        let whole = matches!(self.recipe.loss_scale, LossScale::Static(_)).then(|| {
+            let gradients = self.gradients(state);
+            self.updates(state, &gradients);
+            self.finish()
+        });
+        let gradients = self.gradients(state);
+        let overflow = whole.is_none().then(|| self.largest_gradient(&gradients));
+        let gradients_program = self.finish();
+        self.updates(state, &gradients);
+        (Step { gradients: gradients_program, update: self.finish(), whole }, overflow)
     }
 
     /// Forward, loss and backward.

@@ -26,7 +26,7 @@ impl Context<'_> {
         let centred = self.statistic(rows, cols);
         let (mean, variance) = match purpose {
             Purpose::Evaluate => (buffers[0], buffers[1]),
-            Purpose::Train | Purpose::Reestimate => (self.statistic(1, cols), self.statistic(1, cols)),
+            Purpose::Train | Purpose::Try | Purpose::Reestimate => (self.statistic(1, cols), self.statistic(1, cols)),
         };
         self.round_as_statistics();
         if purpose != Purpose::Evaluate {
@@ -41,13 +41,16 @@ impl Context<'_> {
             self.emitter.sum(sums, squares);
             self.emitter.multiply(variance, sums, share);
             let tracking = match purpose {
-                Purpose::Reestimate => self.scalar(Scalar::Share),
-                Purpose::Train | Purpose::Evaluate => self.statistic_constant(BatchNorm::TRACKING),
+                Purpose::Reestimate => Some(self.scalar(Scalar::Share)),
+                Purpose::Train => Some(self.statistic_constant(BatchNorm::TRACKING)),
+                Purpose::Try | Purpose::Evaluate => None,
             };
-            for (tracked, seen) in buffers.iter().zip([mean, variance]) {
-                let distance = self.statistic(1, cols);
-                self.emitter.subtract(distance, seen, *tracked);
-                self.emitter.multiply_add(*tracked, distance, tracking, *tracked);
+            if let Some(tracking) = tracking {
+                for (tracked, seen) in buffers.iter().zip([mean, variance]) {
+                    let distance = self.statistic(1, cols);
+                    self.emitter.subtract(distance, seen, *tracked);
+                    self.emitter.multiply_add(*tracked, distance, tracking, *tracked);
+                }
             }
         } else {
             self.emitter.subtract(centred, x, mean);

@@ -15,7 +15,7 @@ impl Context<'_> {
     pub(super) fn update(&mut self, gradient: Coded, parameter: &Parameter) {
         let gradient = self.gradient(gradient);
         match self.recipe.optimizer.rule {
-            Rule::Sgd => {
+            Rule::Sgd | Rule::TrustRegion(_) => {
                 let gradient = self.decayed(gradient, parameter);
                 let momentum = self.momentum(gradient, parameter);
                 let rate = self.scalar(Scalar::NegatedRate);
@@ -33,7 +33,7 @@ impl Context<'_> {
     }
 
     /// The gradient's values without the loss scale.
-    fn gradient(&mut self, gradient: Coded) -> Tensor {
+    pub(super) fn gradient(&mut self, gradient: Coded) -> Tensor {
         let values = self.updating_values(&gradient);
         let Some(inverse) = self.unscale() else { return values };
         let unscaled = self.update_tensor(values.rows, values.cols);
@@ -52,7 +52,7 @@ impl Context<'_> {
     }
 
     /// g + decay w.
-    fn decayed(&mut self, gradient: Tensor, parameter: &Parameter) -> Tensor {
+    pub(super) fn decayed(&mut self, gradient: Tensor, parameter: &Parameter) -> Tensor {
         let optimizer = &self.recipe.optimizer;
         let (decay, decayed) = (optimizer.weight_decay, optimizer.decayed);
         if decay == 0.0 {
@@ -129,7 +129,7 @@ impl Context<'_> {
     }
 
     /// w <- w + a b.
-    fn step(&mut self, (a, b): Step, parameter: &Parameter) {
+    pub(super) fn step(&mut self, (a, b): Step, parameter: &Parameter) {
         let Parameter { rows, cols, master, role, .. } = *parameter;
         let Some(kept) = parameter.compensation else {
             self.updated(&master, &role, |cx, to, from| cx.emitter.multiply_add(to, a, b, from));

@@ -20,7 +20,7 @@ impl AdamScalars {
                 Self { step: -rate * c2 / c1, epsilon: c2 * epsilon }
             }
             Rule::Adam { epsilon, .. } => Self { step: -rate, epsilon },
-            Rule::Sgd => Self { step: -rate, epsilon: 0.0 },
+            Rule::Sgd | Rule::TrustRegion(_) => Self { step: -rate, epsilon: 0.0 },
         }
     }
 }

@@ -5,9 +5,11 @@
 
 mod adam;
 mod schedule;
+mod trust_region;
 
 pub use adam::AdamScalars;
 pub use schedule::Schedule;
+pub use trust_region::{PredictedBy, TrustRegion};
 
 use serde::{Deserialize, Serialize};
 use systole_isa::design::Problem;
@@ -19,7 +21,8 @@ pub struct Optimizer {
     /// How weights move.
     #[serde(default)]
     pub rule: Rule,
-    /// Learning rate that the schedule scales.
+    /// Learning rate that the schedule scales; a trust region has a radius instead.
+    #[serde(default)]
     pub learning_rate: f64,
     /// Part of the momentum kept from one step to the next (`sgd`).
     #[serde(default)]
@@ -64,6 +67,9 @@ pub enum Rule {
         #[serde(default)]
         decoupled: bool,
     },
+    /// v <- momentum v + (g + decay w), w <- w - radius v / |v|, and the radius goes by how
+    /// much of the decrease that a linear model promises is found.
+    TrustRegion(TrustRegion),
 }
 
 const fn yes() -> bool {
@@ -101,7 +107,7 @@ impl Optimizer {
     /// Whether a tensor of momentum (first moments) is kept.
     pub const fn has_momentum(&self) -> bool {
         match self.rule {
-            Rule::Sgd => self.momentum != 0.0,
+            Rule::Sgd | Rule::TrustRegion(_) => self.momentum != 0.0,
             Rule::Adam { .. } => true,
         }
     }
@@ -122,7 +128,15 @@ impl Optimizer {
         let positive = |x: f64| x.is_finite() && x > 0.0;
         let fraction = |x: f64| (0.0..1.0).contains(&x);
         let rate = self.learning_rate;
-        require(positive(rate) && rate <= f64::from(f32::MAX), "learning_rate", format!("must be positive and finite, is {rate}"));
+        if let Rule::TrustRegion(_) = self.rule {
+            require(rate == 0.0, "learning_rate", format!("must be left out under `trust_region`, which has a radius, is {rate}"));
+            let schedule = self.schedule == Schedule::Constant;
+            require(schedule, "schedule", "must be `constant` under `trust_region`, whose radius goes by itself".to_owned());
+            let none = self.compensation == Compensation::None;
+            require(none, "compensation", "must be `none` under `trust_region`, which takes steps back".to_owned());
+        } else {
+            require(positive(rate) && rate <= f64::from(f32::MAX), "learning_rate", format!("must be positive and finite, is {rate}"));
+        }
         for (value, field) in [(self.momentum, "momentum"), (self.weight_decay, "weight_decay")] {
             require(fraction(value), field, format!("must be at least 0 and below 1, is {value}"));
         }
@@ -137,6 +151,9 @@ impl Optimizer {
                 "compensation",
                 "error feedback rounds the step of `sgd`; use `none`, `kahan` or `residual` with `adam`".to_owned(),
             );
+        }
+        if let Rule::TrustRegion(region) = self.rule {
+            found.extend(region.problems());
         }
         found.extend(self.schedule.problems());
         found

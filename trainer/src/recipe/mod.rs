@@ -7,19 +7,23 @@
 mod averaging;
 mod exemption;
 mod loss_scale;
+mod precision;
 mod role;
 mod scale;
 
-pub use averaging::Averaging;
+pub use averaging::{Averaging, Drawn};
 pub use exemption::Exemption;
 pub use loss_scale::{Dynamic, LossScale, Scaler};
+pub use precision::Precision;
+pub(crate) use precision::roundoffs;
 pub use role::{Role, RoleFormat, Roles};
 pub use scale::{Amax, Blocks, Scale};
 
 use crate::data::Augment;
 use crate::host::Hyperparameters;
 use crate::model::Layer;
-use crate::optimizer::Optimizer;
+use crate::optimizer::{Compensation, Optimizer, Rule};
+use crate::search::{Ladder, Policy, Rules};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use systole_isa::design::{Design, Problem};
@@ -57,6 +61,9 @@ pub struct Recipe {
     /// Averages of the weights, where they are what is evaluated.
     #[serde(default)]
     pub averaging: Option<Averaging>,
+    /// Precisions among which each step chooses, where there are several.
+    #[serde(default)]
+    pub precision: Option<Precision>,
     /// Passes over the training images.
     pub epochs: u32,
     /// Images in one step.
@@ -125,6 +132,10 @@ recipes![
     "adam",
     "adam8bit",
     "mixed-adam",
+    "trust-region",
+    "dynamic-precision-tr",
+    "storm",
+    "mp-sgd",
     "te-delayed-fp8",
     "te-current-fp8",
     "mxfp8",
@@ -267,21 +278,78 @@ impl Recipe {
                 );
                 require(self.exempt.is_empty(), "exempt", "must be left out: `backend: host` computes all in fp32".to_owned());
                 require(self.averaging.is_none(), "averaging", "must be left out: `backend: host` does not average".to_owned());
+                require(self.precision.is_none(), "precision", "must be left out: `backend: host` computes all in fp32".to_owned());
             }
         }
+        if self.searches() {
+            let adam = matches!(self.optimizer.rule, Rule::Adam { .. });
+            require(!adam, "optimizer.rule", "must be `sgd` or `trust_region(...)` beside `precision`".to_owned());
+            require(
+                matches!(self.loss_scale, LossScale::Static(_)),
+                "loss_scale",
+                "must be a number where steps are tried: one that overflows is computed on a finer rung or not at all".to_owned(),
+            );
+            require(
+                self.optimizer.compensation == Compensation::None,
+                "optimizer.compensation",
+                "must be `none` beside `precision`, where steps are tried".to_owned(),
+            );
+            found.extend(precision::problems_of_trials(&self.roles));
+        }
+        found.extend(self.precision.iter().flat_map(|precision| precision.problems(self.region().is_some())));
         found.extend(self.optimizer.problems());
         found.extend(self.loss_scale.problems());
         found.extend(self.roles.problems(self.backend));
         found.extend(self.exempt.iter().enumerate().flat_map(|(i, e)| e.problems(i)));
-        found.extend(self.averaging.iter().flat_map(Averaging::problems));
+        let rate = self.optimizer.learning_rate;
+        found.extend(self.averaging.iter().flat_map(|averaging| averaging.problems(self.precision_share(), rate)));
         found
+    }
+
+    /// The trust region its steps stay in, if they do.
+    pub const fn region(&self) -> Option<crate::optimizer::TrustRegion> {
+        match self.optimizer.rule {
+            Rule::TrustRegion(region) => Some(region),
+            Rule::Sgd | Rule::Adam { .. } => None,
+        }
+    }
+
+    /// The part of a step's decrease that its precision may spend.
+    const fn precision_share(&self) -> f64 {
+        match &self.precision {
+            Some(Precision { policy: Policy::GradientNorm { share, .. }, .. }) => *share,
+            _ => 0.0,
+        }
+    }
+
+    /// The step whose weights are the result of a run of `steps`, where one is drawn.
+    pub(crate) fn drawn(&self, seed: u64, steps: u64) -> Option<u64> {
+        let drawn = self.averaging?.drawn?;
+        let rates = (0..steps).map(|step| self.optimizer.rate(step, steps, self.epochs));
+        Some(drawn.step(self.precision_share(), seed, rates))
+    }
+
+    /// Whether steps are tried, in one precision or another, before they are taken.
+    pub const fn searches(&self) -> bool {
+        self.region().is_some() || self.precision.is_some()
+    }
+
+    /// What decides on such steps, with the choice among rungs and their roundoffs.
+    pub(crate) const fn rules<'a>(&self, ladder: Option<&'a Ladder>, roundoffs: &'a [f64]) -> Rules<'a> {
+        Rules { region: self.region(), ladder, roundoffs }
     }
 
     /// The formats on `design` in each of a model's layers.
     pub fn resolve(&self, design: &Design, layers: &[Layer]) -> Vec<Roles<RoleFormat>> {
+        self.resolve_with(&Roles::default(), design, layers)
+    }
+
+    /// The same where some roles are others.
+    pub(crate) fn resolve_with(&self, others: &Roles<Option<Role>>, design: &Design, layers: &[Layer]) -> Vec<Roles<RoleFormat>> {
+        let base = self.roles.overridden(others);
         let roles = |index| {
             let about = self.exempt.iter().filter(|e| e.is_about(layers, index));
-            about.fold(self.roles, |roles, exemption| roles.overridden(&exemption.roles)).resolve(design)
+            about.fold(base, |roles, exemption| roles.overridden(&exemption.roles)).resolve(design)
         };
         (0..layers.len()).map(roles).collect()
     }

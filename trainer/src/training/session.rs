@@ -1,13 +1,15 @@
 //! One run's device: what is written to it, run on it and read from it.
 
 use super::scales::ScaleState;
+use super::trial::Trial;
 use super::{Checkpoint, Epoch, Heard, Progress, RunError, Task, Weights};
 use crate::data::{Augment, Batches, Split, evaluation_batches};
 use crate::host::check;
 use crate::lower::{Compiled, Followed, LowerError, Scalar, Tensor, compile};
 use crate::model::{initial_buffers, initial_values};
 use crate::optimizer::{AdamScalars, Rule};
-use crate::recipe::{LossScale, Scale, Scaler};
+use crate::recipe::{LossScale, Precision, Scale, Scaler, roundoffs};
+use crate::search::{Ladder, Moment, Search};
 use systole_isa::device::{Device, DeviceError};
 use systole_isa::program::Program;
 use systole_isa::round::encode_f64;
@@ -18,21 +20,29 @@ const CALIBRATIONS: u32 = 16;
 /// What a program belongs to, which sets the sites of its stochastic roundings apart from
 /// those of other programs of the same step.
 #[derive(Clone, Copy)]
-enum Part {
+pub(super) enum Part {
     Step,
     Update,
     Calibration(u32),
     Average,
+    /// A gradient on a rung of a ladder; on the first as [`Part::Step`].
+    Slope(usize),
+    /// A loss on a rung, at whichever point.
+    Loss(usize),
 }
 
 impl Part {
-    const fn site(self, step: u64) -> u64 {
+    pub const fn site(self, step: u64) -> u64 {
         let step = step & 0x0fff_ffff;
+        // Ladders have at most eight rungs, and their runs fewer steps than 2^26.
+        let trial = step & 0x03ff_ffff;
         match self {
             Self::Step => step,
             Self::Update => 1 << 31 | step,
             Self::Calibration(pass) => 3 << 30 | pass as u64,
             Self::Average => 1 << 30 | step,
+            Self::Slope(rung) => (rung as u64) << 26 | trial,
+            Self::Loss(rung) => 1 << 30 | (rung as u64 + 1) << 26 | trial,
         }
     }
 }
@@ -46,6 +56,9 @@ pub(super) struct Session<'a> {
     level_codes: Vec<u64>,
     /// Codes of 0 and 1 in the format of labels.
     label_codes: [u64; 2],
+    /// The choice among rungs, and their roundoffs.
+    ladder: Option<Ladder>,
+    roundoffs: Vec<f64>,
 }
 
 impl<'a> Session<'a> {
@@ -55,7 +68,10 @@ impl<'a> Session<'a> {
         let scale = f32::from(task.data.full_scale);
         let encode = |value: f32| encode_f64(compiled.images.format, value.into());
         let level_codes = (0..=u8::MAX).map(|p| encode(f32::from(p) / scale)).collect();
-        Ok(Self { label_codes: [encode(0.0), encode(1.0)], level_codes, task, device, compiled })
+        let label_codes = [encode(0.0), encode(1.0)];
+        let ladder = task.recipe.precision.as_ref().map(Precision::ladder);
+        let roundoffs = roundoffs(task.recipe, device.design());
+        Ok(Self { label_codes, level_codes, task, device, compiled, ladder, roundoffs })
     }
 
     fn write_values(&mut self, tensor: Tensor, values: impl IntoIterator<Item = f64>) -> Result<(), DeviceError> {
@@ -63,12 +79,17 @@ impl<'a> Session<'a> {
         self.device.write(tensor.address, tensor.format, &codes)
     }
 
-    fn read_value(&self, tensor: Tensor) -> Result<f64, DeviceError> {
+    pub fn read_value(&self, tensor: Tensor) -> Result<f64, DeviceError> {
         let code = self.device.read(tensor.address, tensor.format, 1)?;
         Ok(tensor.format.to_f64(code.first().copied().unwrap_or_default()))
     }
 
-    fn run(&mut self, program: fn(&Compiled) -> &Program, site: u64, record: &mut systole_isa::device::Record) -> Result<(), DeviceError> {
+    fn run(
+        &mut self,
+        program: impl Fn(&Compiled) -> &Program,
+        site: u64,
+        record: &mut systole_isa::device::Record,
+    ) -> Result<(), DeviceError> {
         record.accumulate(&self.device.run(program(&self.compiled), site)?);
         Ok(())
     }
@@ -101,6 +122,9 @@ impl<'a> Session<'a> {
         let average = self.compiled.average.clone();
         for tensor in average.iter().flat_map(|average| &average.tensors) {
             self.write_values(*tensor, vec![0.0; tensor.elements()])?;
+        }
+        if self.task.recipe.searches() {
+            progress.search = Some(Search::new(&self.task.recipe.rules(self.ladder.as_ref(), &self.roundoffs)));
         }
         progress.scaler = match self.task.recipe.loss_scale {
             LossScale::Dynamic(dynamic) => Some(Scaler::new(&dynamic)),
@@ -174,7 +198,7 @@ impl<'a> Session<'a> {
         let rate = optimizer.rate(step, steps, recipe.epochs);
         let updates = i32::try_from(progress.updates + 1).unwrap_or(i32::MAX);
         let AdamScalars { step: negated, epsilon } = match optimizer.rule {
-            Rule::Sgd => AdamScalars { step: -rate, epsilon: 0.0 },
+            Rule::Sgd | Rule::TrustRegion(_) => AdamScalars { step: -rate, epsilon: 0.0 },
             rule @ Rule::Adam { .. } => AdamScalars::new(rule, rate, updates),
         };
         let scaler = progress.scaler.unwrap_or(Scaler { scale: 1.0, steps: 0 });
@@ -209,11 +233,11 @@ impl<'a> Session<'a> {
         master.chain(others).chain(self.compiled.buffers.iter().flatten().copied()).chain(average.copied()).collect()
     }
 
-    fn read_all(&self, tensors: &[Tensor]) -> Result<Vec<Vec<u64>>, RunError> {
+    pub fn read_all(&self, tensors: &[Tensor]) -> Result<Vec<Vec<u64>>, RunError> {
         tensors.iter().map(|t| Ok(self.device.read(t.address, t.format, t.elements())?)).collect()
     }
 
-    fn write_all(&mut self, tensors: &[Tensor], codes: &[Vec<u64>]) -> Result<(), RunError> {
+    pub fn write_all(&mut self, tensors: &[Tensor], codes: &[Vec<u64>]) -> Result<(), RunError> {
         for (tensor, codes) in tensors.iter().zip(codes) {
             self.device.write(tensor.address, tensor.format, codes)?;
         }
@@ -246,11 +270,61 @@ impl<'a> Session<'a> {
     }
 
     /// How many labels of the first `indices` the logits in memory predict.
-    fn correct(&self, split: &Split, indices: &[usize]) -> Result<usize, DeviceError> {
+    pub fn correct(&self, split: &Split, indices: &[usize]) -> Result<usize, DeviceError> {
         let Tensor { address, format, rows, cols } = self.compiled.logits;
         let logits = self.device.read(address, format, rows * cols)?;
         let values: Vec<f64> = logits.into_iter().map(|code| format.to_f64(code)).collect();
         Ok(split.labels_of(indices).into_iter().zip(values.chunks(cols)).filter(|&(label, row)| largest(row) == label).count())
+    }
+
+    /// The mean loss that the last program left.
+    pub fn loss(&self) -> Result<f64, RunError> {
+        Ok(self.read_value(self.compiled.loss)?)
+    }
+
+    pub fn weight_decay(&self) -> f64 {
+        self.task.recipe.optimizer.weight_decay
+    }
+
+    /// Statistics that training tracks.
+    pub fn buffers(&self) -> Vec<Tensor> {
+        self.compiled.buffers.iter().flatten().copied().collect()
+    }
+
+    /// What the next advance multiplies the direction by.
+    pub fn write_rate(&mut self, factor: f64) -> Result<(), RunError> {
+        for (_, tensor) in self.compiled.scalars.clone().iter().filter(|(scalar, _)| *scalar == Scalar::NegatedRate) {
+            self.write_values(*tensor, [factor])?;
+        }
+        Ok(())
+    }
+
+    pub fn forget_momentum(&mut self) -> Result<(), RunError> {
+        let momenta: Vec<Tensor> = self.compiled.parameters.iter().flatten().filter_map(|p| p.momentum.map(|m| m.elements)).collect();
+        for tensor in momenta {
+            self.write_values(tensor, vec![0.0; tensor.elements()])?;
+        }
+        Ok(())
+    }
+
+    /// One step that is tried before it is taken: the loss, and how many labels were predicted.
+    fn search(
+        &mut self,
+        progress: &mut Progress,
+        search: &mut Search,
+        mut moment: Moment,
+        indices: &[usize],
+    ) -> Result<(f64, usize), RunError> {
+        let task = self.task;
+        let Some(trials) = self.compiled.trials.take() else { return Ok((f64::NAN, 0)) };
+        let (ladder, roundoffs) = (self.ladder.clone(), self.roundoffs.clone());
+        let rules = task.recipe.rules(ladder.as_ref(), &roundoffs);
+        moment.rate = task.recipe.optimizer.rate(moment.step, u64::from(task.recipe.epochs) * moment.per_epoch, task.recipe.epochs);
+        let mut trial = Trial::new(self, &trials, &mut progress.training, moment.step, &task.data.train, indices);
+        let ended = search.step(&rules, &mut trial, moment);
+        let first = trial.first;
+        self.compiled.trials = Some(trials);
+        ended.map(|()| first)
     }
 
     /// One step on the batch in memory.
@@ -285,32 +359,70 @@ impl<'a> Session<'a> {
         let data = self.task.data;
         let batches = Batches::new(data.train.len(), self.task.recipe.batch as usize, self.task.seed, epoch);
         let steps = u64::from(self.task.recipe.epochs) * batches.len() as u64;
+        let drawn = self.task.recipe.drawn(self.task.seed, steps);
         let (mut loss_sum, mut correct) = (0.0, 0);
         for (i, indices) in batches.iter().enumerate() {
+            if drawn == Some(progress.steps) {
+                self.take_average(progress)?;
+            }
             let pixels = data.training_pixels(indices, self.task.recipe.augment, self.task.seed, epoch);
             self.load(&pixels, &data.train, indices).map_err(RunError::from)?;
-            self.step(progress, steps)?;
-            let loss = self.read_value(self.compiled.loss).map_err(RunError::from)?;
+            let (loss, right) = match progress.search.take() {
+                Some(mut search) => {
+                    let (in_epoch, per_epoch) = (i as u64, batches.len() as u64);
+                    let moment = Moment { step: progress.steps, in_epoch, per_epoch, rate: 0.0 };
+                    let seen = self.search(progress, &mut search, moment, indices)?;
+                    progress.updates += u64::from(search.moved(progress.steps));
+                    progress.steps += 1;
+                    progress.search = Some(search);
+                    seen
+                }
+                None => {
+                    self.step(progress, steps)?;
+                    (self.loss()?, self.correct(&data.train, indices).map_err(RunError::from)?)
+                }
+            };
             loss_sum += loss;
-            correct += self.correct(&data.train, indices).map_err(RunError::from)?;
+            correct += right;
             observe(Heard::Step { epoch, step: i + 1, of: batches.len(), loss })?;
         }
-        let test_accuracy = self.evaluate(|c| &c.evaluate, &data.test, progress)?;
+        let rung = progress.search.as_ref().map_or(0, |search| search.rung);
+        let test_accuracy = self.evaluate(
+            |c| match &c.trials {
+                Some(trials) => &trials.rungs[rung].evaluate,
+                None => &c.evaluate,
+            },
+            &data.test,
+            progress,
+        )?;
         let averaged_test_accuracy = self.average(epoch, progress)?;
         let seen = batches.len() * self.task.recipe.batch as usize * data.train.targets;
         let (loss, train_accuracy) = (loss_sum / batches.len() as f64, correct as f64 / seen as f64);
         Ok(Epoch { loss, train_accuracy, test_accuracy, averaged_test_accuracy })
     }
 
-    /// Takes the weights into their averages, and says how those classify the test images.
-    fn average(&mut self, epoch: u32, progress: &mut Progress) -> Result<Option<f64>, RunError> {
-        let recipe = self.task.recipe;
-        let takes = recipe.averaging.is_some_and(|averaging| averaging.takes(epoch, recipe.epochs));
-        let (true, Some(average)) = (takes, self.compiled.average.clone()) else { return Ok(None) };
+    /// Takes the weights into their averages; the first are taken as they are.
+    fn take_average(&mut self, progress: &mut Progress) -> Result<(), RunError> {
+        let Some(average) = &self.compiled.average else { return Ok(()) };
+        let take = average.take.clone();
         progress.averaged += 1;
         self.write_share(progress.averaged)?;
+        progress.training.accumulate(&self.device.run(&take, Part::Average.site(progress.steps))?);
+        Ok(())
+    }
+
+    /// Takes the weights into their averages where that is due, and says how those classify the test images.
+    fn average(&mut self, epoch: u32, progress: &mut Progress) -> Result<Option<f64>, RunError> {
+        let recipe = self.task.recipe;
+        let due = recipe.averaging.is_some_and(|averaging| match averaging.drawn {
+            Some(_) => epoch + 1 == recipe.epochs,
+            None => averaging.takes(epoch, recipe.epochs),
+        });
+        let (true, Some(average)) = (due, self.compiled.average.clone()) else { return Ok(None) };
+        if recipe.averaging.is_some_and(|averaging| averaging.drawn.is_none()) {
+            self.take_average(progress)?;
+        }
         let site = Part::Average.site(progress.steps);
-        progress.training.accumulate(&self.device.run(&average.take, site)?);
         if average.buffers.iter().any(|buffers| !buffers.is_empty()) {
             let data = self.task.data;
             for tensor in average.buffers.iter().flatten() {
@@ -327,11 +439,11 @@ impl<'a> Session<'a> {
     }
 
     /// Fraction of the labels of `split` that are predicted.
-    fn evaluate(&mut self, program: fn(&Compiled) -> &Program, split: &Split, progress: &mut Progress) -> Result<f64, RunError> {
+    fn evaluate(&mut self, program: impl Fn(&Compiled) -> &Program, split: &Split, progress: &mut Progress) -> Result<f64, RunError> {
         let mut correct = 0;
         for batch in evaluation_batches(split.len(), self.task.recipe.batch as usize) {
             self.load(&self.task.data.pixels(split, &batch.indices), split, &batch.indices)?;
-            self.run(program, Part::Step.site(progress.steps), &mut progress.evaluation)?;
+            self.run(&program, Part::Step.site(progress.steps), &mut progress.evaluation)?;
             correct += self.correct(split, &batch.indices[..batch.valid])?;
         }
         Ok(correct as f64 / split.labels.len().max(1) as f64)
