@@ -124,6 +124,24 @@ fn narrow_weights_freeze_without_stochastic_rounding_or_compensation() {
     assert!(frozen < stochastic - 0.3 && frozen < kahan - 0.3, "{frozen} {stochastic} {kahan}");
 }
 
+/// The same at the width of 16-bit training, e6m9: steps of small rates are lost to nearest
+/// rounding; stochastic rounding keeps them, and so does a remainder beside 8-bit weights, whose
+/// own units are smaller.
+#[test]
+fn e6m9_weights_freeze_without_stochastic_rounding_or_a_remainder() {
+    let data = digits(1437);
+    let trained = |name: &str, settings: &[(&str, &str)]| {
+        let slow =
+            [("epochs", "20"), ("optimizer.learning_rate", "0.002"), ("optimizer.momentum", "0"), ("optimizer.schedule", "constant")];
+        accuracy(&run(&recipe(name, &[&slow, settings].concat()), "mlp", &data))
+    };
+    let e6m9 =
+        |rounding: &str| trained("fp32", &[("roles.master_weights", &format!("{{\"format\":\"e6m9\",\"rounding\":\"{rounding}\"}}"))]);
+    let (frozen, stochastic) = (e6m9("rne"), e6m9("sr16"));
+    let remainder = trained("hfp8", &[("exempt", "[]"), ("roles.master_weights", "fp32")]);
+    assert!(frozen < stochastic - 0.15 && frozen < remainder - 0.15, "{frozen} {stochastic} {remainder}");
+}
+
 /// A scale that overflows fp16 is halved, its steps skipped, until gradients are finite.
 #[test]
 fn overflowing_steps_are_skipped_and_the_scale_backs_off() {
