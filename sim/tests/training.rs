@@ -218,8 +218,8 @@ fn transformers_learn_in_narrow_formats() {
     for (name, length, tolerance) in [
         ("adam", 8, 0.002),
         ("adam8bit", 8, 0.02),
-        ("mxfp8-adam", 8, 0.03),
-        ("mxfp8-adam", 40, 0.03),
+        ("mxfp8", 8, 0.03),
+        ("mxfp8", 40, 0.03),
         ("nvfp4", 8, 0.08),
         ("te-current-fp8", 8, 0.03),
         ("te-delayed-fp8", 8, 0.03),
@@ -288,7 +288,7 @@ fn ticked_and_fast_train_to_the_same_bits() {
 #[test]
 fn ticked_and_fast_train_a_transformer_to_the_same_bits() {
     let data = characters(5, 4);
-    let recipe = Recipe::builtin("mxfp8-adam").expect("a recipe").with_overrides(&[("epochs", "1"), ("batch", "2")]).expect("settings");
+    let recipe = Recipe::builtin("mxfp8").expect("a recipe").with_overrides(&[("epochs", "1"), ("batch", "2")]).expect("settings");
     let model = Model::builtin("transformer-tiny", data.shape, data.classes).expect("a model");
     let runs = [Engine::Fast, Engine::Ticked].map(|engine| {
         let design = systole_isa::design::find(&recipe.design).expect("a built-in design");

@@ -2,11 +2,12 @@
 
 use super::{arithmetic, array_text, counters_json, cycles_json, stalls_text};
 use crate::run::train::{Outcome, Specification, paired_difference};
-use crate::text::{engineering, grouped, indented, numeric_table, percent};
+use crate::text::{engineering, grouped, indented, numeric_table, percent, significant};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use systole_isa::device::RegionRecord;
 use systole_trainer::host::Epoch;
+use systole_trainer::search::Search;
 
 /// A finished run with its reference.
 #[derive(Debug)]
@@ -33,6 +34,13 @@ impl Summary<'_> {
     fn utilisation(&self, region: &RegionRecord) -> f64 {
         let slots = region.cycles.total as f64 * self.spec.design.peak_macs_per_cycle() as f64;
         if slots > 0.0 { region.events.macs_spent as f64 / slots } else { 0.0 }
+    }
+
+    /// The MAC modes that training used: operands and MACs spent.
+    fn modes(&self) -> Vec<(String, u64)> {
+        let modes = self.spec.design.mac_modes();
+        let name = |index: usize| modes.get(index).map_or_else(|| index.to_string(), ToString::to_string);
+        self.outcome.progress.training.macs_by_mode.iter().map(|(&mode, &macs)| (name(mode), macs)).collect()
     }
 
     fn region_energy_pj(&self, index: usize) -> f64 {
@@ -74,6 +82,10 @@ impl Summary<'_> {
             "cycles": cycles_json(&training.cycles),
             "events": counters_json(training.events.iter()),
         });
+        object["macs_by_mode"] = self.modes().into_iter().map(|(mode, macs)| json!({"operands": mode, "macs": macs})).collect();
+        if let Some(search) = &outcome.progress.search {
+            object["search"] = json!(search);
+        }
         if let Some(activity) = &training.activity {
             object["activity"] = counters_json(activity.iter());
         }
@@ -141,6 +153,15 @@ impl Summary<'_> {
             grouped(cycles.compute),
             stalls_text(cycles)
         );
+        let modes = self.modes();
+        if modes.len() > 1 {
+            let spent = training.events.macs_spent as f64;
+            let shares: Vec<String> = modes.iter().map(|(mode, macs)| format!("{} {mode}", percent(*macs as f64, spent))).collect();
+            let _ = writeln!(text, "MACs by operands: {}", shares.join(", "));
+        }
+        if let Some(search) = &outcome.progress.search {
+            text.push_str(&search_text(search, &spec.recipe.rungs()));
+        }
         if let Some(activity) = &training.activity {
             let counts: Vec<String> =
                 activity.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", grouped(n), name.replace('_', " "))).collect();
@@ -194,6 +215,23 @@ impl Summary<'_> {
         ]);
         table
     }
+}
+
+/// What tests of steps came to.
+fn search_text(search: &Search, rungs: &[String]) -> String {
+    let tests = &search.decisions;
+    let accepted = tests.iter().filter(|d| d.accepted).count();
+    let mut text = format!("tests: {} of steps, {} accepted", grouped(tests.len() as u64), grouped(accepted as u64));
+    if search.radius > 0.0 {
+        let _ = write!(text, "; radius {} in the end", significant(search.radius));
+    }
+    if rungs.len() > 1 {
+        let on = |rung: usize| tests.iter().filter(|d| d.rung == rung).count();
+        let counts: Vec<String> = rungs.iter().enumerate().map(|(i, name)| format!("{name} {}", grouped(on(i) as u64))).collect();
+        let floor = tests.iter().filter(|d| d.floor).count();
+        let _ = write!(text, "; by weights: {}; {} on the finest with an error not allowed", counts.join(", "), grouped(floor as u64));
+    }
+    text + "\n"
 }
 
 fn pairs(summaries: &[Summary<'_>]) -> Vec<(f64, f64)> {

@@ -139,7 +139,6 @@ recipes![
     "te-delayed-fp8",
     "te-current-fp8",
     "mxfp8",
-    "mxfp8-adam",
     "deepseek-fp8",
     "nvfp4",
     "coat",
@@ -332,6 +331,18 @@ impl Recipe {
     /// Whether steps are tried, in one precision or another, before they are taken.
     pub const fn searches(&self) -> bool {
         self.region().is_some() || self.precision.is_some()
+    }
+
+    /// Format of the weights on every rung it may choose, the cheapest first; one if it does not choose.
+    pub fn rungs(&self) -> Vec<String> {
+        let name = |role: Role| match role {
+            Role::Format(role) => role.format.to_string(),
+            Role::Design => "design".to_owned(),
+        };
+        match &self.precision {
+            Some(precision) => precision.rungs.iter().map(|rung| name(rung.weights.unwrap_or(self.roles.weights))).collect(),
+            None => vec![name(self.roles.weights)],
+        }
     }
 
     /// What decides on such steps, with the choice among rungs and their roundoffs.
