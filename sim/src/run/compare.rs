@@ -6,6 +6,7 @@ use super::train::{self, Specification, TrainError, paired_difference};
 use crate::machine::Engine;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -150,6 +151,19 @@ fn in_fp32(recipe: &Recipe) -> Result<Recipe, CompareError> {
     })
 }
 
+/// What a value says, as JSON, but for fields that say nothing: a field that is added to a recipe
+/// or design later names no other run where it is absent.
+fn identity<T: Serialize>(value: &T) -> String {
+    fn without_nulls(value: Value) -> Value {
+        match value {
+            Value::Object(fields) => fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect(),
+            Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+            other => other,
+        }
+    }
+    serde_json::to_value(value).map(without_nulls).unwrap_or_default().to_string()
+}
+
 /// One run to be made.
 enum Job<'a> {
     Device { recipe: &'a Recipe, design: &'a Design },
@@ -166,10 +180,10 @@ impl Job<'_> {
     fn key(&self, comparison: &Comparison<'_>, seed: u64) -> String {
         let data = comparison.data;
         let design = match self {
-            Self::Device { design, .. } => serde_json::to_string(design).unwrap_or_default(),
+            Self::Device { design, .. } => identity(design),
             Self::Host { .. } => "host".to_owned(),
         };
-        let recipe = serde_json::to_string(self.recipe()).unwrap_or_default();
+        let recipe = identity(self.recipe());
         let all = format!("{}|{} {}+{}|{recipe}|{design}|{seed}", comparison.model.name, data.name, data.train.len(), data.test.len());
         hex_digest(all.as_bytes())
     }
