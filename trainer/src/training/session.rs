@@ -1,5 +1,6 @@
 //! One run's device: what is written to it, run on it and read from it.
 
+use super::evidence::{Evidence, Observer};
 use super::scales::ScaleState;
 use super::{Checkpoint, Epoch, Heard, Progress, RunError, Task, Weights};
 use crate::data::{Augment, Batches, Split, evaluation_batches};
@@ -8,7 +9,8 @@ use crate::lower::{Compiled, Followed, LowerError, Scalar, Tensor, compile};
 use crate::model::{initial_buffers, initial_values};
 use crate::optimizer::{AdamScalars, Rule};
 use crate::recipe::{LossScale, Scale, Scaler};
-use systole_isa::device::{Device, DeviceError};
+use std::num::NonZeroU64;
+use systole_isa::device::{Device, DeviceError, Record};
 use systole_isa::program::Program;
 use systole_isa::round::encode_f64;
 
@@ -46,16 +48,21 @@ pub(super) struct Session<'a> {
     level_codes: Vec<u64>,
     /// Codes of 0 and 1 in the format of labels.
     label_codes: [u64; 2],
+    /// Who looks at the steps.
+    observer: Option<Observer>,
 }
 
 impl<'a> Session<'a> {
-    pub fn new(task: &'a Task<'a>, device: &'a mut dyn Device) -> Result<Self, RunError> {
+    /// `every`: how often somebody looks at a step.
+    pub fn new(task: &'a Task<'a>, device: &'a mut dyn Device, every: Option<NonZeroU64>) -> Result<Self, RunError> {
         check(task.model, task.data, task.recipe.batch as usize, task.recipe.augment)?;
         let compiled = compile(task.model, task.recipe, device.design())?;
         let scale = f32::from(task.data.full_scale);
         let encode = |value: f32| encode_f64(compiled.images.format, value.into());
         let level_codes = (0..=u8::MAX).map(|p| encode(f32::from(p) / scale)).collect();
-        Ok(Self { label_codes: [encode(0.0), encode(1.0)], level_codes, task, device, compiled })
+        let label_codes = [encode(0.0), encode(1.0)];
+        let observer = every.map(|every| Observer::new(every, &compiled));
+        Ok(Self { label_codes, level_codes, observer, task, device, compiled })
     }
 
     fn write_values(&mut self, tensor: Tensor, values: impl IntoIterator<Item = f64>) -> Result<(), DeviceError> {
@@ -68,7 +75,7 @@ impl<'a> Session<'a> {
         Ok(tensor.format.to_f64(code.first().copied().unwrap_or_default()))
     }
 
-    fn run(&mut self, program: fn(&Compiled) -> &Program, site: u64, record: &mut systole_isa::device::Record) -> Result<(), DeviceError> {
+    fn run(&mut self, program: fn(&Compiled) -> &Program, site: u64, record: &mut Record) -> Result<(), DeviceError> {
         record.accumulate(&self.device.run(program(&self.compiled), site)?);
         Ok(())
     }
@@ -253,27 +260,50 @@ impl<'a> Session<'a> {
         Ok(split.labels_of(indices).into_iter().zip(values.chunks(cols)).filter(|&(label, row)| largest(row) == label).count())
     }
 
-    /// One step on the batch in memory.
-    fn step(&mut self, progress: &mut Progress, steps: u64) -> Result<(), RunError> {
+    /// One step on the batch in memory: what it cost, and what was seen of it.
+    fn step(&mut self, progress: &mut Progress, epoch: u32, steps: u64) -> Result<(Record, Option<Evidence>), RunError> {
         let step = progress.steps;
         self.write_scalars(progress, step, steps)?;
+        let loss_scale = match self.task.recipe.loss_scale {
+            LossScale::Static(scale) => scale,
+            LossScale::Dynamic(_) => progress.scaler.map_or(1.0, |scaler| scaler.scale.into()),
+        };
+        if let Some(observer) = &mut self.observer {
+            observer.before(step + 1, &*self.device)?;
+        }
+        let mut record = Record::default();
         let mut moved = true;
         if self.compiled.step.whole.is_some() {
-            self.run(|c| c.step.whole.as_ref().unwrap_or(&c.step.gradients), Part::Step.site(step), &mut progress.training)?;
+            self.run(|c| c.step.whole.as_ref().unwrap_or(&c.step.gradients), Part::Step.site(step), &mut record)?;
         } else {
-            self.run(|c| &c.step.gradients, Part::Step.site(step), &mut progress.training)?;
+            self.run(|c| &c.step.gradients, Part::Step.site(step), &mut record)?;
             let amax = self.compiled.overflow.map(|tensor| self.read_value(tensor)).transpose()?;
             moved = amax.is_none_or(f64::is_finite);
             if moved {
-                self.run(|c| &c.step.update, Part::Update.site(step), &mut progress.training)?;
+                self.run(|c| &c.step.update, Part::Update.site(step), &mut record)?;
             }
             if let (LossScale::Dynamic(dynamic), Some(scaler)) = (self.task.recipe.loss_scale, &mut progress.scaler) {
                 scaler.update(&dynamic, !moved);
             }
         }
+        progress.training.accumulate(&record);
         progress.steps += 1;
         progress.updates += u64::from(moved);
-        self.follow(progress)
+        // Scales are those of the step until they follow it.
+        let seen = match &mut self.observer {
+            Some(observer) => observer.after(step + 1, &*self.device, &self.compiled)?,
+            None => None,
+        };
+        let evidence = match seen {
+            Some((tensors, gradients)) => {
+                let loss = Some(self.read_value(self.compiled.loss)?).filter(|loss| loss.is_finite());
+                let learning_rate = self.task.recipe.optimizer.rate(step, steps, self.task.recipe.epochs);
+                Some(Evidence { step: step + 1, epoch: epoch + 1, loss, learning_rate, loss_scale, moved, tensors, gradients })
+            }
+            None => None,
+        };
+        self.follow(progress)?;
+        Ok((record, evidence))
     }
 
     pub fn epoch<E: From<RunError>>(
@@ -289,11 +319,14 @@ impl<'a> Session<'a> {
         for (i, indices) in batches.iter().enumerate() {
             let pixels = data.training_pixels(indices, self.task.recipe.augment, self.task.seed, epoch);
             self.load(&pixels, &data.train, indices).map_err(RunError::from)?;
-            self.step(progress, steps)?;
+            let (record, evidence) = self.step(progress, epoch, steps)?;
             let loss = self.read_value(self.compiled.loss).map_err(RunError::from)?;
             loss_sum += loss;
             correct += self.correct(&data.train, indices).map_err(RunError::from)?;
             observe(Heard::Step { epoch, step: i + 1, of: batches.len(), loss })?;
+            if let Some(evidence) = &evidence {
+                observe(Heard::Evidence { evidence, record: &record })?;
+            }
         }
         let test_accuracy = self.evaluate(|c| &c.evaluate, &data.test, progress)?;
         let averaged_test_accuracy = self.average(epoch, progress)?;
