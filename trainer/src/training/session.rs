@@ -291,7 +291,7 @@ impl<'a> Session<'a> {
         progress.updates += u64::from(moved);
         // Scales are those of the step until they follow it.
         let seen = match &mut self.observer {
-            Some(observer) => observer.after(step + 1, &*self.device, &self.compiled)?,
+            Some(observer) => observer.after(step + 1, moved, &*self.device, &self.compiled)?,
             None => None,
         };
         let evidence = match seen {

@@ -26,6 +26,23 @@ pub(crate) struct Observer {
     weights: VecDeque<(u64, Vec<Vec<f64>>)>,
 }
 
+/// A step whose programs have run.
+struct Look<'a> {
+    step: u64,
+    moved: bool,
+    compiled: &'a Compiled,
+    /// The memory before and after the update.
+    early: Memory<'a>,
+    late: Memory<'a>,
+}
+
+impl<'a> Look<'a> {
+    /// The memory that a rounding left.
+    fn memory(&self, rounding: &Rounding) -> &Memory<'a> {
+        if is_late(rounding) { &self.late } else { &self.early }
+    }
+}
+
 /// What is seen of a step.
 type Seen = (Vec<TensorEvidence>, Vec<GradientEvidence>);
 
@@ -80,17 +97,18 @@ impl Observer {
         Ok(())
     }
 
-    /// After they have run, before anything else is written.
-    pub(crate) fn after(&mut self, step: u64, device: &dyn Device, compiled: &Compiled) -> Result<Option<Seen>, DeviceError> {
+    /// After they have run, before anything else is written; `moved`: the update's too.
+    pub(crate) fn after(&mut self, step: u64, moved: bool, device: &dyn Device, compiled: &Compiled) -> Result<Option<Seen>, DeviceError> {
         if !self.keeps(step) {
             return Ok(None);
         }
         let [early, late] = [&self.before[..], &[]].map(|before| Memory { device, before });
-        let memory = |rounding: &Rounding| if is_late(rounding) { &late } else { &early };
-        let weights = weights_of(compiled).map(|r| Ok(memory(r).decode(&r.taken)?.values)).collect::<Result<Vec<_>, DeviceError>>()?;
+        let look = Look { step, moved, compiled, early, late };
+        let of_weights = weights_of(compiled).map(|r| Ok(look.memory(r).decode(&r.taken)?.values));
+        let weights = of_weights.collect::<Result<Vec<_>, DeviceError>>()?;
         let seen = if self.looks(step) {
-            let gradients = gradients(&early, compiled)?;
-            let tensors = self.tensors(step, compiled, memory, &gradients, &weights)?;
+            let gradients = gradients(&look.early, compiled)?;
+            let tensors = self.tensors(&look, &gradients, &weights)?;
             Some((tensors, gradients.into_iter().map(|gradient| gradient.evidence).collect()))
         } else {
             None
@@ -102,31 +120,26 @@ impl Observer {
         Ok(seen)
     }
 
-    fn tensors<'m, 'd: 'm>(
-        &self,
-        step: u64,
-        compiled: &Compiled,
-        memory: impl Fn(&Rounding) -> &'m Memory<'d>,
-        gradients: &[Gradient],
-        weights: &[Vec<f64>],
-    ) -> Result<Vec<TensorEvidence>, DeviceError> {
+    fn tensors(&self, look: &Look<'_>, gradients: &[Gradient], weights: &[Vec<f64>]) -> Result<Vec<TensorEvidence>, DeviceError> {
         let mut counted: Vec<Counted<'_>> = Vec::new();
         let mut of_weights = weights.iter().enumerate();
-        for rounding in &compiled.watched.roundings {
+        for rounding in &look.compiled.watched.roundings {
+            let weights = if rounding.role == "weights" { of_weights.next() } else { None };
+            if is_late(rounding) && !look.moved {
+                continue;
+            }
             let key = |r: &Rounding| (r.layer, r.role, r.index, r.pass.clone());
             let at = counted.iter().position(|known| key(known.first) == key(rounding)).unwrap_or_else(|| {
                 counted.push(Counted::new(rounding));
                 counted.len() - 1
             });
             let counted = &mut counted[at];
-            counted.count(rounding, memory(rounding), gradients)?;
-            if rounding.role == "weights"
-                && let Some((at, now)) = of_weights.next()
-            {
-                counted.compare(now, [1, 2].map(|ago| self.weights_of_step(step - ago.min(step), at)));
+            counted.count(rounding, look.memory(rounding), gradients)?;
+            if let Some((at, now)) = weights {
+                counted.compare(now, [1, 2].map(|ago| self.weights_of_step(look.step.saturating_sub(ago), at)));
             }
         }
-        Ok(counted.into_iter().map(|counted| counted.evidence(compiled)).collect())
+        Ok(counted.into_iter().map(|counted| counted.evidence(look.compiled)).collect())
     }
 
     fn weights_of_step(&self, step: u64, at: usize) -> Option<&Vec<f64>> {
