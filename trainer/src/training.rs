@@ -1,11 +1,13 @@
 //! Training on a device: batches in, programs run, logits and loss read back.
 
 mod checkpoint;
+mod evidence;
 mod scales;
 mod session;
 mod trial;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
+pub use evidence::{Evidence, GradientEvidence, TensorEvidence};
 pub use scales::ScaleState;
 
 use crate::data::Dataset;
@@ -16,6 +18,7 @@ use crate::recipe::{Recipe, Scaler};
 use crate::search::Search;
 use serde::{Deserialize, Serialize};
 use session::Session;
+use std::num::NonZeroU64;
 use systole_isa::device::{Device, DeviceError, Record};
 use systole_isa::format::Format;
 
@@ -118,6 +121,13 @@ pub enum Heard<'a> {
         /// Its mean loss.
         loss: f64,
     },
+    /// The step that just ended, looked at.
+    Evidence {
+        /// What it did to its numbers.
+        evidence: &'a Evidence,
+        /// What it cost.
+        record: &'a Record,
+    },
     /// An epoch ended; the checkpoint continues from here to the same bits.
     Epoch {
         /// Epoch, from 0.
@@ -146,9 +156,24 @@ pub fn train<E: From<RunError>>(
     task: &Task<'_>,
     device: &mut dyn Device,
     resume: Option<&Checkpoint>,
+    observe: impl FnMut(Heard<'_>) -> Result<(), E>,
+) -> Result<Run, E> {
+    train_with_evidence(task, device, resume, None, observe)
+}
+
+/// As [`train`], to the same bits at the same cost; of the steps `every`, 2 `every`, ... of the run
+/// the observer hears [`Heard::Evidence`] too.
+///
+/// # Errors
+/// As [`train`].
+pub fn train_with_evidence<E: From<RunError>>(
+    task: &Task<'_>,
+    device: &mut dyn Device,
+    resume: Option<&Checkpoint>,
+    every: Option<NonZeroU64>,
     mut observe: impl FnMut(Heard<'_>) -> Result<(), E>,
 ) -> Result<Run, E> {
-    let mut session = Session::new(task, device)?;
+    let mut session = Session::new(task, device, every)?;
     let mut progress = match resume {
         None => {
             let mut progress = Progress::default();

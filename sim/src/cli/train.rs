@@ -9,6 +9,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
 use serde_json::json;
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use systole_trainer::data::{self, Dataset};
@@ -50,6 +51,9 @@ pub struct TrainArgs {
     /// Engine: fast, or ticked (every register, every cycle; very slow).
     #[arg(long, value_enum, value_name = "ENGINE")]
     engine: Option<EngineArg>,
+    /// Look at every EVERYth step: roundings, scales, gradients, flips; with --out a line of each in `evidence.jsonl`. Results do not depend on it.
+    #[arg(long, value_name = "EVERY")]
+    evidence: Option<NonZeroU64>,
     /// Directory for checkpoint, report and final weights.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -98,9 +102,9 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
     let loaded = load(args, &recipe_settings)?;
     let Loaded { recipe, model, data } = &loaded;
     if recipe.backend == Backend::Host {
-        if args.design.is_some() || args.out.is_some() || args.engine.is_some() || !design_settings.is_empty() {
+        if args.design.is_some() || args.out.is_some() || args.engine.is_some() || args.evidence.is_some() || !design_settings.is_empty() {
             return Err(miette!(
-                "recipe `{}` trains on the host and simulates no hardware: leave out --design, --engine, --out and settings of a design",
+                "recipe `{}` trains on the host and simulates no hardware: leave out --design, --engine, --out, --evidence and settings of a design",
                 recipe.name
             ));
         }
@@ -117,17 +121,21 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
     if count > 1 && args.out.is_some() {
         return Err(miette!("--out holds one run; leave out --seeds, or run the seeds one by one"));
     }
+    if count > 1 && args.evidence.is_some() {
+        return Err(miette!("--evidence is of one run; leave out --seeds, or run the seeds one by one"));
+    }
     let directory = args.out.clone().map(|path| Directory { path, resume: args.resume });
     let mut summaries = Vec::new();
     for seed in args.seed..args.seed.saturating_add(count.into()) {
         let spec = Specification { model, data, recipe, design: &design, seed, engine, kernel: common.kernel()? };
         let steps = u64::from(recipe.epochs) * (data.train.len() / recipe.batch.max(1) as usize) as u64;
         let bar = progress_bar(steps);
-        let trained = train::run_with_reference(&spec, directory.as_ref(), |heard| match heard {
+        let trained = train::run_with_reference(&spec, directory.as_ref(), args.evidence, |heard| match heard {
             Heard::Step { epoch, step, of, loss } => {
                 bar.set_position(u64::from(*epoch) * *of as u64 + *step as u64);
                 bar.set_message(format!("seed {seed}, epoch {}, loss {loss:.4}", epoch + 1));
             }
+            Heard::Evidence { .. } => {}
             // Nothing is printed where the bar is hidden.
             Heard::Epoch { epoch, result, .. } => bar.println(format!(
                 "seed {seed}, epoch {}: loss {:.4}, test accuracy {:.2} %",

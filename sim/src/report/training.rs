@@ -1,6 +1,6 @@
 //! Reports of training runs.
 
-use super::{arithmetic, array_text, counters_json, cycles_json, stalls_text};
+use super::{arithmetic, array_text, counters_json, cycles_json, evidence, stalls_text};
 use crate::run::train::{Outcome, Specification, paired_difference};
 use crate::text::{engineering, grouped, indented, numeric_table, percent, significant};
 use serde_json::{Value, json};
@@ -97,6 +97,9 @@ impl Summary<'_> {
             "cycles": cycles_json(&outcome.progress.evaluation.cycles),
             "events": counters_json(outcome.progress.evaluation.events.iter()),
         });
+        if let Some(summary) = &outcome.evidence {
+            object["evidence"] = json!(summary);
+        }
         object["kernels"] = json!(outcome.kernels);
         object["assumptions"] = json!(outcome.account.assumptions);
         object["digest"] = json!(outcome.digest());
@@ -169,6 +172,10 @@ impl Summary<'_> {
         }
         text.push('\n');
         text.push_str(&outcome.account.text());
+        if let Some(summary) = &outcome.evidence {
+            let _ = writeln!(text);
+            text.push_str(&evidence::text(summary));
+        }
         let _ = writeln!(text, "\nassumptions");
         text.push_str(&outcome.account.assumptions_text());
         let _ = writeln!(

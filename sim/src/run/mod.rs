@@ -1,8 +1,9 @@
 //! Runs from specification to result: one matrix product, one training, one file of test vectors,
-//! one measurement of speed, several recipes side by side.
+//! one measurement of speed, several recipes side by side, evidence of a training's steps.
 
 pub mod bench;
 pub mod compare;
+pub mod evidence;
 pub mod gemm;
 pub mod golden;
 pub mod operands;

@@ -1,9 +1,11 @@
 //! One training run on simulated hardware beside its binary32 reference on the host.
 
+use super::evidence::{self, EvidenceError, Recorder};
 use super::gemm::hex_digest;
 use super::operands::{Matrix, TensorError, write_npy};
 use crate::energy::{self, EnergyAccount, EnergyError};
 use crate::machine::{Engine, Machine};
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -66,6 +68,9 @@ pub enum TrainError {
     /// A weight file.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// Evidence of the steps.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// The output directory.
     #[error("output directory `{}`: {source}", path.display())]
     Directory {
@@ -93,6 +98,8 @@ pub struct Outcome {
     pub account: EnergyAccount,
     /// Kernels the fast engine used.
     pub kernels: Vec<String>,
+    /// What was seen of the observed steps, if any were asked for.
+    pub evidence: Option<evidence::Summary>,
     /// Time on the machine, seconds.
     pub seconds: f64,
 }
@@ -121,7 +128,21 @@ pub const CHECKPOINT: &str = "checkpoint.json";
 ///
 /// # Errors
 /// Whatever does not fit together or cannot be written.
-pub fn run(spec: &Specification<'_>, directory: Option<&Directory>, mut observe: impl FnMut(&Heard<'_>)) -> Result<Outcome, TrainError> {
+pub fn run(spec: &Specification<'_>, directory: Option<&Directory>, observe: impl FnMut(&Heard<'_>)) -> Result<Outcome, TrainError> {
+    run_with_evidence(spec, directory, None, observe)
+}
+
+/// As [`run`], to the same bits at the same cost; the evidence of the steps `every`, 2 `every`, ...
+/// goes into the outcome, and line by line into the directory's `evidence.jsonl`.
+///
+/// # Errors
+/// As [`run`], and evidence in the directory that is damaged or another run's.
+pub fn run_with_evidence(
+    spec: &Specification<'_>,
+    directory: Option<&Directory>,
+    every: Option<NonZeroU64>,
+    mut observe: impl FnMut(&Heard<'_>),
+) -> Result<Outcome, TrainError> {
     let mut machine = Machine::new(spec.design.clone(), spec.engine, spec.kernel)?;
     let task = Task { model: spec.model, data: spec.data, recipe: spec.recipe, seed: spec.seed };
     let checkpoint_file = directory.map(|d| d.path.join(CHECKPOINT));
@@ -136,8 +157,18 @@ pub fn run(spec: &Specification<'_>, directory: Option<&Directory>, mut observe:
             found
         }
     };
+    // Opened once the checkpoint has proved to be this run's.
+    let mut recorder: Option<Recorder> = None;
+    let open = || Recorder::new(spec, directory.map(|d| d.path.as_path()), resume.as_ref().map_or(0, |c| c.progress.steps));
     let start = Instant::now();
-    let run = training::train(&task, &mut machine, resume.as_ref(), |heard| {
+    let run = training::train_with_evidence(&task, &mut machine, resume.as_ref(), every, |heard| {
+        if let Heard::Evidence { evidence, record } = heard {
+            let recorder = match &mut recorder {
+                Some(recorder) => recorder,
+                None => recorder.insert(open()?),
+            };
+            recorder.take(spec.design, evidence, record)?;
+        }
         if let (Heard::Epoch { checkpoint, .. }, Some(file)) = (&heard, &checkpoint_file) {
             checkpoint.write(file)?;
         }
@@ -146,10 +177,15 @@ pub fn run(spec: &Specification<'_>, directory: Option<&Directory>, mut observe:
     })?;
     let seconds = start.elapsed().as_secs_f64();
     let account = energy::account(machine.design(), &run.progress.training)?;
+    let evidence = match (recorder, every) {
+        (None, None) => None,
+        (Some(recorder), _) => Some(recorder.finish()),
+        (None, Some(_)) => Some(open()?.finish()),
+    };
     if let Some(d) = directory {
         write_weights(&d.path, &run.weights)?;
     }
-    Ok(Outcome { progress: run.progress, weights: run.weights, account, kernels: machine.kernels_used(), seconds })
+    Ok(Outcome { progress: run.progress, weights: run.weights, account, kernels: machine.kernels_used(), evidence, seconds })
 }
 
 fn write_weights(directory: &Path, weights: &[Weights]) -> Result<(), TrainError> {
@@ -160,19 +196,20 @@ fn write_weights(directory: &Path, weights: &[Weights]) -> Result<(), TrainError
     Ok(())
 }
 
-/// As [`run`], and meanwhile the reference, which is the same model, data, seed and optimizer in
+/// As [`run_with_evidence`], and meanwhile the reference, which is the same model, data, seed and optimizer in
 /// binary32 on the host. It is given up if the machine's run fails.
 ///
 /// # Errors
-/// As [`run`], and model, data and batch that do not fit one another.
+/// As [`run_with_evidence`], and model, data and batch that do not fit one another.
 pub fn run_with_reference(
     spec: &Specification<'_>,
     directory: Option<&Directory>,
+    every: Option<NonZeroU64>,
     observe: impl FnMut(&Heard<'_>) + Send,
 ) -> Result<(Outcome, Vec<Epoch>), TrainError> {
     let failed = AtomicBool::new(false);
     let simulated = || {
-        let outcome = run(spec, directory, observe);
+        let outcome = run_with_evidence(spec, directory, every, observe);
         failed.store(outcome.is_err(), Ordering::Relaxed);
         outcome
     };

@@ -85,7 +85,7 @@ impl Context<'_> {
             Some(previous) => {
                 let coded = self.encode_with_hysteresis(master, previous, &role, place);
                 let coded = self.expand(coded, &role);
-                Self::ready(role, coded)
+                Self::ready(role, place, coded)
             }
             None => self.operand(master, role, place),
         };
@@ -134,6 +134,7 @@ impl Context<'_> {
         let (rows, cols) = (parameters[0].rows, parameters[0].cols);
         let leaving = if role.is_plain() && role.bias == 0 { role } else { roles.update };
         let gradient = self.memory.tensor(leaving.format, rows, cols);
+        self.note_gradient((&operand, &a), (x, &b), columns, gradient);
         self.product(gradient.transposed(), None, leaving.policy(), (a, &roles.errors), (b, &roles.activations));
         let mut gradients = vec![self.encode(gradient, &role, WEIGHT_GRADIENTS)];
         if let Some(bias) = parameters.get(1) {

@@ -127,10 +127,12 @@ impl Context<'_> {
     /// `x` in the role's format: rounded once, unless it already is so.
     pub(super) fn encode(&mut self, x: Tensor, role: &RoleFormat, place: Place) -> Coded {
         if role.scale == Scale::None && role.bias == 0 && x.format == role.format {
-            return Coded::plain(x);
+            let coded = Coded::plain(x);
+            self.note(&coded, x.view(), role, place);
+            return coded;
         }
         let coded = self.coded(x.rows, x.cols, role, place);
-        self.encode_into(&coded, x.view(), role);
+        self.encode_into(&coded, x.view(), role, place);
         coded
     }
 
@@ -166,7 +168,8 @@ impl Context<'_> {
     }
 
     /// Finds scales and rounds `x` to codes.
-    pub(super) fn encode_into(&mut self, coded: &Coded, x: TensorView, role: &RoleFormat) {
+    pub(super) fn encode_into(&mut self, coded: &Coded, x: TensorView, role: &RoleFormat, place: Place) {
+        self.note(coded, x, role, place);
         let elements = coded.elements;
         match coded.scaling {
             Scaling::Bias(_) if role.scale == Scale::Squeeze => self.squeeze(elements, x, role),
@@ -228,6 +231,7 @@ impl Context<'_> {
     /// `x` rounded to the side of its last quantised value, which gives way to the new one.
     pub(super) fn encode_with_hysteresis(&mut self, x: Tensor, previous: Tensor, role: &RoleFormat, place: Place) -> Coded {
         let coded = self.coded(x.rows, x.cols, role, place);
+        self.note(&coded, x.view(), role, place);
         let [scaled, before] = [(); 2].map(|()| self.memory.tensor(previous.format, x.rows, x.cols));
         let inverse = match coded.scaling {
             Scaling::Power(scale) => {
@@ -251,7 +255,11 @@ impl Context<'_> {
     /// What the codes stand for as the products take it: the codes themselves, or expanded.
     pub(super) fn expand(&mut self, coded: Coded, role: &RoleFormat) -> Coded {
         match role.expand {
-            Some(format) => Coded::plain(self.decode(&coded, format, Policy::RNE)),
+            Some(format) => {
+                let taken = Coded::plain(self.decode(&coded, format, Policy::RNE));
+                self.note_expansion(&coded, taken);
+                taken
+            }
             None => coded,
         }
     }

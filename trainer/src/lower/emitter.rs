@@ -116,6 +116,12 @@ impl Emitter {
         }
     }
 
+    /// The last word of the region's name: of a layer's regions the part of the step.
+    pub(super) fn pass(&self) -> String {
+        let name = self.region.and_then(|region| self.program.regions.get(usize::from(region)));
+        name.and_then(|name| name.rsplit(' ').next()).unwrap_or_default().to_owned()
+    }
+
     /// Rounds the vector instructions that follow by `policy`.
     pub(super) fn round_by(&mut self, policy: Policy) {
         if self.vector.replace(policy) != Some(policy) {

@@ -23,12 +23,14 @@ mod round_trip;
 mod search;
 mod update;
 mod walk;
+mod watched;
 
 pub use coded::Followed;
-pub(crate) use coded::{Coded, top_exponent};
+pub(crate) use coded::{Coded, Scaling, top_exponent};
 pub use memory::Tensor;
 pub use round_trip::{RoundTrip, round_trip};
 pub use search::{Rung, Trials};
+pub(crate) use watched::{GradientProduct, Rounding, Source, Watched};
 
 use crate::layer::{LayerSpec, Shape, Shortcut};
 use crate::model::{Layer, Model, ModelError};
@@ -42,7 +44,7 @@ use std::collections::BTreeMap;
 use systole_isa::design::Design;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
-use systole_isa::round::{Policy, Rounding, encode_f64};
+use systole_isa::round::{self, Policy, encode_f64};
 
 /// A recipe does not fit a design, or a model what the hardware can express.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -156,6 +158,8 @@ pub struct Compiled {
     pub constants: Vec<(Tensor, Vec<f64>)>,
     /// Name of every layer, for regions and reports.
     pub layers: Vec<String>,
+    /// What a step leaves to be looked at.
+    pub(crate) watched: Watched,
 }
 
 /// Programs of a training step.
@@ -257,6 +261,10 @@ struct Context<'a> {
     scalars: Vec<(Scalar, Tensor)>,
     /// Weights as the products of the last forward pass took them, by layer.
     taken: BTreeMap<usize, Coded>,
+    /// Inputs of rectifiers by the addresses of their outputs.
+    rectified: BTreeMap<u64, Tensor>,
+    /// What the programs written so far leave to be looked at.
+    watched: Watched,
 }
 
 /// What a forward pass is for.
@@ -296,6 +304,8 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
         cuts: Vec::new(),
         scalars: Vec::new(),
         taken: BTreeMap::new(),
+        rectified: BTreeMap::new(),
+        watched: Watched::default(),
     };
     let vector = base.vector.format;
     let images = cx.memory.tensor(vector, cx.batch * model.input.positions(), model.input.channels);
@@ -315,12 +325,14 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let state = State { layers: &layers, images, labels, logits, loss, parameters: &parameters, buffers: &buffers };
 
     let initialise = cx.initialise(&state);
+    cx.watched = Watched::default();
     let (step, overflow, trials) = if recipe.searches() {
         (Step { gradients: cx.finish(), update: cx.finish(), whole: None }, None, Some(cx.trials(&state)?))
     } else {
         let (step, overflow) = cx.plain_step(&state);
         (step, overflow, None)
     };
+    let watched = std::mem::take(&mut cx.watched);
     cx.recording = false;
     cx.forward(&state, Purpose::Evaluate);
     let evaluate = cx.finish();
@@ -348,6 +360,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
         layers: layers.iter().map(|l| l.name.clone()).collect(),
         parameters,
         buffers,
+        watched,
     })
 }
 
@@ -412,10 +425,10 @@ impl Context<'_> {
                 self.first_weights(parameter, staging);
             }
             if let Some(previous) = parameter.previous {
-                let nearest = RoleFormat { hysteresis: false, rounding: Rounding::Rne, ..roles.weights };
+                let nearest = RoleFormat { hysteresis: false, rounding: round::Rounding::Rne, ..roles.weights };
                 let values = self.values(&parameter.master);
                 let coded = self.coded(parameter.rows, parameter.cols, &nearest, Place { role: "weights", index: 0 });
-                self.encode_into(&coded, values.view(), &nearest);
+                self.encode_into(&coded, values.view(), &nearest, Place { role: "weights", index: 0 });
                 let now = self.decode(&coded, previous.format, Policy::RNE);
                 self.emitter.round_by(Policy::RNE);
                 self.emitter.convert(previous, now);
@@ -430,13 +443,19 @@ impl Context<'_> {
         let whole = matches!(self.recipe.loss_scale, LossScale::Static(_)).then(|| {
             let gradients = self.gradients(state);
             self.updates(state, &gradients);
-            self.finish()
+            (self.finish(), std::mem::take(&mut self.watched))
         });
         let gradients = self.gradients(state);
         let overflow = whole.is_none().then(|| self.largest_gradient(&gradients));
         let gradients_program = self.finish();
         self.updates(state, &gradients);
-        (Step { gradients: gradients_program, update: self.finish(), whole }, overflow)
+        let update = self.finish();
+        // Of the programs that run.
+        let whole = whole.map(|(whole, watched)| {
+            self.watched = watched;
+            whole
+        });
+        (Step { gradients: gradients_program, update, whole }, overflow)
     }
 
     /// Forward, loss and backward.

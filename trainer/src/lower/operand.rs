@@ -4,7 +4,7 @@
 use super::coded::{BlockScales, Coded, Place, Scaling};
 use super::emitter::Factor;
 use super::memory::Tensor;
-use super::{Context, LowerError};
+use super::{Context, GradientProduct, LowerError};
 use crate::layer::LayerSpec;
 use crate::recipe::{Blocks, RoleFormat, Scale};
 use systole_isa::design::{Design, ScaledBlocks};
@@ -18,6 +18,7 @@ pub(super) struct Operand {
     /// Its values.
     source: Tensor,
     role: RoleFormat,
+    place: Place,
     /// As every product takes it; absent where each product cuts blocks of its own.
     shared: Option<Coded>,
 }
@@ -98,6 +99,8 @@ pub(super) struct Cut {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Taken {
     factor: Factor,
+    /// What the factor's codes belong to.
+    coded: Coded,
     /// What sums are multiplied by beside.
     multiplier: Option<Tensor>,
 }
@@ -189,12 +192,26 @@ impl Context<'_> {
             let coded = self.encode(x, &role, place);
             self.expand(coded, &role)
         });
-        Operand { source: x, role, shared }
+        Operand { source: x, role, place, shared }
     }
 
     /// An operand of codes that exist already.
-    pub(super) const fn ready(role: RoleFormat, coded: Coded) -> Operand {
-        Operand { source: coded.elements, role, shared: Some(coded) }
+    pub(super) const fn ready(role: RoleFormat, place: Place, coded: Coded) -> Operand {
+        Operand { source: coded.elements, role, place, shared: Some(coded) }
+    }
+
+    /// Notes the product that makes the present layer's weight gradient.
+    pub(super) fn note_gradient(
+        &mut self,
+        (errors, a): (&Operand, &Taken),
+        (x, b): (&Operand, &Taken),
+        columns: Arrangement,
+        made: Tensor,
+    ) {
+        let sources = [(errors, Arrangement::Transposed), (x, columns)]
+            .map(|(operand, arrangement)| self.source(arranged(operand.source, arrangement, self.batch)));
+        let taken = [a, b].map(|taken| (taken.coded, taken.factor.view));
+        self.watched.gradients.push(GradientProduct { layer: self.layer, sources, taken, made });
     }
 
     /// An operand as a product takes it.
@@ -231,7 +248,7 @@ impl Context<'_> {
             // Blocks are cut by each product, and the other codes are expanded.
             Scaling::Blocks(_) | Scaling::Map { .. } | Scaling::Expansion(_) => (0, None, None),
         };
-        Taken { factor: Factor { view, bias, power, scales: None }, multiplier }
+        Taken { factor: Factor { view, bias, power, scales: None }, coded: *coded, multiplier }
     }
 
     /// Codes in blocks, or their transpose.
@@ -239,7 +256,7 @@ impl Context<'_> {
         let Scaling::Blocks(BlockScales { scales, factor, .. }) = coded.scaling else { unreachable!("cut into blocks") };
         let seen = |tensor: Tensor| if transposed { tensor.transposed() } else { tensor.view() };
         let view = Factor { view: seen(coded.elements), bias: 0, power: None, scales: Some(seen(scales)) };
-        Taken { factor: view, multiplier: factor }
+        Taken { factor: view, coded: *coded, multiplier: factor }
     }
 
     /// Cuts an operand into blocks, and says whether its rows and columns are still to be
@@ -273,7 +290,7 @@ impl Context<'_> {
         let coded = Coded { elements: self.memory.tensor(operand.role.format, rows, cols), scaling: Scaling::Blocks(scaling) };
         for i in 0..parts {
             let rows = (i * part) as u32..((i + 1) * part) as u32;
-            self.encode_into(&part_of_blocks(&coded, i, parts), view.of_rows(rows), &operand.role);
+            self.encode_into(&part_of_blocks(&coded, i, parts), view.of_rows(rows), &operand.role, operand.place);
         }
         self.cuts.push(Cut { source: operand.source, arrangement, role: operand.role, block, coded });
         (coded, transposed_later)

@@ -32,6 +32,7 @@ impl Context<'_> {
     pub(super) fn relu_forward(&mut self, x: Tensor, y: Tensor, policy: Policy) -> Saved {
         self.emitter.round_by(policy);
         self.emitter.relu(y, x);
+        self.rectified.insert(y.address, x);
         Saved::Activation(x)
     }
 

@@ -2,7 +2,7 @@
 
 use super::coded::Place;
 use super::memory::Memory;
-use super::{Context, Emitter, Followed, OUTSIDE, Tensor};
+use super::{Context, Emitter, Followed, OUTSIDE, Tensor, Watched};
 use crate::recipe::{Recipe, RoleFormat};
 use std::collections::BTreeMap;
 use systole_isa::design::Design;
@@ -48,10 +48,13 @@ pub fn round_trip(recipe: &Recipe, design: &Design, name: &'static str, role: &R
         cuts: Vec::new(),
         scalars: Vec::new(),
         taken: BTreeMap::new(),
+        rectified: BTreeMap::new(),
+        watched: Watched::default(),
     };
     let input = cx.memory.tensor(Format::FP32, rows, cols);
-    let coded = cx.coded(rows, cols, role, Place { role: name, index: 0 });
-    cx.encode_into(&coded, input.view(), role);
+    let place = Place { role: name, index: 0 };
+    let coded = cx.coded(rows, cols, role, place);
+    cx.encode_into(&coded, input.view(), role, place);
     let values = cx.decode(&coded, Format::FP32, Policy::RNE);
     let mut tensors = coded.tensors();
     let codes = tensors.remove(0);

@@ -1,7 +1,7 @@
 //! Programs of steps that are tried before they are taken, each on every rung of a ladder.
 
 use super::coded::Coded;
-use super::{Context, LowerError, Purpose, Scalar, State, Tensor, check};
+use super::{Context, LowerError, Purpose, Scalar, State, Tensor, Watched, check};
 use crate::recipe::Roles;
 use systole_isa::program::Program;
 use systole_isa::round::Policy;
@@ -34,6 +34,8 @@ pub struct Rung {
     pub loss: Program,
     /// One evaluation batch: forward only.
     pub evaluate: Program,
+    /// What the slope rounds.
+    pub(crate) watched: Watched,
 }
 
 /// What all rungs share.
@@ -60,6 +62,11 @@ impl Context<'_> {
             programs.push(self.rung(state, &shared));
         }
         self.by_layer = of_recipe;
+        // Whatever some rung rounds.
+        self.watched = Watched {
+            roundings: programs.iter().flat_map(|rung| rung.watched.roundings.clone()).collect(),
+            gradients: programs.iter().flat_map(|rung| rung.watched.gradients.clone()).collect(),
+        };
         let kept: Vec<Vec<Tensor>> = self.each(state, |cx, layer, index| {
             let master = state.parameters[layer][index].master.elements;
             cx.memory.tensor(master.format, master.rows, master.cols)
@@ -119,6 +126,7 @@ impl Context<'_> {
         self.direction(state, &gradients, shared);
         self.weights_squared(state, shared);
         let slope = self.finish();
+        let watched = std::mem::take(&mut self.watched);
         self.forward(state, Purpose::Try);
         self.layer = super::OUTSIDE;
         self.emitter.region("loss");
@@ -126,7 +134,8 @@ impl Context<'_> {
         self.weights_squared(state, shared);
         let loss = self.finish();
         self.forward(state, Purpose::Evaluate);
-        Rung { slope, loss, evaluate: self.finish() }
+        let evaluate = self.finish();
+        Rung { slope, loss, evaluate, watched }
     }
 
     /// G of every parameter, and what its norm is made of.

@@ -10,6 +10,13 @@ use systole_isa::round::Policy;
 /// What is added to a weight: the product of two tensors, the second of one element.
 type Step = (Tensor, Tensor);
 
+impl Parameter {
+    /// The parameter, or a state of it, in a role.
+    const fn place(&self, role: &'static str) -> Place {
+        Place { role, index: self.index }
+    }
+}
+
 impl Context<'_> {
     /// Moves a parameter by its gradient.
     pub(super) fn update(&mut self, gradient: Coded, parameter: &Parameter) {
@@ -77,12 +84,12 @@ impl Context<'_> {
         let Some(momentum) = parameter.momentum else { return gradient };
         let role = self.roles().momentum;
         let keep = self.update_constant(self.recipe.optimizer.momentum);
-        self.updated(&momentum, &role, |cx, to, from| cx.emitter.multiply_add(to, from, keep, gradient))
+        self.updated(&momentum, &role, parameter.place("momentum"), |cx, to, from| cx.emitter.multiply_add(to, from, keep, gradient))
     }
 
     /// Applies `compute` to a state: in place where its codes are its values, else on the
     /// values, which are stored afterwards. Returns the new values.
-    fn updated(&mut self, state: &Coded, role: &RoleFormat, compute: impl FnOnce(&mut Self, Tensor, Tensor)) -> Tensor {
+    fn updated(&mut self, state: &Coded, role: &RoleFormat, place: Place, compute: impl FnOnce(&mut Self, Tensor, Tensor)) -> Tensor {
         if role.is_plain() && role.bias == 0 {
             self.emitter.round_by(role.policy());
             compute(self, state.elements, state.elements);
@@ -92,7 +99,7 @@ impl Context<'_> {
         let new = self.update_tensor(old.rows, old.cols);
         self.round_as_update();
         compute(self, new, old);
-        self.encode_into(state, new.view(), role);
+        self.encode_into(state, new.view(), role, place);
         new
     }
 
@@ -109,11 +116,14 @@ impl Context<'_> {
         let [share, square, squares, root, raised, ratio] = [(); 6].map(|()| self.update_tensor(rows, cols));
         self.round_as_update();
         self.emitter.multiply(share, gradient, take1);
-        let m = self.updated(&first, &roles.momentum, |cx, to, from| cx.emitter.multiply_add(to, from, keep1, share));
+        let m = self
+            .updated(&first, &roles.momentum, parameter.place("momentum"), |cx, to, from| cx.emitter.multiply_add(to, from, keep1, share));
         self.round_as_update();
         self.emitter.multiply(square, gradient, gradient);
         self.emitter.multiply(squares, square, take2);
-        let v = self.updated(&second, &roles.variance, |cx, to, from| cx.emitter.multiply_add(to, from, keep2, squares));
+        let v = self.updated(&second, &roles.variance, parameter.place("variance"), |cx, to, from| {
+            cx.emitter.multiply_add(to, from, keep2, squares)
+        });
         let [epsilon, step] = [Scalar::Epsilon, Scalar::NegatedRate].map(|s| self.scalar(s));
         self.round_as_update();
         self.emitter.root(root, v);
@@ -125,14 +135,16 @@ impl Context<'_> {
     /// w <- w (1 - rate decay).
     fn shrink(&mut self, parameter: &Parameter) {
         let shrink = self.scalar(Scalar::Shrink);
-        self.updated(&parameter.master, &parameter.role, |cx, to, from| cx.emitter.multiply(to, from, shrink));
+        self.updated(&parameter.master, &parameter.role, parameter.place("master_weights"), |cx, to, from| {
+            cx.emitter.multiply(to, from, shrink)
+        });
     }
 
     /// w <- w + a b.
     pub(super) fn step(&mut self, (a, b): Step, parameter: &Parameter) {
         let Parameter { rows, cols, master, role, .. } = *parameter;
         let Some(kept) = parameter.compensation else {
-            self.updated(&master, &role, |cx, to, from| cx.emitter.multiply_add(to, a, b, from));
+            self.updated(&master, &role, parameter.place("master_weights"), |cx, to, from| cx.emitter.multiply_add(to, a, b, from));
             return;
         };
         let roles = self.roles();
@@ -163,37 +175,38 @@ impl Context<'_> {
                 self.emitter.multiply_add(new, a, b, old);
                 self.emitter.round_by(role.policy());
                 self.emitter.convert(master.elements, new);
+                self.note(&master, new.view(), &role, parameter.place("weights"));
                 self.round_as_update();
                 self.emitter.subtract(rest, new, master.elements);
             }
             Compensation::ErrorFeedback => {
                 self.round_as_update();
                 self.emitter.multiply_add(sum, a, b, lost);
-                let coded = self.encode(sum, &roles.steps, Place { role: "steps", index: parameter.index });
+                let coded = self.encode(sum, &roles.steps, parameter.place("steps"));
                 let quantised = self.updating_values(&coded);
                 self.round_as_update();
                 self.emitter.subtract(rest, sum, quantised);
-                self.updated(&master, &role, |cx, to, from| cx.emitter.add(to, from, quantised));
+                self.updated(&master, &role, parameter.place("master_weights"), |cx, to, from| cx.emitter.add(to, from, quantised));
             }
         }
-        self.encode_into(&kept, rest.view(), &roles.compensation);
+        self.encode_into(&kept, rest.view(), &roles.compensation, parameter.place("compensation"));
     }
 
     /// The host's initial weights into their format, and what that loses into a residual.
     pub(super) fn first_weights(&mut self, parameter: &Parameter, staging: Tensor) {
         let kept = parameter.compensation.filter(|_| self.recipe.optimizer.compensation == Compensation::Residual);
         let Some(kept) = kept else {
-            return self.encode_into(&parameter.master, staging.view(), &parameter.role);
+            return self.encode_into(&parameter.master, staging.view(), &parameter.role, parameter.place("master_weights"));
         };
         let roles = self.roles();
         let whole = self.memory.tensor(roles.master_weights.format, parameter.rows, parameter.cols);
         let rest = self.update_tensor(parameter.rows, parameter.cols);
         self.emitter.round_by(roles.master_weights.policy());
         self.emitter.convert(whole, staging);
-        self.encode_into(&parameter.master, whole.view(), &parameter.role);
+        self.encode_into(&parameter.master, whole.view(), &parameter.role, parameter.place("weights"));
         self.round_as_update();
         self.emitter.subtract(rest, whole, parameter.master.elements);
-        self.encode_into(&kept, rest.view(), &roles.compensation);
+        self.encode_into(&kept, rest.view(), &roles.compensation, parameter.place("compensation"));
     }
 
     /// The weight as it is updated: with what a residual holds.

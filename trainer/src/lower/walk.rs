@@ -25,7 +25,7 @@ pub(super) enum Saved {
     Pooled(Tensor),
     Normalised(normalise::Saved),
     LayerNormalised(layer_norm::Saved),
-    Attended(attention::Saved),
+    Attended(Box<attention::Saved>),
     /// Input of a GELU, the argument of its error function, and the normal distribution there.
     Gelu {
         x: Tensor,
@@ -84,7 +84,7 @@ impl Context<'_> {
                     Saved::Nothing
                 }
                 LayerSpec::LayerNorm(_) => Saved::LayerNormalised(self.layer_norm_forward(x, parameters, y)),
-                LayerSpec::Attention(l) => Saved::Attended(self.attention_forward(layer, l, x, y)),
+                LayerSpec::Attention(l) => Saved::Attended(Box::new(self.attention_forward(layer, l, x, y))),
                 LayerSpec::Gelu(_) => self.gelu_forward(x, y),
             });
             tensors.push(y);

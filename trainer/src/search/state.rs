@@ -93,6 +93,12 @@ impl Search {
         }
     }
 
+    /// Whether it is a search among so many rungs.
+    pub(crate) fn fits(&self, rungs: usize) -> bool {
+        let all = self.decisions.iter().map(|d| d.rung).chain([self.rung]);
+        self.probes.len() == rungs && all.into_iter().all(|rung| rung < rungs)
+    }
+
     /// Whether that step, the last one made, was taken.
     pub fn moved(&self, step: u64) -> bool {
         self.decisions.last().is_none_or(|last| last.step != step || last.accepted)

@@ -33,6 +33,12 @@ pub enum CheckpointError {
         /// What differs.
         what: &'static str,
     },
+    /// Its tests of steps are not this recipe's.
+    #[error("the checkpoint holds {found} tests of steps, which is not what this recipe keeps; remove it to start over")]
+    Search {
+        /// What it holds.
+        found: &'static str,
+    },
     /// Its tensors are not this model's.
     #[error("the checkpoint holds {found} where the model has {expected}; remove it to start over")]
     Tensors {
@@ -119,6 +125,17 @@ impl Checkpoint {
             }
         }
         Ok(())
+    }
+
+    /// `rungs`: how many the recipe's search has, if it searches.
+    pub(super) fn check_search(&self, rungs: Option<usize>) -> Result<(), CheckpointError> {
+        let found = match (&self.progress.search, rungs) {
+            (None, Some(_)) => "no",
+            (Some(_), None) => "superfluous",
+            (Some(search), Some(rungs)) if !search.fits(rungs) => "other",
+            _ => return Ok(()),
+        };
+        Err(CheckpointError::Search { found })
     }
 
     /// Reads a checkpoint; `None` if the file does not exist.

@@ -1,5 +1,6 @@
 //! One run's device: what is written to it, run on it and read from it.
 
+use super::evidence::{Evidence, Observer};
 use super::scales::ScaleState;
 use super::trial::Trial;
 use super::{Checkpoint, Epoch, Heard, Progress, RunError, Task, Weights};
@@ -10,7 +11,8 @@ use crate::model::{initial_buffers, initial_values};
 use crate::optimizer::{AdamScalars, Rule};
 use crate::recipe::{LossScale, Precision, Scale, Scaler, roundoffs};
 use crate::search::{Ladder, Moment, Search};
-use systole_isa::device::{Device, DeviceError};
+use std::num::NonZeroU64;
+use systole_isa::device::{Device, DeviceError, Record};
 use systole_isa::program::Program;
 use systole_isa::round::encode_f64;
 
@@ -59,19 +61,36 @@ pub(super) struct Session<'a> {
     /// The choice among rungs, and their roundoffs.
     ladder: Option<Ladder>,
     roundoffs: Vec<f64>,
+    /// Who looks at the steps.
+    observer: Option<Observer>,
+    /// The rung of the last step, where steps are tried.
+    rung: Option<usize>,
+}
+
+/// What a step came to.
+struct Stepped {
+    /// Mean loss before it.
+    loss: f64,
+    /// Labels predicted before it.
+    correct: usize,
+    /// What it cost.
+    record: Record,
+    evidence: Option<Evidence>,
 }
 
 impl<'a> Session<'a> {
-    pub fn new(task: &'a Task<'a>, device: &'a mut dyn Device) -> Result<Self, RunError> {
+    /// `every`: how often somebody looks at a step.
+    pub fn new(task: &'a Task<'a>, device: &'a mut dyn Device, every: Option<NonZeroU64>) -> Result<Self, RunError> {
         check(task.model, task.data, task.recipe.batch as usize, task.recipe.augment)?;
         let compiled = compile(task.model, task.recipe, device.design())?;
         let scale = f32::from(task.data.full_scale);
         let encode = |value: f32| encode_f64(compiled.images.format, value.into());
         let level_codes = (0..=u8::MAX).map(|p| encode(f32::from(p) / scale)).collect();
         let label_codes = [encode(0.0), encode(1.0)];
+        let observer = every.map(|every| Observer::new(every, &compiled));
         let ladder = task.recipe.precision.as_ref().map(Precision::ladder);
         let roundoffs = roundoffs(task.recipe, device.design());
-        Ok(Self { label_codes, level_codes, task, device, compiled, ladder, roundoffs })
+        Ok(Self { label_codes, level_codes, observer, task, device, compiled, ladder, roundoffs, rung: None })
     }
 
     fn write_values(&mut self, tensor: Tensor, values: impl IntoIterator<Item = f64>) -> Result<(), DeviceError> {
@@ -84,12 +103,7 @@ impl<'a> Session<'a> {
         Ok(tensor.format.to_f64(code.first().copied().unwrap_or_default()))
     }
 
-    fn run(
-        &mut self,
-        program: impl Fn(&Compiled) -> &Program,
-        site: u64,
-        record: &mut systole_isa::device::Record,
-    ) -> Result<(), DeviceError> {
+    fn run(&mut self, program: impl Fn(&Compiled) -> &Program, site: u64, record: &mut Record) -> Result<(), DeviceError> {
         record.accumulate(&self.device.run(program(&self.compiled), site)?);
         Ok(())
     }
@@ -150,7 +164,7 @@ impl<'a> Session<'a> {
         let buffers: Vec<Tensor> = self.compiled.buffers.iter().flatten().copied().collect();
         let kept = self.read_all(&buffers)?;
         self.load(&task.data.training_pixels(indices, task.recipe.augment, task.seed, 0), &task.data.train, indices)?;
-        self.write_scalars(progress, 0, 1)?;
+        self.write_scalars(progress, task.recipe.optimizer.rate(0, 1, task.recipe.epochs))?;
         for pass in 1..=CALIBRATIONS {
             self.run(|c| &c.step.gradients, Part::Calibration(pass).site(0), &mut progress.training)?;
             let mut changed = false;
@@ -191,11 +205,9 @@ impl<'a> Session<'a> {
         self.write_scales(progress)
     }
 
-    /// The scalars of `step` of `steps`.
-    fn write_scalars(&mut self, progress: &Progress, step: u64, steps: u64) -> Result<(), RunError> {
-        let recipe = self.task.recipe;
-        let optimizer = &recipe.optimizer;
-        let rate = optimizer.rate(step, steps, recipe.epochs);
+    /// The scalars of a step of that learning rate.
+    fn write_scalars(&mut self, progress: &Progress, rate: f64) -> Result<(), RunError> {
+        let optimizer = &self.task.recipe.optimizer;
         let updates = i32::try_from(progress.updates + 1).unwrap_or(i32::MAX);
         let AdamScalars { step: negated, epsilon } = match optimizer.rule {
             Rule::Sgd | Rule::TrustRegion(_) => AdamScalars { step: -rate, epsilon: 0.0 },
@@ -251,6 +263,7 @@ impl<'a> Session<'a> {
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<(), RunError> {
         let tensors = self.persistent();
         checkpoint.check_tensors(&tensors)?;
+        checkpoint.check_search(self.task.recipe.searches().then_some(self.roundoffs.len()))?;
         self.write_all(&tensors, &checkpoint.tensors)?;
         self.write_scales(&checkpoint.progress)?;
         self.write_constants()
@@ -307,47 +320,96 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    /// One step that is tried before it is taken: the loss, and how many labels were predicted.
-    fn search(
-        &mut self,
-        progress: &mut Progress,
-        search: &mut Search,
-        mut moment: Moment,
-        indices: &[usize],
-    ) -> Result<(f64, usize), RunError> {
-        let task = self.task;
-        let Some(trials) = self.compiled.trials.take() else { return Ok((f64::NAN, 0)) };
+    /// Before a step runs, counted from 0.
+    fn look_before(&mut self, step: u64) -> Result<(), RunError> {
+        match &mut self.observer {
+            Some(observer) => Ok(observer.before(step + 1, &*self.device)?),
+            None => Ok(()),
+        }
+    }
+
+    /// What is seen of a step that has run; `about` has all but that.
+    fn look_after(&mut self, about: Evidence) -> Result<Option<Evidence>, RunError> {
+        let Some(observer) = &mut self.observer else { return Ok(None) };
+        let seen = observer.after(about.step, about.moved, &*self.device, &self.compiled)?;
+        Ok(seen.map(|(tensors, gradients)| Evidence { tensors, gradients, ..about }))
+    }
+
+    /// One step on the batch in memory that is tried before it is taken.
+    fn try_step(&mut self, progress: &mut Progress, moment: Moment, epoch: u32, indices: &[usize]) -> Result<Stepped, RunError> {
+        let (task, step) = (self.task, progress.steps);
+        let (Some(trials), Some(mut search)) = (self.compiled.trials.take(), progress.search.take()) else {
+            unreachable!("a recipe that searches has programs and a state for it")
+        };
+        self.look_before(step)?;
         let (ladder, roundoffs) = (self.ladder.clone(), self.roundoffs.clone());
-        let rules = task.recipe.rules(ladder.as_ref(), &roundoffs);
-        moment.rate = task.recipe.optimizer.rate(moment.step, u64::from(task.recipe.epochs) * moment.per_epoch, task.recipe.epochs);
-        let mut trial = Trial::new(self, &trials, &mut progress.training, moment.step, &task.data.train, indices);
-        let ended = search.step(&rules, &mut trial, moment);
-        let first = trial.first;
+        let mut record = Record::default();
+        let mut trial = Trial::new(self, &trials, &mut record, step, &task.data.train, indices);
+        search.step(&task.recipe.rules(ladder.as_ref(), &roundoffs), &mut trial, moment)?;
+        let ((loss, correct), rung) = (trial.first, trial.rung);
+        let moved = search.moved(step);
+        progress.training.accumulate(&record);
+        progress.steps += 1;
+        progress.updates += u64::from(moved);
+        if let Some(observer) = &mut self.observer
+            && self.rung != Some(rung)
+        {
+            self.compiled.watched = trials.rungs[rung].watched.clone();
+            observer.forget();
+        }
+        self.rung = Some(rung);
+        let evidence = self.look_after(Evidence {
+            loss: Some(loss).filter(|loss| loss.is_finite()),
+            learning_rate: moment.rate,
+            loss_scale: task.recipe.loss_scale.initial(),
+            moved,
+            rung: Some(rung),
+            test: search.decisions.last().filter(|test| test.step == step).cloned(),
+            ..Evidence::of_step(step, epoch)
+        })?;
         self.compiled.trials = Some(trials);
-        ended.map(|()| first)
+        progress.search = Some(search);
+        Ok(Stepped { loss, correct, record, evidence })
     }
 
     /// One step on the batch in memory.
-    fn step(&mut self, progress: &mut Progress, steps: u64) -> Result<(), RunError> {
+    fn step(&mut self, progress: &mut Progress, moment: Moment, epoch: u32, indices: &[usize]) -> Result<Stepped, RunError> {
         let step = progress.steps;
-        self.write_scalars(progress, step, steps)?;
+        self.write_scalars(progress, moment.rate)?;
+        let loss_scale = match self.task.recipe.loss_scale {
+            LossScale::Static(scale) => scale,
+            LossScale::Dynamic(_) => progress.scaler.map_or(1.0, |scaler| scaler.scale.into()),
+        };
+        self.look_before(step)?;
+        let mut record = Record::default();
         let mut moved = true;
         if self.compiled.step.whole.is_some() {
-            self.run(|c| c.step.whole.as_ref().unwrap_or(&c.step.gradients), Part::Step.site(step), &mut progress.training)?;
+            self.run(|c| c.step.whole.as_ref().unwrap_or(&c.step.gradients), Part::Step.site(step), &mut record)?;
         } else {
-            self.run(|c| &c.step.gradients, Part::Step.site(step), &mut progress.training)?;
+            self.run(|c| &c.step.gradients, Part::Step.site(step), &mut record)?;
             let amax = self.compiled.overflow.map(|tensor| self.read_value(tensor)).transpose()?;
             moved = amax.is_none_or(f64::is_finite);
             if moved {
-                self.run(|c| &c.step.update, Part::Update.site(step), &mut progress.training)?;
+                self.run(|c| &c.step.update, Part::Update.site(step), &mut record)?;
             }
             if let (LossScale::Dynamic(dynamic), Some(scaler)) = (self.task.recipe.loss_scale, &mut progress.scaler) {
                 scaler.update(&dynamic, !moved);
             }
         }
+        progress.training.accumulate(&record);
         progress.steps += 1;
         progress.updates += u64::from(moved);
-        self.follow(progress)
+        let (loss, correct) = (self.loss()?, self.correct(&self.task.data.train, indices)?);
+        // Scales are those of the step until they follow it.
+        let evidence = self.look_after(Evidence {
+            loss: Some(loss).filter(|loss| loss.is_finite()),
+            learning_rate: moment.rate,
+            loss_scale,
+            moved,
+            ..Evidence::of_step(step, epoch)
+        })?;
+        self.follow(progress)?;
+        Ok(Stepped { loss, correct, record, evidence })
     }
 
     pub fn epoch<E: From<RunError>>(
@@ -367,24 +429,17 @@ impl<'a> Session<'a> {
             }
             let pixels = data.training_pixels(indices, self.task.recipe.augment, self.task.seed, epoch);
             self.load(&pixels, &data.train, indices).map_err(RunError::from)?;
-            let (loss, right) = match progress.search.take() {
-                Some(mut search) => {
-                    let (in_epoch, per_epoch) = (i as u64, batches.len() as u64);
-                    let moment = Moment { step: progress.steps, in_epoch, per_epoch, rate: 0.0 };
-                    let seen = self.search(progress, &mut search, moment, indices)?;
-                    progress.updates += u64::from(search.moved(progress.steps));
-                    progress.steps += 1;
-                    progress.search = Some(search);
-                    seen
-                }
-                None => {
-                    self.step(progress, steps)?;
-                    (self.loss()?, self.correct(&data.train, indices).map_err(RunError::from)?)
-                }
-            };
+            let rate = self.task.recipe.optimizer.rate(progress.steps, steps, self.task.recipe.epochs);
+            let moment = Moment { step: progress.steps, in_epoch: i as u64, per_epoch: batches.len() as u64, rate };
+            let searches = progress.search.is_some();
+            let step = if searches { Self::try_step } else { Self::step };
+            let Stepped { loss, correct: right, record, evidence } = step(self, progress, moment, epoch, indices)?;
             loss_sum += loss;
             correct += right;
             observe(Heard::Step { epoch, step: i + 1, of: batches.len(), loss })?;
+            if let Some(evidence) = &evidence {
+                observe(Heard::Evidence { evidence, record: &record })?;
+            }
         }
         let rung = progress.search.as_ref().map_or(0, |search| search.rung);
         let test_accuracy = self.evaluate(

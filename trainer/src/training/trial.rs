@@ -20,6 +20,8 @@ pub(super) struct Trial<'s, 'a> {
     buffers: Option<Vec<Vec<u64>>>,
     /// Mean loss and number of labels predicted, at the first slope.
     pub first: (f64, usize),
+    /// The rung of the last slope.
+    pub rung: usize,
 }
 
 impl<'s, 'a> Trial<'s, 'a> {
@@ -31,7 +33,7 @@ impl<'s, 'a> Trial<'s, 'a> {
         split: &'s Split,
         indices: &'s [usize],
     ) -> Self {
-        Self { session, trials, record, step, split, indices, buffers: None, first: (f64::NAN, 0) }
+        Self { session, trials, record, step, split, indices, buffers: None, first: (f64::NAN, 0), rung: 0 }
     }
 
     fn run(&mut self, program: &Program, part: Part) -> Result<(), RunError> {
@@ -60,6 +62,7 @@ impl Objective for Trial<'_, '_> {
             Some(before) => self.session.write_all(&tracked, before)?,
             None => self.buffers = Some(self.session.read_all(&tracked)?),
         }
+        self.rung = rung;
         let Rung { slope, .. } = &self.trials.rungs[rung];
         self.run(slope, Part::Slope(rung))?;
         if first {

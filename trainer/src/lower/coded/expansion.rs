@@ -27,8 +27,13 @@ pub(crate) struct Expanded {
 }
 
 impl Expanded {
-    pub(super) const fn tensors(&self) -> [Tensor; 3] {
+    pub(crate) const fn tensors(&self) -> [Tensor; 3] {
         [self.power, self.centre, self.scale]
+    }
+
+    /// Elements of a stretch.
+    pub(crate) const fn block(&self) -> u32 {
+        self.block
     }
 }
 
