@@ -7,12 +7,14 @@
 mod averaging;
 mod exemption;
 mod loss_scale;
+mod recompute;
 mod role;
 mod scale;
 
 pub use averaging::Averaging;
 pub use exemption::Exemption;
 pub use loss_scale::{Dynamic, LossScale, Scaler};
+pub use recompute::{Numerator, Precision, Recompute, Selection, Threshold};
 pub use role::{Role, RoleFormat, Roles};
 pub use scale::{Amax, Blocks, Scale};
 
@@ -49,6 +51,9 @@ pub struct Recipe {
     /// Layers that have other roles.
     #[serde(default)]
     pub exempt: Vec<Exemption>,
+    /// Which outputs of forward products are computed again, in which operands.
+    #[serde(default)]
+    pub recompute: Option<Recompute>,
     /// Factor of the loss.
     #[serde(default)]
     pub loss_scale: LossScale,
@@ -132,6 +137,7 @@ recipes![
     "deepseek-fp8",
     "nvfp4",
     "coat",
+    "condition-number",
 ];
 
 /// A recipe cannot be used.
@@ -266,6 +272,7 @@ impl Recipe {
                     format!("must be 1 under `backend: host`, whose binary32 needs none, is {}", self.loss_scale.initial()),
                 );
                 require(self.exempt.is_empty(), "exempt", "must be left out: `backend: host` computes all in fp32".to_owned());
+                require(self.recompute.is_none(), "recompute", "must be left out: `backend: host` computes all in fp32".to_owned());
                 require(self.averaging.is_none(), "averaging", "must be left out: `backend: host` does not average".to_owned());
             }
         }
@@ -273,6 +280,7 @@ impl Recipe {
         found.extend(self.loss_scale.problems());
         found.extend(self.roles.problems(self.backend));
         found.extend(self.exempt.iter().enumerate().flat_map(|(i, e)| e.problems(i)));
+        found.extend(self.recompute.iter().flat_map(Recompute::problems));
         found.extend(self.averaging.iter().flat_map(Averaging::problems));
         found
     }
@@ -284,6 +292,20 @@ impl Recipe {
             about.fold(self.roles, |roles, exemption| roles.overridden(&exemption.roles)).resolve(design)
         };
         (0..layers.len()).map(roles).collect()
+    }
+
+    /// The recipe with every forward product computed once, from the operands that [`Recompute`] names.
+    #[must_use]
+    pub fn all_fine(&self) -> Self {
+        let Some(Recompute { weights, activations, .. }) = self.recompute.clone() else { return self.clone() };
+        let roles = Roles { weights: Role::Format(weights), activations: Role::Format(activations), ..self.roles };
+        Self { roles, recompute: None, ..self.clone() }
+    }
+
+    /// The recipe with another rule of what is computed again, if it has one.
+    #[must_use]
+    pub fn with_rule(&self, rule: Selection) -> Self {
+        Self { recompute: self.recompute.clone().map(|recompute| Recompute { rule, ..recompute }), ..self.clone() }
     }
 
     /// What a run of this recipe needs beside model and data.
