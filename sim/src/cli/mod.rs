@@ -4,6 +4,7 @@ mod asm;
 mod bench;
 mod compare;
 mod cost;
+mod figure;
 mod format;
 mod gemm;
 mod golden;
@@ -37,6 +38,8 @@ enum Command {
     Train(train::TrainArgs),
     /// Train recipes side by side on the same seeds.
     Compare(compare::CompareArgs),
+    /// Make a figure: measure, print the table, draw.
+    Figure(figure::FigureArgs),
     /// Multiply matrices on the simulated array.
     Gemm(gemm::GemmArgs),
     /// Quantise a tensor by a published scheme, bit for bit.
@@ -168,6 +171,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         None => train::run(&train::TrainArgs::default(), &cli.common),
         Some(Command::Train(args)) => train::run(&args, &cli.common),
         Some(Command::Compare(args)) => compare::run(&args, &cli.common),
+        Some(Command::Figure(args)) => figure::run(&args, &cli.common),
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Quantize(args)) => quantize::run(&args, &cli.common),
         Some(Command::Cost(args)) => cost::run(&args, &cli.common),

@@ -68,8 +68,7 @@ impl Context<'_> {
 
     pub(super) fn affine_forward(&mut self, purpose: Purpose, layer: &Layer, x: Tensor, parameters: &[Parameter], y: Tensor) -> Saved {
         let roles = self.roles();
-        let coarse =
-            Operands { x: self.operand(x, roles.activations, ACTIVATIONS), weight: self.weight(&parameters[0], WEIGHTS) };
+        let coarse = Operands { x: self.operand(x, roles.activations, ACTIVATIONS), weight: self.weight(&parameters[0], WEIGHTS) };
         let drained = self.forward_product(layer, &coarse, y, roles.vector.policy());
         let operands = match self.again.get(self.layer).copied().flatten() {
             Some(again) => self.compute_again(&again, purpose, layer, coarse, (x, parameters), (y, drained)),
@@ -84,7 +83,13 @@ impl Context<'_> {
     }
 
     /// The forward product; returns where the array left it, if elsewhere than in `y`.
-    pub(super) fn forward_product(&mut self, layer: &Layer, Operands { x, weight }: &Operands, y: Tensor, policy: Policy) -> Option<Tensor> {
+    pub(super) fn forward_product(
+        &mut self,
+        layer: &Layer,
+        Operands { x, weight }: &Operands,
+        y: Tensor,
+        policy: Policy,
+    ) -> Option<Tensor> {
         let (a, b) = (self.take(x, input_rows(layer), Side::A), self.take(weight, Arrangement::Stored, Side::B));
         self.product(y.view(), self.result(), policy, (a, &x.role()), (b, &weight.role()))
     }

@@ -299,7 +299,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let layers = model.plan()?;
     let base = recipe.roles.resolve(design);
     let by_layer = recipe.resolve(design, &layers);
-    let again = recompute::plan(recipe, &layers, &by_layer)?;
+    let again = recompute::plan(recipe, &layers, design)?;
     check(&layers, &by_layer, &again, recipe, design)?;
     let mut cx = Context {
         emitter: Emitter::default(),

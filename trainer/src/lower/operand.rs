@@ -104,7 +104,7 @@ pub(super) struct Taken {
 
 /// Whether a layer has products with weights.
 pub(crate) const fn multiplies(layer: &LayerSpec) -> bool {
-    matches!(layer, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Project(_))
+    layer.takes_weights()
 }
 
 /// Blocks that a role's operands are scaled in, unless they are expanded.

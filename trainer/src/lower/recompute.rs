@@ -7,7 +7,7 @@
 
 use super::affine::{ACTIVATIONS, WEIGHTS, input_rows};
 use super::memory::Tensor;
-use super::operand::{self, Arrangement, Side, multiplies};
+use super::operand::{self, Arrangement, Side};
 use super::walk::{Operands, readers};
 use super::{Context, LowerError, Parameter, Purpose};
 use crate::layer::LayerSpec;
@@ -61,17 +61,16 @@ impl Behind {
     }
 }
 
-/// What each layer computes again: nothing where the operands would be those of the first product.
-pub(super) fn plan(recipe: &Recipe, layers: &[Layer], by_layer: &[Roles<RoleFormat>]) -> Result<Vec<Option<Again>>, LowerError> {
+/// What each layer computes again.
+pub(super) fn plan(recipe: &Recipe, layers: &[Layer], design: &Design) -> Result<Vec<Option<Again>>, LowerError> {
     let Some(recompute) = &recipe.recompute else { return Ok(vec![None; layers.len()]) };
     // Then the first product is the only one, forward and backward.
     let superfluous = recompute.is_idle() && recompute.backward == Precision::Coarse;
-    let takes_part = |index: usize| {
-        let roles = &by_layer[index];
-        let differs = roles.weights != recompute.weights || roles.activations != recompute.activations;
-        multiplies(&layers[index].spec) && differs && !superfluous
-    };
-    let taking: Vec<usize> = (0..layers.len()).filter(|&index| takes_part(index)).collect();
+    let taking: Vec<usize> =
+        recipe.recomputing(design, layers).into_iter().enumerate().filter_map(|(i, takes)| takes.then_some(i)).collect();
+    if superfluous {
+        return Ok(vec![None; layers.len()]);
+    }
     if let Selection::Random { low } = &recompute.rule
         && low.len() != 1
         && low.len() != taking.len()
@@ -160,8 +159,7 @@ impl Context<'_> {
         }
         self.emitter.region(&format!("{} recompute", layer.name));
         let master = self.values(&parameters[0].master);
-        let fine =
-            Operands { x: self.operand(x, again.activations, ACTIVATIONS), weight: self.operand(master, again.weights, WEIGHTS) };
+        let fine = Operands { x: self.operand(x, again.activations, ACTIVATIONS), weight: self.operand(master, again.weights, WEIGHTS) };
         if let Some(mask) = mask {
             let roles = self.roles();
             let (a, b) = (self.take(&fine.x, input_rows(layer), Side::A), self.take(&fine.weight, Arrangement::Stored, Side::B));

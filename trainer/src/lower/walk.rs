@@ -70,7 +70,9 @@ impl Context<'_> {
                     }
                     Saved::Nothing
                 }
-                LayerSpec::Linear(_) | LayerSpec::Project(_) | LayerSpec::Convolution(_) => self.affine_forward(purpose, layer, x, parameters, y),
+                LayerSpec::Linear(_) | LayerSpec::Project(_) | LayerSpec::Convolution(_) => {
+                    self.affine_forward(purpose, layer, x, parameters, y)
+                }
                 LayerSpec::Relu(_) => self.relu_forward(x, y, format.policy()),
                 LayerSpec::Tanh(_) => self.tanh_forward(x, y),
                 LayerSpec::MaxPool(l) => self.max_pool_forward(layer.input, layer.output, l.0, x, y),

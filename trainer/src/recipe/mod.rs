@@ -294,6 +294,15 @@ impl Recipe {
         (0..layers.len()).map(roles).collect()
     }
 
+    /// Which of a model's layers compute outputs again on `design`, if the rule picks any: those with
+    /// weights, unless the operands would be those of the first product.
+    pub fn recomputing(&self, design: &Design, layers: &[Layer]) -> Vec<bool> {
+        let Some(recompute) = &self.recompute else { return vec![false; layers.len()] };
+        let differs = |roles: &Roles<RoleFormat>| roles.weights != recompute.weights || roles.activations != recompute.activations;
+        let roles = self.resolve(design, layers);
+        layers.iter().zip(&roles).map(|(layer, roles)| layer.spec.takes_weights() && differs(roles)).collect()
+    }
+
     /// The recipe with every forward product computed once, from the operands that [`Recompute`] names.
     #[must_use]
     pub fn all_fine(&self) -> Self {
