@@ -148,6 +148,33 @@ pub struct Run {
     pub weights: Vec<Weights>,
 }
 
+/// What a trained model answers on the test images.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    /// Logits, `classes` for each label, in the order of the data.
+    pub logits: Vec<f64>,
+    /// Fraction of the labels that are predicted.
+    pub accuracy: f64,
+    /// Batches run, the last one filled up.
+    pub batches: u64,
+    /// Cycles, events and activity of all of them.
+    pub record: Record,
+}
+
+/// Evaluates the model of a checkpoint on the test images, under a recipe that may round operands of
+/// products otherwise than the run that left it, and compute them again. Stochastic roundings have
+/// the batch's number as their step.
+///
+/// # Errors
+/// A checkpoint of another model, data set, design or seed, or of a recipe that differs in more than that;
+/// scales that follow the steps of a run; what the device refuses.
+pub fn answers(task: &Task<'_>, device: &mut dyn Device, checkpoint: &Checkpoint) -> Result<Answers, RunError> {
+    checkpoint.is_of_operands_alike(task, device.design())?;
+    let mut session = Session::new(task, device, None)?;
+    session.restore(checkpoint)?;
+    session.answers()
+}
+
 /// Trains on a device, from the start or from a checkpoint of the same run.
 ///
 /// # Errors

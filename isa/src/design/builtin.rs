@@ -43,6 +43,7 @@ designs![
     "fp134-16x16",
     "mptorch-16x16",
     "posit8-16x16",
+    "condition-16x16",
     "tpu-v1",
     "tpu-v3",
     "tpu-v4",

@@ -40,6 +40,17 @@ fn cells(row: &Row) -> [String; 8] {
     ]
 }
 
+/// What a recipe that computes outputs again came to.
+fn low_precision(row: &Row) -> Option<String> {
+    Some(format!(
+        "{}: {:.1} % of forward dot products stayed in low precision; {} MACs a step asked for, {} spent",
+        row.recipe,
+        100.0 * row.low_share?,
+        grouped(row.macs_per_step as u64),
+        grouped(row.macs_spent_per_step as u64)
+    ))
+}
+
 fn heading(comparison: &Comparison<'_>) -> String {
     let (first, count) = (comparison.first_seed, u64::from(comparison.seeds));
     let seeds = if count == 1 { format!("seed {first}") } else { format!("paired seeds {first} to {}", first + count - 1) };
@@ -61,6 +72,9 @@ pub fn text(comparison: &Comparison<'_>, rows: &[Row]) -> String {
         text,
         "accuracy: mean over seeds ± standard error; differences: paired by seed, with the recipe's own optimizer in fp32 on the host and on an array"
     );
+    rows.iter().filter_map(low_precision).for_each(|line| {
+        let _ = writeln!(text, "{line}");
+    });
     text
 }
 
@@ -71,6 +85,9 @@ pub fn markdown(comparison: &Comparison<'_>, rows: &[Row]) -> String {
     text += &line(&COLUMNS.map(str::to_owned));
     text += &format!("|---|{}\n", "---:|".repeat(COLUMNS.len() - 1));
     rows.iter().for_each(|row| text += &line(&cells(row)));
+    rows.iter().filter_map(low_precision).for_each(|line| {
+        let _ = write!(text, "\n{line}.\n");
+    });
     text
 }
 

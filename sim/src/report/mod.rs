@@ -3,6 +3,7 @@
 pub mod arithmetic;
 pub mod compare;
 pub mod evidence;
+pub mod figure;
 pub mod training;
 
 use crate::energy::EnergyAccount;

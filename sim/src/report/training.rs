@@ -1,6 +1,7 @@
 //! Reports of training runs.
 
 use super::{arithmetic, array_text, counters_json, cycles_json, evidence, stalls_text};
+use crate::run::dot_products::{self, Count};
 use crate::run::train::{Outcome, Specification, paired_difference};
 use crate::text::{engineering, grouped, indented, numeric_table, percent, significant};
 use serde_json::{Value, json};
@@ -43,6 +44,11 @@ impl Summary<'_> {
         self.outcome.progress.training.macs_by_mode.iter().map(|(&mode, &macs)| (name(mode), macs)).collect()
     }
 
+    /// Forward dot products by layer, where the recipe may compute them again.
+    fn dot_products(&self) -> Vec<(String, Count)> {
+        dot_products::by_layer(self.spec.recipe, self.spec.design, self.spec.model, &self.outcome.progress.training)
+    }
+
     fn region_energy_pj(&self, index: usize) -> f64 {
         self.outcome.account.regions.get(index).map_or(0.0, |r| r.energy_pj.total())
     }
@@ -61,6 +67,7 @@ impl Summary<'_> {
                     "name": layer,
                     "pass": pass,
                     "macs": region.events.macs,
+                    "macs_spent": region.events.macs_spent,
                     "cycles": cycles_json(&region.cycles),
                     "utilisation": self.utilisation(region),
                     "events": counters_json(region.events.iter()),
@@ -93,6 +100,19 @@ impl Summary<'_> {
         object["area_um2"] = outcome.account.area_json();
         object["tflops"] = outcome.account.tflops.json();
         object["layers"] = Value::Array(layers);
+        let dots = self.dot_products();
+        if !dots.is_empty() {
+            let count = |count: Count| json!({"computed": count.computed, "again": count.again, "low_share": count.low_share()});
+            object["dot_products"] = count(dot_products::total(&dots));
+            object["dot_products"]["layers"] = dots
+                .iter()
+                .map(|(name, of_layer)| {
+                    let mut layer = count(*of_layer);
+                    layer["name"] = json!(name);
+                    layer
+                })
+                .collect();
+        }
         object["evaluation"] = json!({
             "cycles": cycles_json(&outcome.progress.evaluation.cycles),
             "events": counters_json(outcome.progress.evaluation.events.iter()),
@@ -165,6 +185,16 @@ impl Summary<'_> {
         if let Some(search) = &outcome.progress.search {
             text.push_str(&search_text(search, &spec.recipe.rungs()));
         }
+        let dots = self.dot_products();
+        if !dots.is_empty() {
+            let layers: Vec<String> = dots.iter().map(|(name, count)| format!("{name} {:.1} %", 100.0 * count.low_share())).collect();
+            let low = 100.0 * dot_products::total(&dots).low_share();
+            let _ = writeln!(text, "forward dot products: {low:.1} % stayed in low precision ({})", layers.join(", "));
+        }
+        let (asked, spent) = (training.events.macs, training.events.macs_spent);
+        if asked != spent {
+            let _ = writeln!(text, "MACs: {} asked for, {} spent", grouped(asked), grouped(spent));
+        }
         if let Some(activity) = &training.activity {
             let counts: Vec<String> =
                 activity.iter().filter(|(_, n)| *n > 0).map(|(name, n)| format!("{} {}", grouped(n), name.replace('_', " "))).collect();
@@ -197,10 +227,14 @@ impl Summary<'_> {
         for (i, region) in training.regions.iter().enumerate() {
             let worst = region.cycles.stall.iter().max_by_key(|(reason, n)| (**n, std::cmp::Reverse(**reason)));
             let pj = self.region_energy_pj(i);
-            let macs = region.events.macs / steps;
+            let (macs, spent) = (region.events.macs / steps, region.events.macs_spent / steps);
             table.add_row([
                 region.name.clone(),
-                if macs > 0 { grouped(macs) } else { "-".to_owned() },
+                match (macs, spent) {
+                    (0, _) => "-".to_owned(),
+                    _ if region.events.macs == region.events.macs_spent => grouped(macs),
+                    _ => format!("{} of {}", grouped(spent), grouped(macs)),
+                },
                 grouped(region.cycles.total / steps),
                 if macs > 0 { percent(self.utilisation(region), 1.0) } else { "-".to_owned() },
                 percent(region.cycles.stalled() as f64, region.cycles.total as f64),

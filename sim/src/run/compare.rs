@@ -1,17 +1,16 @@
 //! Recipes side by side: each trained on the same seeds as its fp32 baselines, on the host and
 //! on an array.
 
+use super::dot_products;
 use super::gemm::hex_digest;
+use super::results::{Results, ResultsError};
 use super::train::{self, Specification, TrainError, paired_difference};
 use crate::machine::Engine;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::path::Path;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::design::Design;
 use systole_trainer::data::Dataset;
@@ -61,7 +60,16 @@ pub struct Trained {
     pub cycles: u64,
     /// Energy of all training steps, pJ.
     pub energy_pj: f64,
-    /// MACs asked for, as TFLOPS, over watts.
+    /// MACs asked for in all training steps; 0 on the host.
+    #[serde(default)]
+    pub macs: u64,
+    /// MACs spent in them: those of outputs that a mask leaves out are not.
+    #[serde(default)]
+    pub macs_spent: u64,
+    /// Fraction of the forward dot products that were not computed again; absent where no recipe asks for it.
+    #[serde(default)]
+    pub low_share: Option<f64>,
+    /// MACs spent, as TFLOPS, over watts.
     pub tflops_per_watt: f64,
     /// SHA-256 of the final weights; empty for the host.
     pub digest: String,
@@ -80,24 +88,9 @@ pub enum CompareError {
         /// The cause.
         source: Box<TrainError>,
     },
-    /// A result file.
-    #[error("results `{}`: {source}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// A line of a result file.
-    #[error("results `{}`, line {line}: {message}; remove the line, or give another --out directory", path.display())]
-    Line {
-        /// The file.
-        path: PathBuf,
-        /// The line, from 1.
-        line: usize,
-        /// What is wrong.
-        message: String,
-    },
+    /// A file of results.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
     /// The baseline's recipe does not suit.
     #[error(transparent)]
     Baseline(#[from] systole_trainer::recipe::RecipeError),
@@ -130,7 +123,13 @@ pub struct Row {
     pub array_energy_pj_per_step: f64,
     /// Cycles of a training step.
     pub cycles_per_step: f64,
-    /// MACs asked for, as TFLOPS, over watts.
+    /// MACs asked for in a training step.
+    pub macs_per_step: f64,
+    /// MACs spent in one.
+    pub macs_spent_per_step: f64,
+    /// Mean fraction of the forward dot products that were not computed again, where a recipe asks for it.
+    pub low_share: Option<f64>,
+    /// MACs spent, as TFLOPS, over watts.
     pub tflops_per_watt: f64,
     /// Accuracies by seed: the recipe's, the host's, the array's.
     pub by_seed: Vec<(u64, f64, f64, f64)>,
@@ -197,6 +196,8 @@ impl Job<'_> {
                 let spec = Specification { model, data, recipe, design, seed, engine: Engine::Fast, kernel };
                 let outcome = train::run(&spec, None, |_| ()).map_err(failed)?;
                 let last = outcome.progress.epochs.last();
+                let training = &outcome.progress.training;
+                let dots = dot_products::by_layer(recipe, design, model, training);
                 Ok(Trained {
                     key,
                     recipe: recipe.name.clone(),
@@ -205,7 +206,10 @@ impl Job<'_> {
                     test_accuracy: outcome.test_accuracy(),
                     loss: last.map_or(0.0, |e| e.loss),
                     steps: outcome.progress.steps,
-                    cycles: outcome.progress.training.cycles.total,
+                    cycles: training.cycles.total,
+                    macs: training.events.macs,
+                    macs_spent: training.events.macs_spent,
+                    low_share: (!dots.is_empty()).then(|| dot_products::total(&dots).low_share()),
                     energy_pj: outcome.account.energy_pj.total(),
                     tflops_per_watt: outcome.account.tflops.per_watt,
                     digest: outcome.digest(),
@@ -223,6 +227,9 @@ impl Job<'_> {
                     loss: last.map_or(0.0, |e| e.loss),
                     steps: u64::from(recipe.epochs) * (data.train.len() / recipe.batch.max(1) as usize) as u64,
                     cycles: 0,
+                    macs: 0,
+                    macs_spent: 0,
+                    low_share: None,
                     energy_pj: 0.0,
                     tflops_per_watt: 0.0,
                     digest: String::new(),
@@ -230,29 +237,6 @@ impl Job<'_> {
             }
         }
     }
-}
-
-/// Reads results of earlier runs, one JSON object a line; none if there is no such file. A last
-/// line without its end was cut off while it was written, and is taken off the file.
-fn read_results(path: &Path) -> Result<BTreeMap<String, Trained>, CompareError> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
-        Err(source) => return Err(CompareError::File { path: path.to_owned(), source }),
-    };
-    let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-    if whole.len() < text.len() {
-        let shortened = OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(whole.len() as u64));
-        shortened.map_err(|source| CompareError::File { path: path.to_owned(), source })?;
-    }
-    let parse = |(i, line): (usize, &str)| {
-        serde_json::from_str::<Trained>(line).map(|trained| (trained.key.clone(), trained)).map_err(|e| CompareError::Line {
-            path: path.to_owned(),
-            line: i + 1,
-            message: e.to_string(),
-        })
-    };
-    whole.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(parse).collect()
 }
 
 /// Trains everything, side by side on the threads there are, and tells each run as it ends.
@@ -264,10 +248,8 @@ pub fn run(comparison: &Comparison<'_>, results: Option<&Path>, heard: impl Fn(&
     let baselines = comparison.contenders.iter().map(|(recipe, _)| in_fp32(recipe)).collect::<Result<Vec<_>, _>>()?;
     let array = baselines.first().and_then(|b| systole_isa::design::find(&b.design));
     let seeds: Vec<u64> = (0..u64::from(comparison.seeds)).map(|i| comparison.first_seed.saturating_add(i)).collect();
-    let mut done = match results {
-        Some(path) => read_results(path)?,
-        None => BTreeMap::new(),
-    };
+    let kept = Results::open(results, |trained: &Trained| trained.key.clone())?;
+    let mut done = BTreeMap::new();
     let mut jobs = BTreeMap::new();
     let mut triples = Vec::new();
     for ((recipe, design), baseline) in comparison.contenders.iter().zip(&baselines) {
@@ -283,29 +265,19 @@ pub fn run(comparison: &Comparison<'_>, results: Option<&Path>, heard: impl Fn(&
             {
                 let key = job.key(comparison, seed);
                 keys.push(key.clone());
-                if !done.contains_key(&key) {
-                    jobs.insert(key, (job, seed));
-                }
+                match kept.known(&key) {
+                    Some(trained) => done.insert(key, trained).map(|_| ()),
+                    None => jobs.insert(key, (job, seed)).map(|_| ()),
+                };
             }
             triples.push((recipe.name.clone(), seed, keys));
         }
     }
-    let file = match results {
-        Some(path) => {
-            let opened = OpenOptions::new().create(true).append(true).open(path);
-            Some((Mutex::new(opened.map_err(|source| CompareError::File { path: path.to_owned(), source })?), path))
-        }
-        None => None,
-    };
     let fresh: Vec<Trained> = jobs
         .into_par_iter()
         .map(|(key, (job, seed))| {
             let trained = job.run(comparison, seed, key)?;
-            if let Some((file, path)) = &file {
-                let line = format!("{}\n", serde_json::to_string(&trained).unwrap_or_default());
-                let mut file = file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                file.write_all(line.as_bytes()).map_err(|source| CompareError::File { path: path.to_path_buf(), source })?;
-            }
+            kept.append(&trained)?;
             heard(&trained);
             Ok(trained)
         })
@@ -342,6 +314,9 @@ fn row(recipe: &Recipe, design: &Design, triples: &[(String, u64, Vec<String>)],
         energy_pj_per_step: mean(&|t| t[0].energy_pj / t[0].steps.max(1) as f64),
         array_energy_pj_per_step: mean(&|t| t[2].energy_pj / t[2].steps.max(1) as f64),
         cycles_per_step: mean(&|t| t[0].cycles as f64 / t[0].steps.max(1) as f64),
+        macs_per_step: mean(&|t| t[0].macs as f64 / t[0].steps.max(1) as f64),
+        macs_spent_per_step: mean(&|t| t[0].macs_spent as f64 / t[0].steps.max(1) as f64),
+        low_share: of_recipe.iter().map(|(_, t)| t[0].low_share).sum::<Option<f64>>().map(|sum| sum / count),
         tflops_per_watt: mean(&|t| t[0].tflops_per_watt),
         by_seed: of_recipe.iter().map(|(seed, t)| (*seed, t[0].test_accuracy, t[1].test_accuracy, t[2].test_accuracy)).collect(),
     }

@@ -4,7 +4,7 @@ use super::coded::{Coded, Place};
 use super::memory::Tensor;
 use super::operand::{Arrangement, Operand, Side};
 use super::walk::{Operands, Saved};
-use super::{Context, Parameter};
+use super::{Context, Parameter, Purpose};
 use crate::layer::{Convolution, LayerSpec, Shape};
 use crate::model::Layer;
 use systole_isa::format::Format;
@@ -46,10 +46,18 @@ impl Convolution {
     }
 }
 
-const ACTIVATIONS: Place = Place { role: "activations", index: 0 };
-const WEIGHTS: Place = Place { role: "weights", index: 0 };
+pub(super) const ACTIVATIONS: Place = Place { role: "activations", index: 0 };
+pub(super) const WEIGHTS: Place = Place { role: "weights", index: 0 };
 const ERRORS: Place = Place { role: "errors", index: 0 };
 pub(super) const WEIGHT_GRADIENTS: Place = Place { role: "weight_gradients", index: 0 };
+
+/// How the forward product reads a layer's input.
+pub(super) const fn input_rows(layer: &Layer) -> Arrangement {
+    match layer.spec {
+        LayerSpec::Convolution(l) => Arrangement::Windows(l.forward_window(layer.input, layer.output)),
+        _ => Arrangement::Stored,
+    }
+}
 
 impl Context<'_> {
     /// What the design's converter makes of results that go on to vector work, if it names a format.
@@ -58,23 +66,32 @@ impl Context<'_> {
         output.format.map(|format| (format, output.policy()))
     }
 
-    pub(super) fn affine_forward(&mut self, layer: &Layer, x: Tensor, parameters: &[Parameter], y: Tensor) -> Saved {
+    pub(super) fn affine_forward(&mut self, purpose: Purpose, layer: &Layer, x: Tensor, parameters: &[Parameter], y: Tensor) -> Saved {
         let roles = self.roles();
-        let x = self.operand(x, roles.activations, ACTIVATIONS);
-        let weight = self.weight(&parameters[0], WEIGHTS);
-        let rows = match layer.spec {
-            LayerSpec::Convolution(l) => Arrangement::Windows(l.forward_window(layer.input, layer.output)),
-            _ => Arrangement::Stored,
+        let coarse = Operands { x: self.operand(x, roles.activations, ACTIVATIONS), weight: self.weight(&parameters[0], WEIGHTS) };
+        let drained = self.forward_product(layer, &coarse, y, roles.vector.policy());
+        let operands = match self.again.get(self.layer).copied().flatten() {
+            Some(again) => self.compute_again(&again, purpose, layer, coarse, (x, parameters), (y, drained)),
+            None => coarse,
         };
-        let (a, b) = (self.take(&x, rows, Side::A), self.take(&weight, Arrangement::Stored, Side::B));
-        let result = self.result();
-        self.product(y.view(), result, roles.vector.policy(), (a, &roles.activations), (b, &roles.weights));
         if let Some(bias) = parameters.get(1) {
             let bias = self.values(&bias.master);
             self.round_as_vector();
             self.emitter.add(y, y, bias);
         }
-        Saved::Affine(Box::new(Operands { x, weight }))
+        Saved::Affine(Box::new(operands))
+    }
+
+    /// The forward product; returns where the array left it, if elsewhere than in `y`.
+    pub(super) fn forward_product(
+        &mut self,
+        layer: &Layer,
+        Operands { x, weight }: &Operands,
+        y: Tensor,
+        policy: Policy,
+    ) -> Option<Tensor> {
+        let (a, b) = (self.take(x, input_rows(layer), Side::A), self.take(weight, Arrangement::Stored, Side::B));
+        self.product(y.view(), self.result(), policy, (a, &x.role()), (b, &weight.role()))
     }
 
     /// The weights as an operand.
@@ -119,23 +136,19 @@ impl Context<'_> {
             };
             let (a, b) = (self.take(&operand, rows, Side::A), self.take(weight, turned, Side::B));
             let result = self.result();
-            self.product(dx.view(), result, roles.vector.policy(), (a, &roles.errors), (b, &roles.weights));
+            self.product(dx.view(), result, roles.vector.policy(), (a, &roles.errors), (b, &weight.role()));
             dx
         });
 
         self.emitter.region(&format!("{} gradient", layer.name));
-        let columns = match layer.spec {
-            LayerSpec::Convolution(l) => Arrangement::Windows(l.forward_window(layer.input, layer.output)),
-            _ => Arrangement::Stored,
-        };
         // Transposed, so that the im2col view stays the right operand.
-        let (a, b) = (self.take(&operand, Arrangement::Transposed, Side::A), self.take(x, columns, Side::B));
+        let (a, b) = (self.take(&operand, Arrangement::Transposed, Side::A), self.take(x, input_rows(layer), Side::B));
         let role = roles.weight_gradients;
         let (rows, cols) = (parameters[0].rows, parameters[0].cols);
         let leaving = if role.is_plain() && role.bias == 0 { role } else { roles.update };
         let gradient = self.memory.tensor(leaving.format, rows, cols);
-        self.note_gradient((&operand, &a), (x, &b), columns, gradient);
-        self.product(gradient.transposed(), None, leaving.policy(), (a, &roles.errors), (b, &roles.activations));
+        self.note_gradient((&operand, &a), (x, &b), input_rows(layer), gradient);
+        self.product(gradient.transposed(), None, leaving.policy(), (a, &roles.errors), (b, &x.role()));
         let mut gradients = vec![self.encode(gradient, &role, WEIGHT_GRADIENTS)];
         if let Some(bias) = parameters.get(1) {
             let sums = self.vector(1, bias.cols);

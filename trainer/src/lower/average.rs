@@ -49,6 +49,7 @@ impl Context<'_> {
         let take = self.finish();
         let plain = Roles { weights: operands, activations: operands, errors: operands, ..self.base };
         let roles = std::mem::replace(&mut self.by_layer, vec![plain; state.layers.len()]);
+        let again = std::mem::replace(&mut self.again, vec![None; state.layers.len()]);
         let averaged = State { parameters: &averages, buffers: &buffers, ..*state };
         let normalises = state.layers.iter().any(|l| matches!(l.spec, LayerSpec::BatchNorm(_)));
         if normalises {
@@ -57,7 +58,7 @@ impl Context<'_> {
         let statistics = self.finish();
         self.forward(&averaged, Purpose::Evaluate);
         let evaluate = self.finish();
-        self.by_layer = roles;
+        (self.by_layer, self.again) = (roles, again);
         let tensors = averages.iter().flatten().map(|p| p.master.elements).collect();
         Ok(Average { take, statistics, evaluate, tensors, buffers })
     }

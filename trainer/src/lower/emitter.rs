@@ -10,7 +10,7 @@ use systole_isa::round::Policy;
 use systole_isa::view::{Layout, TensorView};
 
 /// Registers an instruction names at most, with the scales of its operands.
-const NAMED: usize = 7;
+const NAMED: usize = 8;
 
 /// Registers of one kind, refilled in turn, but for those the present instruction may name.
 #[derive(Debug)]
@@ -148,6 +148,20 @@ impl Emitter {
 
     /// D = A B in a MAC mode, results converted by `policy`.
     pub(super) fn gemm(&mut self, mode: usize, policy: Policy, d: TensorView, a: Factor, b: Factor) {
+        self.set_product(mode, policy, a, b);
+        let (d, a, b) = (self.register(d), self.register(a.view), self.register(b.view));
+        self.program.push(Instruction::Gemm { d, a, b });
+    }
+
+    /// D = A B where the mask is not zero.
+    pub(super) fn masked_gemm(&mut self, mode: usize, policy: Policy, d: TensorView, (a, b): (Factor, Factor), mask: Tensor) {
+        self.set_product(mode, policy, a, b);
+        let [d, a, b, m] = [d, a.view, b.view, mask.view()].map(|view| self.register(view));
+        self.program.push(Instruction::GemmM { d, a, b, m });
+    }
+
+    /// Configures the next product.
+    fn set_product(&mut self, mode: usize, policy: Policy, a: Factor, b: Factor) {
         let wanted = (mode, a.bias, b.bias);
         if self.mode.replace(wanted) != Some(wanted) {
             self.program.push(Instruction::Mode { mode: Mode(mode as u8) });
@@ -171,8 +185,6 @@ impl Emitter {
                 no_infinity: policy.no_infinity,
             });
         }
-        let (d, a, b) = (self.register(d), self.register(a.view), self.register(b.view));
-        self.program.push(Instruction::Gemm { d, a, b });
     }
 
     vector_instructions! {
@@ -200,6 +212,8 @@ impl Emitter {
         find => VFind(a, t),
         /// D = values of the table T at the indices A.
         look => VLook(a, t),
+        /// D = -A.
+        negate => VNeg(a),
         /// D = |A|.
         absolute => VAbs(a),
         /// D = A, converted.

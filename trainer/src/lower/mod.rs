@@ -18,6 +18,7 @@ mod memory;
 mod normalise;
 mod operand;
 mod pointwise;
+mod recompute;
 mod residual;
 mod round_trip;
 mod search;
@@ -40,6 +41,7 @@ use coded::Place;
 use emitter::Emitter;
 use memory::Memory;
 use operand::Cut;
+use recompute::Again;
 use std::collections::BTreeMap;
 use systole_isa::design::Design;
 use systole_isa::format::Format;
@@ -96,6 +98,26 @@ pub enum LowerError {
         role: &'static str,
         /// The layer.
         layer: String,
+    },
+    /// Probabilities that are not one for each layer.
+    #[error(
+        "recompute.rule.random.low gives {given} probabilities, but {} layers compute again ({}); give one for all, or one for each", layers.len(), layers.join(", ")
+    )]
+    Lots {
+        /// Probabilities given.
+        given: usize,
+        /// The layers.
+        layers: Vec<String>,
+    },
+    /// First results that cannot lie among second ones.
+    #[error(
+        "layer {layer}: role {role} has factors that are multiplied in behind the design's converter (output.format), so outputs computed again cannot take the place of the first; leave out output.format, or that role's scale"
+    )]
+    Recompute {
+        /// The layer.
+        layer: String,
+        /// The role.
+        role: &'static str,
     },
     /// A padding that no backward product can express.
     #[error("layer {layer}: a padding of {padding} needs a kernel larger than {kernel} for its backward product; pad at most kernel - 1")]
@@ -249,6 +271,8 @@ struct Context<'a> {
     base: Roles<RoleFormat>,
     /// Roles by layer.
     by_layer: Vec<Roles<RoleFormat>>,
+    /// What is computed again, by layer.
+    again: Vec<Option<Again>>,
     /// The layer being lowered.
     layer: usize,
     /// Scales the host follows.
@@ -289,7 +313,8 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let layers = model.plan()?;
     let base = recipe.roles.resolve(design);
     let by_layer = recipe.resolve(design, &layers);
-    check(&layers, &by_layer, recipe, design)?;
+    let again = recompute::plan(recipe, &layers, design)?;
+    check(&layers, &by_layer, &again, recipe, design)?;
     let mut cx = Context {
         emitter: Emitter::default(),
         memory: Memory::default(),
@@ -298,6 +323,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
         batch: recipe.batch as usize,
         base,
         by_layer,
+        again,
         layer: OUTSIDE,
         followed: Vec::new(),
         recording: true,
@@ -567,12 +593,22 @@ impl Context<'_> {
     }
 }
 
-fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, design: &Design) -> Result<(), LowerError> {
+fn check(
+    layers: &[Layer],
+    by_layer: &[Roles<RoleFormat>],
+    again: &[Option<Again>],
+    recipe: &Recipe,
+    design: &Design,
+) -> Result<(), LowerError> {
     let limit = design.vector.format;
-    for (layer, roles) in layers.iter().zip(by_layer) {
+    for ((layer, roles), again) in layers.iter().zip(by_layer).zip(again) {
         if operand::multiplies(&layer.spec) {
             let Roles { weights, activations, errors, .. } = roles;
             operand::check(design, "the forward product (activations x weights)", activations, weights)?;
+            if let Some(again) = again {
+                again.check(design, layer, roles)?;
+            }
+            let (weights, activations) = again.as_ref().and_then(Again::backward).unwrap_or((weights, activations));
             operand::check(design, "the error product (errors x weights)", errors, weights)?;
             operand::check(design, "the weight-gradient product (errors x activations)", errors, activations)?;
         }
@@ -594,7 +630,7 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
         if let Some(role) = unfit {
             return Err(LowerError::Compensation { role, layer: layer.name.clone() });
         }
-        for (role, format) in roles.iter() {
+        for (role, format) in roles.iter().chain(again.iter().flat_map(Again::roles)) {
             for format in [Some(format.format), format.expand].into_iter().flatten() {
                 if format.precision() > limit.precision() {
                     return Err(LowerError::VectorWidth { role, format, design: design.name.clone(), limit });

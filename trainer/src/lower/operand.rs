@@ -9,7 +9,7 @@ use crate::layer::LayerSpec;
 use crate::recipe::{Blocks, RoleFormat, Scale};
 use systole_isa::design::{Design, ScaledBlocks};
 use systole_isa::format::Format;
-use systole_isa::round::Policy;
+use systole_isa::round::{Overflow, Policy};
 use systole_isa::view::{TensorView, Window};
 
 /// A tensor that products read.
@@ -107,7 +107,7 @@ pub(super) struct Taken {
 
 /// Whether a layer has products with weights.
 pub(crate) const fn multiplies(layer: &LayerSpec) -> bool {
-    matches!(layer, LayerSpec::Linear(_) | LayerSpec::Convolution(_) | LayerSpec::Project(_))
+    layer.takes_weights()
 }
 
 /// Blocks that a role's operands are scaled in, unless they are expanded.
@@ -298,7 +298,7 @@ impl Context<'_> {
 
     /// Computes a product of operands in two roles into `y`, rounded by `policy`: by way of
     /// `result`, the format of the design's converter, if there is one, and of the factors
-    /// that whole operands have.
+    /// that whole operands have. Returns where the array left it, if elsewhere than in `y`.
     pub(super) fn product(
         &mut self,
         y: TensorView,
@@ -306,7 +306,7 @@ impl Context<'_> {
         policy: Policy,
         (a, role_a): (Taken, &RoleFormat),
         (b, role_b): (Taken, &RoleFormat),
-    ) {
+    ) -> Option<Tensor> {
         // `check` has found a mode for every pair of roles.
         let mode = mode(self.design, role_a, role_b).unwrap_or_default();
         let multipliers: Vec<Tensor> = [a.multiplier, b.multiplier].into_iter().flatten().collect();
@@ -314,7 +314,8 @@ impl Context<'_> {
         let leaving = result.or_else(|| (!multipliers.is_empty()).then(|| (self.unscaled_format(mode), Policy::RNE)));
         let Some((format, drain)) = leaving.filter(|leaving| leaving.0 != y.format || !multipliers.is_empty()) else {
             let policy = result.map_or(policy, |(_, drain)| drain);
-            return self.emitter.gemm(mode, policy, y, a.factor, b.factor);
+            self.emitter.gemm(mode, policy, y, a.factor, b.factor);
+            return None;
         };
         let drained = self.memory.tensor(format, y.rows as usize, y.cols as usize);
         self.emitter.gemm(mode, drain, drained.view(), a.factor, b.factor);
@@ -334,6 +335,32 @@ impl Context<'_> {
                 self.emitter.round_by(policy);
                 self.emitter.multiply(y, drained, both);
             }
+        }
+        Some(drained)
+    }
+
+    /// Computes the outputs of a product that a mask selects, and leaves the others in `d` as they are.
+    pub(super) fn masked_product(
+        &mut self,
+        d: TensorView,
+        policy: Policy,
+        (a, role_a): (Taken, &RoleFormat),
+        (b, role_b): (Taken, &RoleFormat),
+        mask: Tensor,
+    ) {
+        let mode = mode(self.design, role_a, role_b).unwrap_or_default();
+        self.emitter.masked_gemm(mode, policy, d, (a.factor, b.factor), mask);
+    }
+
+    /// The magnitudes of an operand, in codes of its own role.
+    pub(super) fn magnitudes(&mut self, operand: &Operand) -> Operand {
+        let source = operand.shared.map_or(operand.source, |coded| coded.elements);
+        let magnitudes = self.memory.tensor(source.format, source.rows, source.cols);
+        self.emitter.round_by(Policy::RNE.overflow(Overflow::Saturate));
+        self.emitter.absolute(magnitudes, source);
+        match operand.shared {
+            Some(coded) => Self::ready(operand.role, operand.place, Coded { elements: magnitudes, ..coded }),
+            None => Operand { source: magnitudes, ..*operand },
         }
     }
 

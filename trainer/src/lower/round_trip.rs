@@ -42,6 +42,7 @@ pub fn round_trip(recipe: &Recipe, design: &Design, name: &'static str, role: &R
         batch: 1,
         base,
         by_layer: Vec::new(),
+        again: Vec::new(),
         layer: OUTSIDE,
         followed: Vec::new(),
         recording: true,

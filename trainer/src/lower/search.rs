@@ -58,7 +58,7 @@ impl Context<'_> {
         let mut programs = Vec::with_capacity(rungs.len());
         for rung in &rungs {
             self.by_layer = self.recipe.resolve_with(rung, self.design, state.layers);
-            check(state.layers, &self.by_layer, self.recipe, self.design)?;
+            check(state.layers, &self.by_layer, &self.again, self.recipe, self.design)?;
             programs.push(self.rung(state, &shared));
         }
         self.by_layer = of_recipe;

@@ -35,7 +35,7 @@ pub(super) enum Saved {
 }
 
 /// Indices of the layers that read a tensor, flattening looked through unless it makes the logits.
-fn readers(layers: &[Layer], tensor: usize) -> Vec<usize> {
+pub(super) fn readers(layers: &[Layer], tensor: usize) -> Vec<usize> {
     let direct = layers.iter().enumerate().filter(|(_, layer)| layer.inputs.iter().any(|input| input.tensor == tensor));
     let through = |i: usize, layer: &Layer| matches!(layer.spec, LayerSpec::Flatten) && i + 1 < layers.len();
     direct.flat_map(|(i, layer)| if through(i, layer) { readers(layers, i + 1) } else { vec![i] }).collect()
@@ -70,7 +70,9 @@ impl Context<'_> {
                     }
                     Saved::Nothing
                 }
-                LayerSpec::Linear(_) | LayerSpec::Project(_) | LayerSpec::Convolution(_) => self.affine_forward(layer, x, parameters, y),
+                LayerSpec::Linear(_) | LayerSpec::Project(_) | LayerSpec::Convolution(_) => {
+                    self.affine_forward(purpose, layer, x, parameters, y)
+                }
                 LayerSpec::Relu(_) => self.relu_forward(x, y, format.policy()),
                 LayerSpec::Tanh(_) => self.tanh_forward(x, y),
                 LayerSpec::MaxPool(l) => self.max_pool_forward(layer.input, layer.output, l.0, x, y),
@@ -97,7 +99,9 @@ impl Context<'_> {
     /// stays the only rounding.
     fn read_as(&self, state: &State<'_>, tensor: usize) -> Option<RoleFormat> {
         let readers = readers(state.layers, tensor);
-        let role = |&reader: &usize| multiplies(&state.layers[reader].spec).then(|| self.by_layer[reader].activations);
+        // What is computed again reads its input in two roles.
+        let once = |reader: usize| multiplies(&state.layers[reader].spec) && self.again[reader].is_none();
+        let role = |&reader: &usize| once(reader).then(|| self.by_layer[reader].activations);
         let first = role(readers.first()?)?;
         (first.is_plain() && first.bias == 0 && readers.iter().all(|reader| role(reader) == Some(first))).then_some(first)
     }

@@ -8,6 +8,7 @@ mod averaging;
 mod exemption;
 mod loss_scale;
 mod precision;
+mod recompute;
 mod role;
 mod scale;
 
@@ -16,6 +17,7 @@ pub use exemption::Exemption;
 pub use loss_scale::{Dynamic, LossScale, Scaler};
 pub use precision::Precision;
 pub(crate) use precision::roundoffs;
+pub use recompute::{Backward, Numerator, Recompute, Selection, Threshold};
 pub use role::{Role, RoleFormat, Roles};
 pub use scale::{Amax, Blocks, Scale};
 
@@ -53,6 +55,9 @@ pub struct Recipe {
     /// Layers that have other roles.
     #[serde(default)]
     pub exempt: Vec<Exemption>,
+    /// Which outputs of forward products are computed again, in which operands.
+    #[serde(default)]
+    pub recompute: Option<Recompute>,
     /// Factor of the loss.
     #[serde(default)]
     pub loss_scale: LossScale,
@@ -142,6 +147,7 @@ recipes![
     "deepseek-fp8",
     "nvfp4",
     "coat",
+    "condition-number",
 ];
 
 /// A recipe cannot be used.
@@ -276,6 +282,7 @@ impl Recipe {
                     format!("must be 1 under `backend: host`, whose binary32 needs none, is {}", self.loss_scale.initial()),
                 );
                 require(self.exempt.is_empty(), "exempt", "must be left out: `backend: host` computes all in fp32".to_owned());
+                require(self.recompute.is_none(), "recompute", "must be left out: `backend: host` computes all in fp32".to_owned());
                 require(self.averaging.is_none(), "averaging", "must be left out: `backend: host` does not average".to_owned());
                 require(self.precision.is_none(), "precision", "must be left out: `backend: host` computes all in fp32".to_owned());
             }
@@ -300,6 +307,7 @@ impl Recipe {
         found.extend(self.loss_scale.problems());
         found.extend(self.roles.problems(self.backend));
         found.extend(self.exempt.iter().enumerate().flat_map(|(i, e)| e.problems(i)));
+        found.extend(self.recompute.iter().flat_map(Recompute::problems));
         let rate = self.optimizer.learning_rate;
         found.extend(self.averaging.iter().flat_map(|averaging| averaging.problems(self.precision_share(), rate)));
         found
@@ -363,6 +371,29 @@ impl Recipe {
             about.fold(base, |roles, exemption| roles.overridden(&exemption.roles)).resolve(design)
         };
         (0..layers.len()).map(roles).collect()
+    }
+
+    /// Which of a model's layers compute outputs again on `design`, if the rule picks any: those with
+    /// weights, unless the operands would be those of the first product.
+    pub fn recomputing(&self, design: &Design, layers: &[Layer]) -> Vec<bool> {
+        let Some(recompute) = &self.recompute else { return vec![false; layers.len()] };
+        let differs = |roles: &Roles<RoleFormat>| roles.weights != recompute.weights || roles.activations != recompute.activations;
+        let roles = self.resolve(design, layers);
+        layers.iter().zip(&roles).map(|(layer, roles)| layer.spec.takes_weights() && differs(roles)).collect()
+    }
+
+    /// The recipe with every forward product computed once, from the operands that [`Recompute`] names.
+    #[must_use]
+    pub fn all_fine(&self) -> Self {
+        let Some(Recompute { weights, activations, .. }) = self.recompute.clone() else { return self.clone() };
+        let roles = Roles { weights: Role::Format(weights), activations: Role::Format(activations), ..self.roles };
+        Self { roles, recompute: None, ..self.clone() }
+    }
+
+    /// The recipe with another rule of what is computed again, if it has one.
+    #[must_use]
+    pub fn with_rule(&self, rule: Selection) -> Self {
+        Self { recompute: self.recompute.clone().map(|recompute| Recompute { rule, ..recompute }), ..self.clone() }
     }
 
     /// What a run of this recipe needs beside model and data.

@@ -142,3 +142,34 @@ fn files_are_refused_with_their_place() {
         assert!(error.contains(needle), "{name}: {error}");
     }
 }
+
+/// Thresholds are numbers or infinity, in RON as on the command line.
+#[test]
+fn thresholds_may_be_infinite() {
+    let base = Recipe::builtin("condition-number").unwrap();
+    let path = "recompute.rule.condition.threshold";
+    let infinite = base.with_overrides(&[(path, "inf")]).unwrap();
+    assert!(infinite.recompute.as_ref().unwrap().is_idle());
+    let built_in = RECIPES.iter().find(|r| r.name == base.name).unwrap().ron;
+    for text in ["inf", "\"inf\""] {
+        let ron = built_in.replace("threshold: 1,", &format!("threshold: {text},"));
+        assert_eq!(Recipe::from_ron("infinite", &ron).unwrap(), infinite);
+    }
+    let text = overrides::ron_options().to_string(&infinite).unwrap();
+    assert_eq!(Recipe::from_ron("again", &text).unwrap(), infinite);
+    for (settings, needles) in [
+        (&[(path, "-1")][..], &["recompute.rule.condition.threshold: must be at least 0", "is -1"][..]),
+        (&[(path, "NaN")], &["--set recompute.rule.condition.threshold=NaN"]),
+        (&[("recompute.weights", "design")], &["name a format"]),
+        (&[("recompute.weights.hysteresis", "true")], &["recompute.weights: takes a format"]),
+        (&[("recompute.activations", "e8m0")], &["recompute.activations.format", "use a signed format"]),
+        (&[("recompute.rule", r#"{"random":{"low":[0.5,2]}}"#)], &["recompute.rule.random.low.1: must be a probability, 0 to 1, is 2"]),
+        (&[("recompute.rule", r#"{"random":{"low":[]}}"#)], &["recompute.rule.random.low: must give"]),
+        (&[("recompute.backward", "both")], &["--set recompute.backward=both"]),
+    ] {
+        let error = base.with_overrides(settings).unwrap_err().to_string();
+        for needle in needles {
+            assert!(error.contains(needle), "{settings:?}, wanted `{needle}`: {error}");
+        }
+    }
+}

@@ -39,6 +39,14 @@ pub enum CheckpointError {
         /// What it holds.
         found: &'static str,
     },
+    /// The recipe follows scales that the run did not.
+    #[error("the checkpoint follows {found} scales where the recipe follows {expected}; give roles without tracked or delayed scales")]
+    Scales {
+        /// What it follows.
+        found: usize,
+        /// What is needed.
+        expected: usize,
+    },
     /// Its tensors are not this model's.
     #[error("the checkpoint holds {found} where the model has {expected}; remove it to start over")]
     Tensors {
@@ -96,11 +104,35 @@ impl Checkpoint {
     }
 
     pub(super) fn belongs_to(&self, task: &Task<'_>, design: &Design) -> Result<(), CheckpointError> {
+        self.is_of(task, design, |recipe| recipe)
+    }
+
+    /// As [`Self::belongs_to`], but for the operands of products.
+    pub(super) fn is_of_operands_alike(&self, task: &Task<'_>, design: &Design) -> Result<(), CheckpointError> {
+        self.is_of(task, design, |mut recipe| {
+            if let Some(fields) = recipe.as_object_mut() {
+                fields.remove("recompute");
+            }
+            if let Some(roles) = recipe.get_mut("roles").and_then(serde_json::Value::as_object_mut) {
+                roles.remove("weights");
+                roles.remove("activations");
+            }
+            recipe
+        })
+    }
+
+    /// Whether it is of this run, as far as `relevant` of the recipe goes.
+    fn is_of(
+        &self,
+        task: &Task<'_>,
+        design: &Design,
+        relevant: impl Fn(serde_json::Value) -> serde_json::Value,
+    ) -> Result<(), CheckpointError> {
         let fresh = Self::new(task, design, Progress::default(), Vec::new());
         for (same, what) in [
             (self.model == fresh.model, "model"),
             (self.data == fresh.data, "data set"),
-            (self.recipe == fresh.recipe, "recipe"),
+            (relevant(self.recipe.clone()) == relevant(fresh.recipe), "recipe"),
             (self.design == fresh.design, "design"),
             (self.seed == fresh.seed, "seed"),
         ] {

@@ -3,7 +3,7 @@
 use super::evidence::{Evidence, Observer};
 use super::scales::ScaleState;
 use super::trial::Trial;
-use super::{Checkpoint, Epoch, Heard, Progress, RunError, Task, Weights};
+use super::{Answers, Checkpoint, CheckpointError, Epoch, Heard, Progress, RunError, Task, Weights};
 use crate::data::{Augment, Batches, Split, evaluation_batches};
 use crate::host::check;
 use crate::lower::{Compiled, Followed, LowerError, Scalar, Tensor, compile};
@@ -264,6 +264,10 @@ impl<'a> Session<'a> {
         let tensors = self.persistent();
         checkpoint.check_tensors(&tensors)?;
         checkpoint.check_search(self.task.recipe.searches().then_some(self.roundoffs.len()))?;
+        let (found, expected) = (checkpoint.progress.scales.len(), self.compiled.followed.len());
+        if found != expected {
+            return Err(CheckpointError::Scales { found, expected }.into());
+        }
         self.write_all(&tensors, &checkpoint.tensors)?;
         self.write_scales(&checkpoint.progress)?;
         self.write_constants()
@@ -502,6 +506,24 @@ impl<'a> Session<'a> {
             correct += self.correct(split, &batch.indices[..batch.valid])?;
         }
         Ok(correct as f64 / split.labels.len().max(1) as f64)
+    }
+
+    /// Logits of the test images.
+    pub fn answers(&mut self) -> Result<Answers, RunError> {
+        let split = &self.task.data.test;
+        let (mut logits, mut correct, mut batches, mut record) = (Vec::new(), 0, 0, Record::default());
+        for batch in evaluation_batches(split.len(), self.task.recipe.batch as usize) {
+            self.load(&self.task.data.pixels(split, &batch.indices), split, &batch.indices)?;
+            self.run(|c| &c.evaluate, Part::Step.site(batches), &mut record)?;
+            batches += 1;
+            let valid = &batch.indices[..batch.valid];
+            correct += self.correct(split, valid)?;
+            let Tensor { address, format, cols, .. } = self.compiled.logits;
+            let codes = self.device.read(address, format, split.labels_of(valid).len() * cols)?;
+            logits.extend(codes.into_iter().map(|code| format.to_f64(code)));
+        }
+        let accuracy = correct as f64 / split.labels.len().max(1) as f64;
+        Ok(Answers { logits, accuracy, batches, record })
     }
 
     pub fn weights(&self) -> Result<Vec<Weights>, RunError> {

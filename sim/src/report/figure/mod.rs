@@ -1,0 +1,3 @@
+//! Tables and plots of figures.
+
+pub mod condition;

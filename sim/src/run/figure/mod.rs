@@ -1,0 +1,3 @@
+//! Figures: measurements that one command makes and draws.
+
+pub mod condition;

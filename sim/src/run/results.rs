@@ -1,0 +1,82 @@
+//! Results that a file keeps from run to run, one JSON object a line.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// A file of results cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    /// The file itself.
+    #[error("results `{}`: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// One of its lines.
+    #[error("results `{}`, line {line}: {message}; remove the line, or give another --out directory", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+/// Results by key: those of earlier runs, and a file to which new ones are appended.
+#[derive(Debug)]
+pub struct Results<T> {
+    known: BTreeMap<String, T>,
+    file: Option<(Mutex<File>, PathBuf)>,
+}
+
+impl<T: Clone + Serialize + DeserializeOwned> Results<T> {
+    /// Reads the results of a file, made if absent; without one nothing is kept. A last line without
+    /// its end was cut off while it was written, and is taken off the file.
+    ///
+    /// # Errors
+    /// A file that cannot be read or written, or a line that is no result.
+    pub fn open(path: Option<&Path>, key: impl Fn(&T) -> String) -> Result<Self, ResultsError> {
+        let Some(path) = path else { return Ok(Self { known: BTreeMap::new(), file: None }) };
+        let failed = |source| ResultsError::File { path: path.to_owned(), source };
+        let text = match std::fs::read_to_string(path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            text => text.map_err(failed)?,
+        };
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        if whole.len() < text.len() {
+            OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(whole.len() as u64)).map_err(failed)?;
+        }
+        let parse = |(i, line): (usize, &str)| {
+            let parsed = serde_json::from_str::<T>(line).map(|result| (key(&result), result));
+            parsed.map_err(|e| ResultsError::Line { path: path.to_owned(), line: i + 1, message: e.to_string() })
+        };
+        let known = whole.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(parse).collect::<Result<_, _>>()?;
+        let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        Ok(Self { known, file: Some((Mutex::new(file), path.to_owned())) })
+    }
+
+    /// The result of that key from an earlier run.
+    pub fn known(&self, key: &str) -> Option<T> {
+        self.known.get(key).cloned()
+    }
+
+    /// Keeps a result.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    pub fn append(&self, result: &T) -> Result<(), ResultsError> {
+        let Some((file, path)) = &self.file else { return Ok(()) };
+        let line = format!("{}\n", serde_json::to_string(result).unwrap_or_default());
+        let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.write_all(line.as_bytes()).map_err(|source| ResultsError::File { path: path.clone(), source })
+    }
+}
