@@ -3,12 +3,11 @@
 
 use super::dot_products;
 use super::gemm::hex_digest;
-use super::results::{Results, ResultsError};
+use super::results::{Results, ResultsError, identity};
 use super::train::{self, Specification, TrainError, paired_difference};
 use crate::machine::Engine;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 use systole_arrays::fast::KernelChoice;
@@ -148,19 +147,6 @@ fn in_fp32(recipe: &Recipe) -> Result<Recipe, CompareError> {
         averaging: None,
         ..base
     })
-}
-
-/// What a value says, as JSON, but for fields that say nothing: a field that is added to a recipe
-/// or design later names no other run where it is absent.
-fn identity<T: Serialize>(value: &T) -> String {
-    fn without_nulls(value: Value) -> Value {
-        match value {
-            Value::Object(fields) => fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect(),
-            Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-            other => other,
-        }
-    }
-    serde_json::to_value(value).map(without_nulls).unwrap_or_default().to_string()
 }
 
 /// One run to be made.

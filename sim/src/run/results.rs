@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -79,4 +80,17 @@ impl<T: Clone + Serialize + DeserializeOwned> Results<T> {
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line.as_bytes()).map_err(|source| ResultsError::File { path: path.clone(), source })
     }
+}
+
+/// What a value says, as JSON, but for fields that say nothing: a field that is added to a recipe
+/// or design later names no other run where it is absent.
+pub fn identity<T: Serialize>(value: &T) -> String {
+    fn without_nulls(value: Value) -> Value {
+        match value {
+            Value::Object(fields) => fields.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, without_nulls(v))).collect(),
+            Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+            other => other,
+        }
+    }
+    serde_json::to_value(value).map(without_nulls).unwrap_or_default().to_string()
 }

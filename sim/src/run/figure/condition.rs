@@ -5,7 +5,7 @@ use crate::energy;
 use crate::machine::{Engine, Machine};
 use crate::run::dot_products;
 use crate::run::gemm::hex_digest;
-use crate::run::results::{Results, ResultsError};
+use crate::run::results::{Results, ResultsError, identity};
 use crate::run::train::TrainError;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -99,8 +99,8 @@ pub struct Point {
 /// Digest of what determines a training or an evaluation.
 fn key(sweep: &Sweep<'_>, recipe: &Recipe, seed: u64) -> String {
     let Sweep { model, data, design, .. } = *sweep;
-    let [trained, recipe] = [&sweep.recipe.all_fine(), recipe].map(|recipe| serde_json::to_string(recipe).unwrap_or_default());
-    let design = serde_json::to_string(design).unwrap_or_default();
+    let [trained, recipe] = [&sweep.recipe.all_fine(), recipe].map(identity);
+    let design = identity(design);
     let all = format!("{}|{} {}+{}|{trained}|{recipe}|{design}|{seed}", model.name, data.name, data.train.len(), data.test.len());
     hex_digest(all.as_bytes())
 }
