@@ -84,12 +84,11 @@ fn condition_numbers_are_those_of_the_formulas() {
     let data = digits(320, 96);
     let design = hardware(&[("mac.accumulator", "fp32")]);
     let linear = |out| LayerSpec::Linear(Linear { out, bias: true });
-    let behind_tanh = |v: f64| 2.0 * v.abs() / (2.0 * v.abs()).sinh();
-    let behind_relu = |v: f64| if v < 0.0 { 0.0 } else { 1.0 };
-    let cases: [(&str, Vec<LayerSpec>, &dyn Fn(f64) -> f64); 3] = [
-        ("none", vec![LayerSpec::Flatten, linear(10)], &|_| 1.0),
-        ("tanh", vec![LayerSpec::Flatten, linear(24), LayerSpec::Tanh(Tanh), linear(10)], &behind_tanh),
-        ("relu", vec![LayerSpec::Flatten, linear(24), LayerSpec::Relu(Relu), linear(10)], &behind_relu),
+    type Slope = fn(f64) -> f64;
+    let cases: [(&str, Vec<LayerSpec>, Slope); 3] = [
+        ("none", vec![LayerSpec::Flatten, linear(10)], |_| 1.0),
+        ("tanh", vec![LayerSpec::Flatten, linear(24), LayerSpec::Tanh(Tanh), linear(10)], |v| 2.0 * v.abs() / (2.0 * v.abs()).sinh()),
+        ("relu", vec![LayerSpec::Flatten, linear(24), LayerSpec::Relu(Relu), linear(10)], |v| if v < 0.0 { 0.0 } else { 1.0 }),
     ];
     for (name, layers, slope) in cases {
         let model = Model::sequential(name, data.shape, data.classes, layers);
@@ -240,10 +239,10 @@ fn shares_are_monotone_and_condition_numbers_beat_lots() {
             assert!((c.low_share - r.low_share).abs() < 0.02, "{} {}", c.low_share, r.low_share);
         }
         assert_eq!(by_condition[5].logit_error, random[5].logit_error);
-        for at in [2, 3] {
+        for (at, part) in [(1, 0.8), (2, 0.8), (3, 1.0)] {
             let (c, r) = (by_condition[at].logit_error.unwrap(), random[at].logit_error.unwrap());
-            assert!(by_condition[at].low_share > 0.005, "{}", by_condition[at].low_share);
-            assert!(c < 0.9 * r, "seed {seed}, threshold {}: {c} by condition, {r} by lot", by_condition[at].threshold.0);
+            assert!(by_condition[at].low_share > 0.0, "{}", by_condition[at].low_share);
+            assert!(c < part * r, "seed {seed}, threshold {}: {c} by condition, {r} by lot", by_condition[at].threshold.0);
         }
         // Every product is asked for three times; what is spent falls with the share.
         let fine = chosen(&points, Chosen::AllFine, seed)[0];
@@ -314,7 +313,7 @@ fn shares_and_macs_are_reported() {
     let share = number(&dots["low_share"]);
     // Five steps of 32 images.
     assert_eq!(number(&dots["computed"]), 5.0 * 32.0 * 138.0);
-    assert!((0.01..0.99).contains(&share) && spent < asked, "{share} {spent} {asked}");
+    assert!((0.001..0.99).contains(&share) && spent < asked, "{share} {spent} {asked}");
     let unspent: f64 = dots["layers"]
         .as_array()
         .expect("layers")

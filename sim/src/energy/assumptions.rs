@@ -29,7 +29,7 @@ impl Prices<'_> {
             format!("{} pJ per instruction retired", table.instruction.value),
             "results that are converted are converted to output.format".to_owned(),
             "registers and leakage are charged for all cycles, stalled ones included".to_owned(),
-            "achieved: MACs asked for over total cycles; per watt: over all energy, DRAM and vector unit included".to_owned(),
+            "achieved: MACs spent over total cycles; per watt: over all energy, DRAM and vector unit included".to_owned(),
         ]);
         list
     }
