@@ -70,7 +70,8 @@ fn mechanisms_work_in_convolutional_networks() {
 #[test]
 fn ticked_and_fast_agree_under_scales() {
     let data = digits(16);
-    let small = Dataset { test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec() }, ..data };
+    let small =
+        Dataset { test: Split { pixels: data.test.pixels[..8 * 64].to_vec(), labels: data.test.labels[..8].to_vec(), targets: 1 }, ..data };
     for name in ["fp8-seb", "nvfp4", "te-current-fp8", "hfp8"] {
         let recipe = recipe(name, &[("epochs", "1"), ("batch", "8")]);
         let [fast, ticked] = [Engine::Fast, Engine::Ticked].map(|engine| run_on(engine, &recipe, "mlp", &small, None).0);

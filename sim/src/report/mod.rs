@@ -2,6 +2,7 @@
 
 pub mod arithmetic;
 pub mod compare;
+pub mod figure;
 pub mod training;
 
 use crate::energy::EnergyAccount;

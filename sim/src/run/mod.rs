@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod compare;
+pub mod figure;
 pub mod gemm;
 pub mod golden;
 pub mod operands;

@@ -243,6 +243,11 @@ impl<'a, T> Backward<'a, T> {
 }
 
 impl LayerSpec {
+    /// Whether it has products with weights.
+    pub const fn takes_weights(&self) -> bool {
+        matches!(self, Self::Linear(_) | Self::Convolution(_) | Self::Project(_))
+    }
+
     /// Every kind of layer.
     pub const KINDS: [&'static str; 11] =
         ["linear", "conv", "relu", "tanh", "max_pool", "avg_pool", "global_avg_pool", "batch_norm", "flatten", "add", "shortcut"];

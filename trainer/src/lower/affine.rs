@@ -128,8 +128,10 @@ impl Context<'_> {
             LayerSpec::Convolution(l) => Arrangement::Windows(l.forward_window(layer.input, layer.output)),
             _ => Arrangement::Stored,
         };
+        let (operand, _) = self.along_sum(&operand, Arrangement::Stored, ERRORS);
+        let (x, columns) = self.along_sum(x, columns, ACTIVATIONS);
         // Transposed, so that the im2col view stays the right operand.
-        let (a, b) = (self.take(&operand, Arrangement::Transposed, Side::A), self.take(x, columns, Side::B));
+        let (a, b) = (self.take(&operand, Arrangement::Transposed, Side::A), self.take(&x, columns, Side::B));
         let role = roles.weight_gradients;
         let (rows, cols) = (parameters[0].rows, parameters[0].cols);
         let leaving = if role.is_plain() && role.bias == 0 { role } else { roles.update };

@@ -12,6 +12,7 @@ mod attention;
 mod average;
 mod coded;
 mod emitter;
+mod hadamard;
 mod layer_norm;
 mod loss;
 mod memory;
@@ -25,7 +26,9 @@ mod walk;
 
 pub use coded::Followed;
 pub(crate) use coded::{Coded, top_exponent};
+pub use hadamard::{Transform, transform};
 pub use memory::Tensor;
+pub use operand::mode as product_mode;
 pub use round_trip::{RoundTrip, round_trip};
 
 use crate::layer::{LayerSpec, Shape, Shortcut};
@@ -92,6 +95,16 @@ pub enum LowerError {
         role: &'static str,
         /// The layer.
         layer: String,
+    },
+    /// Operands of one product that are transformed differently.
+    #[error("layer {layer}: activations have hadamard {activations}, errors {errors}; give both the same, or their product is another")]
+    Hadamard {
+        /// The layer.
+        layer: String,
+        /// Values of a transform of activations.
+        activations: u32,
+        /// Of errors.
+        errors: u32,
     },
     /// A padding that no backward product can express.
     #[error("layer {layer}: a padding of {padding} needs a kernel larger than {kernel} for its backward product; pad at most kernel - 1")]
@@ -539,6 +552,14 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
             operand::check(design, "the forward product (activations x weights)", activations, weights)?;
             operand::check(design, "the error product (errors x weights)", errors, weights)?;
             operand::check(design, "the weight-gradient product (errors x activations)", errors, activations)?;
+            if errors.hadamard != activations.hadamard {
+                let (activations, errors) = (activations.hadamard, errors.hadamard);
+                return Err(LowerError::Hadamard { layer: layer.name.clone(), activations, errors });
+            }
+            if errors.hadamard > 0 {
+                let plain = RoleFormat::new(roles.vector.format);
+                operand::check(design, "the Hadamard transform (in the vector role's format)", &plain, &plain)?;
+            }
         }
         if let LayerSpec::Attention(_) = layer.spec {
             let Roles { activations, errors, .. } = roles;
@@ -574,7 +595,7 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
             }
         }
     }
-    for layer in layers {
+    for (layer, roles) in layers.iter().zip(by_layer) {
         let within = |what: &str, value: usize, limit: usize| {
             if value > limit { Err(LowerError::Extent { what: format!("layer {}: {what}", layer.name), value, limit }) } else { Ok(()) }
         };
@@ -590,6 +611,11 @@ fn check(layers: &[Layer], by_layer: &[Roles<RoleFormat>], recipe: &Recipe, desi
         }
         match layer.spec {
             LayerSpec::Convolution(l) => {
+                if roles.errors.hadamard > 0 {
+                    let windows = layer.output.positions() * l.kernel * l.kernel * layer.input.channels;
+                    let rows = recipe.batch as usize * windows / roles.errors.hadamard as usize;
+                    within("the number of rows of its Hadamard transform", rows, (1 << 24) - 1)?;
+                }
                 within("its kernel", l.kernel, 63)?;
                 within("its padding", l.padding, 63)?;
                 within("its stride", l.stride, 63)?;
