@@ -1,6 +1,7 @@
 //! Numbers and tables as reports print them.
 
 use comfy_table::{CellAlignment, Table, presets};
+use systole_isa::exact::Exact;
 
 /// Columns reports are laid out for.
 const WIDTH: usize = 100;
@@ -98,6 +99,32 @@ pub fn significant(value: f64) -> String {
 /// A name of a part as words.
 pub fn words(name: &str) -> String {
     name.replace('_', " ")
+}
+
+/// A binary64 exactly if that takes at most 11 characters beside its sign, else in six
+/// significant digits.
+pub fn short(value: f64) -> String {
+    let exact = format!("{value}");
+    if exact.trim_start_matches('-').len() <= 11 {
+        return exact;
+    }
+    let rounded = format!("{value:.5e}");
+    // 1.00000e9 is 1e9.
+    match rounded.split_once('e') {
+        Some((digits, exponent)) => format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.')),
+        None => rounded,
+    }
+}
+
+/// `significand x 2^exponent` with the significand odd.
+pub fn dyadic(value: Exact) -> String {
+    if value.is_zero() {
+        return if value.negative { "-0".to_owned() } else { "0".to_owned() };
+    }
+    let shift = value.significand.trailing_zeros();
+    let sign = if value.negative { "-" } else { "" };
+    let (odd, exponent) = (value.significand >> shift, value.exponent + shift as i32);
+    if odd == 1 { format!("{sign}2^{exponent}") } else { format!("{sign}{odd}*2^{exponent}") }
 }
 
 #[cfg(test)]

@@ -3,12 +3,13 @@
 use super::{Common, load_design, print_json, refuse, split_settings};
 use crate::energy;
 use crate::report::compare as report;
-use crate::run::compare::{self, Comparison};
+use crate::run::compare::{self, Comparison, Row};
 use clap::Args;
 use indicatif::ProgressBar;
 use miette::{Result, miette};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use systole_isa::design::Design;
 use systole_trainer::data;
 use systole_trainer::model::Model;
 use systole_trainer::recipe::{Backend, RECIPES, Recipe};
@@ -53,27 +54,48 @@ fn names(given: &[String]) -> Vec<String> {
     given.to_vec()
 }
 
-/// Trains, compares and reports.
-pub fn run(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
+/// Recipes, `epochs` and the other settings applied, each with its own design.
+pub(super) fn contenders(names: &[String], epochs: Option<u32>, common: &Common) -> Result<Vec<(Recipe, Design)>> {
     let (design_settings, mut recipe_settings) = split_settings(common.settings()?);
-    if let Some(epochs) = args.epochs {
+    if let Some(epochs) = epochs {
         recipe_settings.push(("epochs".to_owned(), epochs.to_string()));
     }
-    let mut contenders = Vec::new();
-    for name in names(&args.recipes) {
-        let recipe = Recipe::load(&name).map_err(refuse)?.with_overrides(&recipe_settings).map_err(refuse)?;
+    let contender = |name: &String| {
+        let recipe = Recipe::load(name).map_err(refuse)?.with_overrides(&recipe_settings).map_err(refuse)?;
         if recipe.backend == Backend::Host {
             return Err(miette!("recipe `{name}` trains on the host, which every recipe is compared with anyway; leave it out"));
         }
         let design = load_design(&recipe.design, &design_settings)?;
         energy::technology(&design.energy.table).map_err(refuse)?;
-        contenders.push((recipe, design));
-    }
+        Ok((recipe, design))
+    };
+    names.iter().map(contender).collect()
+}
+
+/// The directory for results, made if absent.
+pub(super) fn make_directory(out: Option<&Path>) -> Result<()> {
+    let Some(directory) = out else { return Ok(()) };
+    std::fs::create_dir_all(directory).map_err(|e| miette!("output directory `{}`: {e}", directory.display()))
+}
+
+/// Trains what `out` does not hold yet, with a line for each run as it ends.
+pub(super) fn train_all(comparison: &Comparison<'_>, out: Option<&Path>) -> Result<Vec<Row>> {
+    let bar = ProgressBar::new_spinner();
+    let results = out.map(|directory| directory.join("runs.jsonl"));
+    let rows = compare::run(comparison, results.as_deref(), |trained| {
+        bar.inc(1);
+        bar.println(format!("{}, seed {}: {:.2} %", trained.recipe, trained.seed, 100.0 * trained.test_accuracy));
+    });
+    bar.finish_and_clear();
+    rows.map_err(refuse)
+}
+
+/// Trains, compares and reports.
+pub fn run(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
+    let contenders = contenders(&names(&args.recipes), args.epochs, common)?;
     let data = data::load(&args.data, args.limit).map_err(refuse)?;
     let model = Model::builtin(&args.model, data.shape, data.classes).map_err(refuse)?;
-    if let Some(directory) = &args.out {
-        std::fs::create_dir_all(directory).map_err(|e| miette!("output directory `{}`: {e}", directory.display()))?;
-    }
+    make_directory(args.out.as_deref())?;
     let comparison = Comparison {
         model: &model,
         data: &data,
@@ -82,14 +104,7 @@ pub fn run(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
         seeds: args.seeds,
         kernel: common.kernel()?,
     };
-    let bar = ProgressBar::new_spinner();
-    let results = args.out.as_ref().map(|directory| directory.join("runs.jsonl"));
-    let rows = compare::run(&comparison, results.as_deref(), |trained| {
-        bar.inc(1);
-        bar.println(format!("{}, seed {}: {:.2} %", trained.recipe, trained.seed, 100.0 * trained.test_accuracy));
-    });
-    bar.finish_and_clear();
-    let rows = rows.map_err(refuse)?;
+    let rows = train_all(&comparison, args.out.as_deref())?;
     let object = report::json(&comparison, &rows);
     if let Some(directory) = &args.out {
         let write = |name: &str, text: &str| write_file(&directory.join(name), text);
@@ -105,6 +120,6 @@ pub fn run(args: &CompareArgs, common: &Common) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn write_file(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write_file(path: &Path, text: &str) -> Result<()> {
     std::fs::write(path, text).map_err(|e| miette!("`{}`: {e}", path.display()))
 }

@@ -4,6 +4,7 @@ mod landmarks;
 mod policy;
 
 use super::list::plain_table;
+use crate::text::{dyadic, short};
 use clap::Args;
 use comfy_table::Table;
 pub use landmarks::smallest_positive;
@@ -26,32 +27,6 @@ pub struct FormatArgs {
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
-}
-
-/// A binary64 exactly if that takes at most 11 characters beside its sign, else in six
-/// significant digits.
-pub fn short(value: f64) -> String {
-    let exact = format!("{value}");
-    if exact.trim_start_matches('-').len() <= 11 {
-        return exact;
-    }
-    let rounded = format!("{value:.5e}");
-    // 1.00000e9 is 1e9.
-    match rounded.split_once('e') {
-        Some((digits, exponent)) => format!("{}e{exponent}", digits.trim_end_matches('0').trim_end_matches('.')),
-        None => rounded,
-    }
-}
-
-/// `significand x 2^exponent` with the significand odd.
-fn dyadic(value: Exact) -> String {
-    if value.is_zero() {
-        return if value.negative { "-0".to_owned() } else { "0".to_owned() };
-    }
-    let shift = value.significand.trailing_zeros();
-    let sign = if value.negative { "-" } else { "" };
-    let (odd, exponent) = (value.significand >> shift, value.exponent + shift as i32);
-    if odd == 1 { format!("{sign}2^{exponent}") } else { format!("{sign}{odd}*2^{exponent}") }
 }
 
 /// A code's value in words.

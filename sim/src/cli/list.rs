@@ -1,7 +1,8 @@
 //! `systole list`: what is built in.
 
-use super::format::{short, smallest_positive};
+use super::format::smallest_positive;
 use super::{quantize, refuse};
+use crate::text::short;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
 use miette::Result;

@@ -55,6 +55,8 @@ enum Command {
     Quantize(quantize::QuantizeArgs),
     /// Energy, area and TFLOPS of a design, itemised; or the technology table.
     Cost(cost::CostArgs),
+    /// Tables and figures of lectures and papers, computed.
+    Figure(figure::FigureArgs),
     /// Limits, special values and value table of a number format.
     Format(format::FormatArgs),
     /// Check test vectors against the golden model, or make them.
@@ -181,6 +183,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Quantize(args)) => quantize::run(&args, &cli.common),
         Some(Command::Cost(args)) => cost::run(&args, &cli.common),
+        Some(Command::Figure(args)) => figure::run(&args, &cli.common),
         Some(Command::Format(args)) => format::run(&args),
         Some(Command::Golden(args)) => golden::run(&args, &cli.common),
         Some(Command::Asm(args)) => asm::assemble(&args),

@@ -1,10 +1,9 @@
 //! `systole quantize`: one tensor through a published quantiser.
 
-use super::format::short;
 use super::list::plain_table;
 use super::{Common, print_json, refuse};
 use crate::run::quantize::{self, Files, Outcome};
-use crate::text::numeric_table;
+use crate::text::{numeric_table, short};
 use clap::Args;
 use miette::{Result, miette};
 use serde_json::{Value, json};

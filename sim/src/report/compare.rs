@@ -21,7 +21,7 @@ pub fn json(comparison: &Comparison<'_>, rows: &[Row]) -> Value {
 const COLUMNS: [&str; 8] =
     ["recipe", "accuracy %", "from host, points", "from fp32 array, points", "energy/step", "of fp32's", "cycles/step", "TFLOPS/W"];
 
-fn points((mean, error): (f64, Option<f64>)) -> String {
+pub(super) fn points((mean, error): (f64, Option<f64>)) -> String {
     let error = error.map(|e| format!(" ± {:.2}", 100.0 * e)).unwrap_or_default();
     format!("{:+.2}{error}", 100.0 * mean)
 }
@@ -51,7 +51,7 @@ fn low_precision(row: &Row) -> Option<String> {
     ))
 }
 
-fn heading(comparison: &Comparison<'_>) -> String {
+pub(super) fn heading(comparison: &Comparison<'_>) -> String {
     let (first, count) = (comparison.first_seed, u64::from(comparison.seeds));
     let seeds = if count == 1 { format!("seed {first}") } else { format!("paired seeds {first} to {}", first + count - 1) };
     let epochs = comparison.contenders.iter().map(|(r, _)| r.epochs);

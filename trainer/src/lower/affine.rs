@@ -141,13 +141,15 @@ impl Context<'_> {
         });
 
         self.emitter.region(&format!("{} gradient", layer.name));
+        let (operand, _) = self.along_sum(&operand, Arrangement::Stored, ERRORS);
+        let (x, columns) = self.along_sum(x, input_rows(layer), ACTIVATIONS);
         // Transposed, so that the im2col view stays the right operand.
-        let (a, b) = (self.take(&operand, Arrangement::Transposed, Side::A), self.take(x, input_rows(layer), Side::B));
+        let (a, b) = (self.take(&operand, Arrangement::Transposed, Side::A), self.take(&x, columns, Side::B));
         let role = roles.weight_gradients;
         let (rows, cols) = (parameters[0].rows, parameters[0].cols);
         let leaving = if role.is_plain() && role.bias == 0 { role } else { roles.update };
         let gradient = self.memory.tensor(leaving.format, rows, cols);
-        self.note_gradient((&operand, &a), (x, &b), input_rows(layer), gradient);
+        self.note_gradient((&operand, &a), (&x, &b), columns, gradient);
         self.product(gradient.transposed(), None, leaving.policy(), (a, &roles.errors), (b, &x.role()));
         let mut gradients = vec![self.encode(gradient, &role, WEIGHT_GRADIENTS)];
         if let Some(bias) = parameters.get(1) {

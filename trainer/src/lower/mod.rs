@@ -10,8 +10,11 @@
 mod affine;
 mod attention;
 mod average;
+mod check;
 mod coded;
 mod emitter;
+mod error;
+mod hadamard;
 mod layer_norm;
 mod loss;
 mod memory;
@@ -28,7 +31,10 @@ mod watched;
 
 pub use coded::Followed;
 pub(crate) use coded::{Coded, Scaling, top_exponent};
+pub use error::LowerError;
+pub use hadamard::{Transform, transform};
 pub use memory::Tensor;
+pub use operand::mode as product_mode;
 pub use round_trip::{RoundTrip, round_trip};
 pub use search::{Rung, Trials};
 pub(crate) use watched::{GradientProduct, Rounding, Source, Watched};
@@ -37,6 +43,7 @@ use crate::layer::{LayerSpec, Shape, Shortcut};
 use crate::model::{Layer, Model, ModelError};
 use crate::optimizer::{Compensation, Rule};
 use crate::recipe::{LossScale, Recipe, RoleFormat, Roles, Scale};
+use check::check;
 use coded::Place;
 use emitter::Emitter;
 use memory::Memory;
@@ -47,102 +54,6 @@ use systole_isa::design::Design;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
 use systole_isa::round::{self, Policy, encode_f64};
-
-/// A recipe does not fit a design, or a model what the hardware can express.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LowerError {
-    /// No MAC mode takes a product's operand formats.
-    #[error(
-        "design `{design}` has no MAC mode for {product} (a = {a}, b = {b}); its modes are {modes}. Add the mode to the design, or change the recipe's roles"
-    )]
-    NoMode {
-        /// The design.
-        design: String,
-        /// Which product.
-        product: &'static str,
-        /// Left operand's format, and its blocks.
-        a: String,
-        /// Right operand's format, and its blocks.
-        b: String,
-        /// What the design has.
-        modes: String,
-    },
-    /// The vector unit is too narrow.
-    #[error("role {role} is {format}, wider than the vector unit of design `{design}` ({limit}); set vector.format, or a narrower role")]
-    VectorWidth {
-        /// The role.
-        role: &'static str,
-        /// Its format.
-        format: Format,
-        /// The design.
-        design: String,
-        /// The vector unit's format.
-        limit: Format,
-    },
-    /// A shared exponent bias the vector unit cannot apply.
-    #[error("role {role}: 2^{bias} is not a number of {format}, the vector role's format; use a smaller bias")]
-    Bias {
-        /// The role.
-        role: &'static str,
-        /// Its shared exponent bias.
-        bias: i32,
-        /// The vector role's format.
-        format: Format,
-    },
-    /// A compensation whose weights are not plain codes.
-    #[error(
-        "layer {layer}: role {role} has a scale, a bias or hysteresis, which this compensation does not know; leave them out, or set optimizer.compensation to none"
-    )]
-    Compensation {
-        /// The role.
-        role: &'static str,
-        /// The layer.
-        layer: String,
-    },
-    /// Probabilities that are not one for each layer.
-    #[error(
-        "recompute.rule.random.low gives {given} probabilities, but {} layers compute again ({}); give one for all, or one for each", layers.len(), layers.join(", ")
-    )]
-    Lots {
-        /// Probabilities given.
-        given: usize,
-        /// The layers.
-        layers: Vec<String>,
-    },
-    /// First results that cannot lie among second ones.
-    #[error(
-        "layer {layer}: role {role} has factors that are multiplied in behind the design's converter (output.format), so outputs computed again cannot take the place of the first; leave out output.format, or that role's scale"
-    )]
-    Recompute {
-        /// The layer.
-        layer: String,
-        /// The role.
-        role: &'static str,
-    },
-    /// A padding that no backward product can express.
-    #[error("layer {layer}: a padding of {padding} needs a kernel larger than {kernel} for its backward product; pad at most kernel - 1")]
-    Padding {
-        /// The layer.
-        layer: String,
-        /// Its padding.
-        padding: usize,
-        /// Its kernel.
-        kernel: usize,
-    },
-    /// An extent beyond the instruction's field.
-    #[error("{what} is {value}; instructions express at most {limit}; use a smaller batch or model")]
-    Extent {
-        /// What is too large.
-        what: String,
-        /// Its size.
-        value: usize,
-        /// The field's limit.
-        limit: usize,
-    },
-    /// The model's layers do not fit one another.
-    #[error(transparent)]
-    Model(#[from] ModelError),
-}
 
 /// A model ready to train on a device.
 #[derive(Clone, Debug)]
@@ -315,24 +226,7 @@ pub fn compile(model: &Model, recipe: &Recipe, design: &Design) -> Result<Compil
     let by_layer = recipe.resolve(design, &layers);
     let again = recompute::plan(recipe, &layers, design)?;
     check(&layers, &by_layer, &again, recipe, design)?;
-    let mut cx = Context {
-        emitter: Emitter::default(),
-        memory: Memory::default(),
-        design,
-        recipe,
-        batch: recipe.batch as usize,
-        base,
-        by_layer,
-        again,
-        layer: OUTSIDE,
-        followed: Vec::new(),
-        recording: true,
-        cuts: Vec::new(),
-        scalars: Vec::new(),
-        taken: BTreeMap::new(),
-        rectified: BTreeMap::new(),
-        watched: Watched::default(),
-    };
+    let mut cx = Context { batch: recipe.batch as usize, by_layer, again, ..Context::new(design, recipe, base) };
     let vector = base.vector.format;
     let images = cx.memory.tensor(vector, cx.batch * model.input.positions(), model.input.channels);
     let predictions = cx.batch * layers.last().map_or(1, |layer| layer.output.positions());
@@ -405,7 +299,29 @@ struct State<'a> {
     buffers: &'a [Vec<Tensor>],
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// Outside all layers, with nothing written yet.
+    fn new(design: &'a Design, recipe: &'a Recipe, base: Roles<RoleFormat>) -> Self {
+        Self {
+            emitter: Emitter::default(),
+            memory: Memory::default(),
+            design,
+            recipe,
+            batch: 1,
+            base,
+            by_layer: Vec::new(),
+            again: Vec::new(),
+            layer: OUTSIDE,
+            followed: Vec::new(),
+            recording: true,
+            cuts: Vec::new(),
+            scalars: Vec::new(),
+            taken: BTreeMap::new(),
+            rectified: BTreeMap::new(),
+            watched: Watched::default(),
+        }
+    }
+
     /// Room for all parameters and their states.
     fn parameters(&mut self, layers: &[Layer]) -> Vec<Vec<Parameter>> {
         let optimizer = &self.recipe.optimizer;
@@ -591,101 +507,4 @@ impl Context<'_> {
     fn constant(&mut self, value: f64) -> Tensor {
         self.memory.constant(self.roles().vector.format, value)
     }
-}
-
-fn check(
-    layers: &[Layer],
-    by_layer: &[Roles<RoleFormat>],
-    again: &[Option<Again>],
-    recipe: &Recipe,
-    design: &Design,
-) -> Result<(), LowerError> {
-    let limit = design.vector.format;
-    for ((layer, roles), again) in layers.iter().zip(by_layer).zip(again) {
-        if operand::multiplies(&layer.spec) {
-            let Roles { weights, activations, errors, .. } = roles;
-            operand::check(design, "the forward product (activations x weights)", activations, weights)?;
-            if let Some(again) = again {
-                again.check(design, layer, roles)?;
-            }
-            let (weights, activations) = again.as_ref().and_then(Again::backward).unwrap_or((weights, activations));
-            operand::check(design, "the error product (errors x weights)", errors, weights)?;
-            operand::check(design, "the weight-gradient product (errors x activations)", errors, activations)?;
-        }
-        if let LayerSpec::Attention(_) = layer.spec {
-            let Roles { activations, errors, .. } = roles;
-            operand::check(design, "the products of attention (activations x activations)", activations, activations)?;
-            operand::check(design, "the error products of attention (errors x activations)", errors, activations)?;
-        }
-        let compensation = recipe.optimizer.compensation;
-        let scaled = |role: &RoleFormat| !role.is_plain() || role.bias != 0;
-        let unfit = match compensation {
-            Compensation::Kahan => scaled(&roles.master_weights).then_some("master_weights"),
-            Compensation::Residual => [("master_weights", &roles.master_weights), ("weights", &roles.weights)]
-                .into_iter()
-                .find(|(_, role)| scaled(role))
-                .map(|(name, _)| name),
-            Compensation::None | Compensation::ErrorFeedback => None,
-        };
-        if let Some(role) = unfit {
-            return Err(LowerError::Compensation { role, layer: layer.name.clone() });
-        }
-        for (role, format) in roles.iter().chain(again.iter().flat_map(Again::roles)) {
-            for format in [Some(format.format), format.expand].into_iter().flatten() {
-                if format.precision() > limit.precision() {
-                    return Err(LowerError::VectorWidth { role, format, design: design.name.clone(), limit });
-                }
-            }
-            let (vector, scale) = (roles.vector.format, f64::from(format.bias).exp2());
-            if [scale, 1.0 / scale].iter().any(|&power| vector.to_f64(encode_f64(vector, power)) != power) {
-                return Err(LowerError::Bias { role, bias: format.bias, format: vector });
-            }
-            // Scales and powers are worked out in binary32.
-            if format.scale != Scale::None && limit.precision() < Format::FP32.precision() {
-                return Err(LowerError::VectorWidth { role, format: Format::FP32, design: design.name.clone(), limit });
-            }
-        }
-    }
-    for layer in layers {
-        let within = |what: &str, value: usize, limit: usize| {
-            if value > limit { Err(LowerError::Extent { what: format!("layer {}: {what}", layer.name), value, limit }) } else { Ok(()) }
-        };
-        for shape in [layer.input, layer.output] {
-            let Shape { height, width, channels } = shape;
-            within("the number of rows of its activations", recipe.batch as usize * shape.positions(), (1 << 24) - 1)?;
-            within("the number of values of one image", shape.elements(), (1 << 24) - 1)?;
-            within("the height of its images", height, 4095)?;
-            within("the width of its images", width, 4095)?;
-            if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Flatten) {
-                within("the number of its channels", channels, 65_535)?;
-            }
-        }
-        match layer.spec {
-            LayerSpec::Convolution(l) => {
-                within("its kernel", l.kernel, 63)?;
-                within("its padding", l.padding, 63)?;
-                within("its stride", l.stride, 63)?;
-                if l.padding >= l.kernel && layer.inputs.iter().any(|input| input.wanted) {
-                    return Err(LowerError::Padding { layer: layer.name.clone(), padding: l.padding, kernel: l.kernel });
-                }
-            }
-            LayerSpec::MaxPool(crate::layer::MaxPool(w)) | LayerSpec::AvgPool(crate::layer::AvgPool(w)) => {
-                within("its window", w.size, 63)?;
-                within("its stride", w.stride, 63)?;
-            }
-            LayerSpec::GlobalAvgPool(_) => {
-                within("the height of its images", layer.input.height, 63)?;
-                within("the width of its images", layer.input.width, 63)?;
-            }
-            LayerSpec::Shortcut(Shortcut { stride, .. }) => within("its stride", stride, 63)?,
-            LayerSpec::Attention(l) => {
-                let positions = layer.input.positions();
-                within("the number of rows of its scores", recipe.batch as usize * l.heads * positions, (1 << 24) - 1)?;
-                within("the number of scores of one head", positions * positions, (1 << 24) - 1)?;
-            }
-            LayerSpec::Positions(_) => within("the number of its values", layer.input.elements(), (1 << 24) - 1)?,
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -24,6 +24,11 @@ pub(super) struct Operand {
 }
 
 impl Operand {
+    /// Its values.
+    pub(super) const fn source(&self) -> Tensor {
+        self.source
+    }
+
     /// The role products take it in.
     pub(super) const fn role(&self) -> RoleFormat {
         self.role
@@ -118,8 +123,8 @@ const fn native_blocks(role: &RoleFormat) -> Option<Blocks> {
     }
 }
 
-/// The mode in which a design multiplies operands of two roles.
-pub(super) fn mode(design: &Design, a: &RoleFormat, b: &RoleFormat) -> Option<usize> {
+/// Index of the mode in which a design multiplies operands of two roles; `None` where it has none.
+pub fn mode(design: &Design, a: &RoleFormat, b: &RoleFormat) -> Option<usize> {
     let (formats, blocks) = ((a.operand(), b.operand()), [native_blocks(a), native_blocks(b)]);
     match blocks {
         [None, None] => design.mode_for(formats.0, formats.1),
@@ -151,7 +156,7 @@ pub(super) fn check(design: &Design, product: &'static str, a: &RoleFormat, b: &
     Err(LowerError::NoMode { design: design.name.clone(), product, a: text(a), b: text(b), modes })
 }
 
-fn arranged(tensor: Tensor, arrangement: Arrangement, images: usize) -> TensorView {
+pub(super) fn arranged(tensor: Tensor, arrangement: Arrangement, images: usize) -> TensorView {
     match arrangement {
         Arrangement::Stored => tensor.view(),
         Arrangement::Transposed => tensor.transposed(),
@@ -240,7 +245,7 @@ impl Context<'_> {
     }
 
     /// A view of codes that are scaled as a whole.
-    fn whole(coded: &Coded, view: TensorView) -> Taken {
+    pub(super) fn whole(coded: &Coded, view: TensorView) -> Taken {
         let (bias, power, multiplier) = match coded.scaling {
             Scaling::Power(power) => (0, Some(power.view()), None),
             Scaling::Factor(factor) => (0, None, Some(factor)),

@@ -34,24 +34,7 @@ pub struct RoundTrip {
 /// their states along rows.
 pub fn round_trip(recipe: &Recipe, design: &Design, name: &'static str, role: &RoleFormat, rows: usize, cols: usize) -> RoundTrip {
     let base = recipe.roles.resolve(design);
-    let mut cx = Context {
-        emitter: Emitter::default(),
-        memory: Memory::default(),
-        design,
-        recipe,
-        batch: 1,
-        base,
-        by_layer: Vec::new(),
-        again: Vec::new(),
-        layer: OUTSIDE,
-        followed: Vec::new(),
-        recording: true,
-        cuts: Vec::new(),
-        scalars: Vec::new(),
-        taken: BTreeMap::new(),
-        rectified: BTreeMap::new(),
-        watched: Watched::default(),
-    };
+    let mut cx = Context::new(design, recipe, base);
     let input = cx.memory.tensor(Format::FP32, rows, cols);
     let place = Place { role: name, index: 0 };
     let coded = cx.coded(rows, cols, role, place);

@@ -103,7 +103,9 @@ impl Context<'_> {
         let once = |reader: usize| multiplies(&state.layers[reader].spec) && self.again[reader].is_none();
         let role = |&reader: &usize| once(reader).then(|| self.by_layer[reader].activations);
         let first = role(readers.first()?)?;
-        (first.is_plain() && first.bias == 0 && readers.iter().all(|reader| role(reader) == Some(first))).then_some(first)
+        // A Hadamard transform is of values that are not rounded yet.
+        let rounds_at_once = first.is_plain() && first.bias == 0 && first.hadamard == 0;
+        (rounds_at_once && readers.iter().all(|reader| role(reader) == Some(first))).then_some(first)
     }
 
     /// All layers backward, from the error at the logits: gradients by layer and parameter.

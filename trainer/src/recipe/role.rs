@@ -35,6 +35,11 @@ pub struct RoleFormat {
     /// down, whatever `rounding` says (Lee et al. 2022).
     #[serde(default)]
     pub hysteresis: bool,
+    /// Activations and errors only: before the weight-gradient product rounds them, every so many
+    /// values along its sum pass a Hadamard transform with fixed signs; 0 for none. Both operands
+    /// have the same, so that the product stays what it is but for rounding.
+    #[serde(default)]
+    pub hadamard: u32,
 }
 
 const fn rne() -> Rounding {
@@ -48,7 +53,7 @@ impl RoleFormat {
     }
 
     const fn rounded(format: Format, rounding: Rounding, overflow: Overflow, bias: i32) -> Self {
-        Self { format, rounding, overflow, bias, scale: Scale::None, expand: None, hysteresis: false }
+        Self { format, rounding, overflow, bias, scale: Scale::None, expand: None, hysteresis: false, hadamard: 0 }
     }
 
     /// Format of the operands that products take.
@@ -235,6 +240,21 @@ impl Roles {
                 !role.hysteresis || power,
                 "hysteresis",
                 format!("needs a power of two of the whole tensor as its scale, not `{}`", role.scale.name()),
+            );
+            require(
+                role.hadamard == 0 || matches!(name, "activations" | "errors"),
+                "hadamard",
+                "is for activations and errors, the operands of the weight-gradient product; leave it out".to_owned(),
+            );
+            require(
+                matches!(role.hadamard, 0 | 4 | 16 | 64),
+                "hadamard",
+                format!("must be 4, 16 or 64, whose matrices hold powers of two, or 0 for none, is {}", role.hadamard),
+            );
+            require(
+                role.hadamard == 0 || !role.scale.is_followed(),
+                "hadamard",
+                format!("needs a scale found from the tensor itself, not `{}`", role.scale.name()),
             );
             require(
                 role.scale == Scale::None || role.bias == 0,

@@ -1,4 +1,7 @@
-//! Figures: measurements that one command makes and draws.
+//! What figures show, computed. One file per figure.
 
 pub mod condition;
+pub mod formats;
+pub mod methods;
+pub mod resolution;
 pub mod trust_region;
