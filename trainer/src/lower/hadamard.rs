@@ -6,11 +6,10 @@
 //! for two operands in the vector role's format, as tensor cores make it.
 
 use super::coded::{Coded, Place};
-use super::memory::{Memory, Tensor};
+use super::memory::Tensor;
 use super::operand::{Arrangement, Operand, arranged};
-use super::{Context, Emitter, LowerError, OUTSIDE, operand};
+use super::{Context, LowerError, operand};
 use crate::recipe::{Recipe, RoleFormat};
-use std::collections::BTreeMap;
 use systole_isa::design::Design;
 use systole_isa::program::Program;
 

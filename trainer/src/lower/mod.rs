@@ -39,10 +39,9 @@ pub use round_trip::{RoundTrip, round_trip};
 pub use search::{Rung, Trials};
 pub(crate) use watched::{GradientProduct, Rounding, Source, Watched};
 
-use crate::layer::{LayerSpec, Shape, Shortcut};
-use crate::model::{Layer, Model, ModelError};
+use crate::model::{Layer, Model};
 use crate::optimizer::{Compensation, Rule};
-use crate::recipe::{LossScale, Recipe, RoleFormat, Roles, Scale};
+use crate::recipe::{LossScale, Recipe, RoleFormat, Roles};
 use check::check;
 use coded::Place;
 use emitter::Emitter;
@@ -53,7 +52,7 @@ use std::collections::BTreeMap;
 use systole_isa::design::Design;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
-use systole_isa::round::{self, Policy, encode_f64};
+use systole_isa::round::{self, Policy};
 
 /// A model ready to train on a device.
 #[derive(Clone, Debug)]

@@ -1,10 +1,8 @@
 //! One tensor into a role's codes and back, as a program of its own.
 
 use super::coded::Place;
-use super::memory::Memory;
-use super::{Context, Emitter, Followed, OUTSIDE, Tensor, Watched};
+use super::{Context, Followed, Tensor};
 use crate::recipe::{Recipe, RoleFormat};
-use std::collections::BTreeMap;
 use systole_isa::design::Design;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
