@@ -19,6 +19,9 @@ const NAMES: u32 = 22;
 const NAME: i32 = 110;
 const NAMES_IN_LINE: usize = 12;
 
+/// Largest numbers that many times amax are not drawn: tensors in wide formats would hide the others.
+const FAR: f64 = 65_536.0;
+
 /// Points up to which each is marked.
 const MARKED: usize = 60;
 
@@ -77,7 +80,9 @@ fn draw(svg: &mut String, lines: &[Line]) -> Drawing {
         let of = |dashed: bool, value: &dyn Fn(&TensorEvidence) -> Option<f64>| curves(lines, role, &at, dashed, value);
         let share = |t: &TensorEvidence, count: Option<u64>| count.map(|count| 100.0 * count as f64 / t.elements.max(1) as f64);
         let name = format!("{} ({})", words(role), initial(role));
-        let range = [of(false, &|t| logarithm(t.amax)), of(true, &|t| logarithm(t.limit))].concat();
+        let range =
+            [of(false, &|t| logarithm(t.amax)), of(true, &|t| logarithm(t.limit.filter(|limit| *limit < FAR * t.amax.unwrap_or(0.0))))]
+                .concat();
         panel(&body[column], &format!("{name}: log2 amax; dashed: largest number"), &range, None)?;
         let lost = [of(false, &|t| share(t, t.saturated)), of(true, &|t| share(t, Some(t.underflows)))].concat();
         panel(&body[ROLES.len() + column], "% saturated; dashed: % to zero", &lost, Some(0.0))?;
@@ -158,7 +163,7 @@ fn panel(area: &Area<'_>, title: &str, curves: &[Curve], zero: Option<f64>) -> D
         .set_label_area_size(LabelAreaPosition::Left, 44)
         .set_label_area_size(LabelAreaPosition::Bottom, 22)
         .build_cartesian_2d(left..right, low..high)?;
-    chart.configure_mesh().light_line_style(TRANSPARENT).x_labels(5).y_labels(6).draw()?;
+    chart.configure_mesh().light_line_style(TRANSPARENT).x_labels(5).y_labels(6).x_label_formatter(&|step| format!("{step:.0}")).draw()?;
     if points().next().is_none() {
         let middle = (((left + right) / 2.0), ((low + high) / 2.0));
         chart.draw_series([Text::new("not counted", middle, ("sans-serif", 13))])?;
@@ -190,7 +195,7 @@ fn modes(area: &Area<'_>, lines: &[Line]) -> Drawing {
         .set_label_area_size(LabelAreaPosition::Left, 44)
         .set_label_area_size(LabelAreaPosition::Bottom, 22)
         .build_cartesian_2d(left..right, 0.0..100.0)?;
-    chart.configure_mesh().light_line_style(TRANSPARENT).x_labels(5).y_labels(6).draw()?;
+    chart.configure_mesh().light_line_style(TRANSPARENT).x_labels(5).y_labels(6).x_label_formatter(&|step| format!("{step:.0}")).draw()?;
     let below = |line: &Line, mode: usize| {
         let macs: u64 = line.cost.modes.iter().filter(|m| m.mode < mode).map(|m| m.macs).sum();
         100.0 * macs as f64 / line.cost.macs_spent.max(1) as f64
