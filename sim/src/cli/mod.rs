@@ -43,8 +43,6 @@ enum Command {
     ///
     /// Reads what `train --evidence EVERY --out DIR` wrote.
     Evidence(evidence::EvidenceArgs),
-    /// Make a figure: measure, print the table, draw.
-    Figure(figure::FigureArgs),
     /// Multiply matrices on the simulated array.
     Gemm(gemm::GemmArgs),
     /// Quantise a tensor by a published scheme, bit for bit.
@@ -179,7 +177,6 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Train(args)) => train::run(&args, &cli.common),
         Some(Command::Compare(args)) => compare::run(&args, &cli.common),
         Some(Command::Evidence(args)) => evidence::run(&args),
-        Some(Command::Figure(args)) => figure::run(&args, &cli.common),
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Quantize(args)) => quantize::run(&args, &cli.common),
         Some(Command::Cost(args)) => cost::run(&args, &cli.common),
