@@ -69,18 +69,29 @@ fn gradients_in_fp32_point_where_exact_ones_do() {
     }
 }
 
-/// What is read as operands is what the array multiplied, however they are scaled: with an
-/// accumulator of binary32 nothing else separates the gradient from their product.
+/// What is read as operands is what the array multiplied, however they are scaled: nothing but
+/// the rounding of its sums separates the gradient from their product.
 #[test]
 fn operands_are_read_as_the_array_took_them() {
-    for name in ["te-current-fp8", "te-delayed-fp8", "mxfp8", "nvfp4", "deepseek-fp8", "fp134", "s2fp8"] {
+    // Sums are rounded to 24 significant bits, but for one design that cuts them to 14.
+    for (name, sums) in [
+        ("te-current-fp8", 1e-5),
+        ("te-delayed-fp8", 1e-5),
+        ("mxfp8", 1e-5),
+        ("nvfp4", 1e-5),
+        ("deepseek-fp8", 4e-3),
+        ("fp134", 1e-5),
+        ("s2fp8", 1e-5),
+    ] {
         // Of the stages behind the product only the first is seen.
         let plain = recipe(name, &[("epochs", "1"), ("batch", "16"), ("roles.weight_gradients", "fp32")]);
         let (_, seen) = run(&plain, "cnn", &digits(48), 1);
         for gradient in seen.iter().flat_map(|evidence| &evidence.gradients) {
-            assert!(gradient.array_error < Some(2e-5), "{name}: {gradient:?}");
-            assert!(gradient.error > Some(1e-3) && gradient.cosine < Some(1.0), "{name}: {gradient:?}");
+            assert!(gradient.array_error < Some(sums), "{name}: {gradient:?}");
         }
+        // Some recipes exempt the last layer.
+        let lossy = |evidence: &Evidence| evidence.gradients.iter().any(|g| g.error > Some(1e-3) && g.cosine < Some(1.0));
+        assert!(seen.iter().all(lossy), "{name}");
     }
 }
 
@@ -121,11 +132,20 @@ fn operands_that_a_rectifier_rounded_have_their_error() {
     }
 }
 
-/// Weights rounded with hysteresis change at most half as often as those rounded to nearest.
+/// Where gradients are noise above all, weights rounded with hysteresis change at most half as often
+/// as those rounded to nearest, and hardly ever back. (Momentum makes of noise a drift, which moves
+/// both alike.)
 #[test]
 fn hysteresis_halves_the_flips() {
-    let data = digits(640);
-    let plain = [("epochs", "4"), ("optimizer.learning_rate", "0.01")];
+    const SETTLED: usize = 4 * 80;
+    let data = digits(320);
+    let plain = [
+        ("epochs", "6"),
+        ("batch", "4"),
+        ("optimizer.momentum", "0"),
+        ("optimizer.learning_rate", "0.02"),
+        ("optimizer.schedule", "constant"),
+    ];
     let nearest_log4 = [&plain[..], &[("roles.weights.hysteresis", "false")]].concat();
     for (with, without) in
         [(recipe("fp134", &plain), recipe("fp134-nearest", &plain)), (recipe("fp134-log4", &plain), recipe("fp134-log4", &nearest_log4))]
@@ -133,12 +153,12 @@ fn hysteresis_halves_the_flips() {
         let [with, without] = [with, without].map(|recipe| {
             let (_, seen) = run(&recipe, "mlp", &data, 1);
             assert!(of_role(&seen[0], "weights").all(|t| t.flips.is_none()), "nothing lies before the first step");
-            let weights = || seen[2..].iter().flat_map(|e| of_role(e, "weights"));
+            let weights = || seen[SETTLED..].iter().flat_map(|e| of_role(e, "weights"));
             let sum = |of: fn(&TensorEvidence) -> Option<u64>| weights().map(|t| of(t).expect("seen")).sum::<u64>();
             (sum(|t| t.flips), sum(|t| t.reversals))
         });
         assert!(with.0 > 0 && 2 * with.0 <= without.0, "{with:?} with, {without:?} without");
-        assert!(2 * with.1 <= without.1, "{with:?} with, {without:?} without");
+        assert!(5 * with.1 <= without.1, "{with:?} with, {without:?} without");
     }
 }
 

@@ -19,13 +19,15 @@ fn lines(path: &Path) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-const RUN: [&str; 5] = ["train", "--limit", "256", "--set", "optimizer.schedule=constant"];
+/// A run of 8 steps an epoch.
+fn with<'a>(more: &[&'a str]) -> Vec<&'a str> {
+    [&["train", "--limit", "256", "--set", "optimizer.schedule=constant"], more].concat()
+}
 
 #[test]
 fn lines_tables_and_histories() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let out = directory.path().join("run").display().to_string();
-    let with = |more: &[&str]| [&RUN[..], more].concat();
     let watched: Value =
         serde_json::from_str(&success(&with(&["--epochs", "2", "--evidence", "3", "--out", &out, "--json"]))).expect("one object");
     let alone: Value = serde_json::from_str(&success(&with(&["--epochs", "2", "--json"]))).expect("one object");
@@ -69,16 +71,16 @@ fn lines_tables_and_histories() {
 fn resumed_runs_append() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let [whole, parts] = ["whole", "parts"].map(|name| directory.path().join(name).display().to_string());
-    let with = |more: &[&str]| success(&[&RUN[..], &["--evidence", "3"], more].concat());
+    let run = |more: &[&str]| success(&[&with(&["--evidence", "3"])[..], more].concat());
     let evidence = |out: &str| Path::new(out).join("evidence.jsonl");
-    with(&["--epochs", "3", "--out", &whole]);
-    with(&["--epochs", "1", "--out", &parts]);
+    run(&["--epochs", "3", "--out", &whole]);
+    run(&["--epochs", "1", "--out", &parts]);
     // A killed run had gone on, and was cut in the middle of a line.
     let mut killed = std::fs::read_to_string(evidence(&parts)).expect("evidence");
     let beyond = killed.lines().last().expect("a line").replace("\"step\":6", "\"step\":9");
     killed += &format!("{beyond}\n{}", &beyond[..100]);
     std::fs::write(evidence(&parts), killed).expect("evidence");
-    with(&["--epochs", "3", "--out", &parts, "--resume"]);
+    run(&["--epochs", "3", "--out", &parts, "--resume"]);
     let without_flips = |mut line: Value| {
         for tensor in line["tensors"].as_array_mut().expect("tensors") {
             let fields = tensor.as_object_mut().expect("fields");
@@ -100,7 +102,7 @@ fn refusals_name_the_mend() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let at = |name: &str| directory.path().join(name).display().to_string();
     let good = at("good");
-    success(&[&RUN[..], &["--epochs", "1", "--evidence", "4", "--out", &good]].concat());
+    success(&with(&["--epochs", "1", "--evidence", "4", "--out", &good]));
     let text = std::fs::read_to_string(Path::new(&good).join("evidence.jsonl")).expect("evidence");
     let write = |name: &str, text: &str| {
         std::fs::write(at(name), text).expect("a file");
