@@ -73,13 +73,13 @@ fn gradients_in_fp32_point_where_exact_ones_do() {
 /// the rounding of its sums separates the gradient from their product.
 #[test]
 fn operands_are_read_as_the_array_took_them() {
-    // Sums have 24 significant bits, but for one design of 14.
+    // Sums are rounded to 24 significant bits, but for one design that cuts them to 14.
     for (name, sums) in [
         ("te-current-fp8", 1e-5),
         ("te-delayed-fp8", 1e-5),
         ("mxfp8", 1e-5),
         ("nvfp4", 1e-5),
-        ("deepseek-fp8", 1e-3),
+        ("deepseek-fp8", 4e-3),
         ("fp134", 1e-5),
         ("s2fp8", 1e-5),
     ] {

@@ -23,7 +23,7 @@ const NAMES_IN_LINE: usize = 12;
 const FAR: f64 = 65_536.0;
 
 /// Points up to which each is marked.
-const MARKED: usize = 60;
+const MARKED: usize = 8;
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawing = Result<(), Box<dyn std::error::Error>>;
@@ -32,7 +32,7 @@ type Drawing = Result<(), Box<dyn std::error::Error>>;
 #[derive(Clone)]
 struct Curve {
     colour: usize,
-    dashed: bool,
+    is_pale: bool,
     points: Vec<(f64, f64)>,
 }
 
@@ -77,15 +77,15 @@ fn draw(svg: &mut String, lines: &[Line]) -> Drawing {
     let at = |layer: &str| layers.iter().position(|known| *known == layer).unwrap_or(0);
     for (column, role) in ROLES.into_iter().enumerate() {
         let logarithm = |x: Option<f64>| x.filter(|x| *x > 0.0).map(f64::log2);
-        let of = |dashed: bool, value: &dyn Fn(&TensorEvidence) -> Option<f64>| curves(lines, role, &at, dashed, value);
+        let of = |is_pale: bool, value: &dyn Fn(&TensorEvidence) -> Option<f64>| curves(lines, role, &at, is_pale, value);
         let share = |t: &TensorEvidence, count: Option<u64>| count.map(|count| 100.0 * count as f64 / t.elements.max(1) as f64);
         let name = format!("{} ({})", words(role), initial(role));
         let range =
             [of(false, &|t| logarithm(t.amax)), of(true, &|t| logarithm(t.limit.filter(|limit| *limit < FAR * t.amax.unwrap_or(0.0))))]
                 .concat();
-        panel(&body[column], &format!("{name}: log2 amax; dashed: largest number"), &range, None)?;
+        panel(&body[column], &format!("{name}: log2 amax; pale: largest number"), &range, None)?;
         let lost = [of(false, &|t| share(t, t.saturated)), of(true, &|t| share(t, Some(t.underflows)))].concat();
-        panel(&body[ROLES.len() + column], "% saturated; dashed: % to zero", &lost, Some(0.0))?;
+        panel(&body[ROLES.len() + column], "% saturated; pale: % to zero", &lost, Some(0.0))?;
         panel(&body[2 * ROLES.len() + column], "log2 relative error", &of(false, &|t| logarithm(t.error)), None)?;
     }
     let last = &body[3 * ROLES.len()..];
@@ -93,11 +93,11 @@ fn draw(svg: &mut String, lines: &[Line]) -> Drawing {
     let flips = |t: &TensorEvidence| t.flips.map(|flips| 100.0 * flips as f64 / t.elements.max(1) as f64);
     let back = |t: &TensorEvidence| t.reversals.map(|back| 100.0 * back as f64 / t.elements.max(1) as f64);
     let flips = [curves(lines, "weights", &at, false, &flips), curves(lines, "weights", &at, true, &back)].concat();
-    panel(&last[1], "% weights flipped; dashed: back", &flips, Some(0.0))?;
+    panel(&last[1], "% weights flipped; pale: back", &flips, Some(0.0))?;
     modes(&last[2], lines)?;
     let step = |line: &Line| line.evidence.step as f64;
     let loss = lines.iter().filter_map(|line| Some((step(line), line.evidence.loss?))).collect();
-    panel(&last[3], "loss of the batch", &[Curve { colour: 0, dashed: false, points: loss }], Some(0.0))?;
+    panel(&last[3], "loss of the batch", &[Curve { colour: 0, is_pale: false, points: loss }], Some(0.0))?;
     for (i, layer) in layers.iter().enumerate() {
         let (x, y) = (10 + NAME * (i % NAMES_IN_LINE) as i32, 4 + NAMES as i32 * (i / NAMES_IN_LINE) as i32);
         names.draw(&Rectangle::new([(x, y + 2), (x + 10, y + 12)], colour(i).filled()))?;
@@ -107,18 +107,15 @@ fn draw(svg: &mut String, lines: &[Line]) -> Drawing {
     Ok(())
 }
 
-/// Steps and what was seen in them.
-type Points = Vec<(f64, f64)>;
-
 /// A curve for each tensor of a role.
 fn curves(
     lines: &[Line],
     role: &str,
     at: &dyn Fn(&str) -> usize,
-    dashed: bool,
+    is_pale: bool,
     value: &dyn Fn(&TensorEvidence) -> Option<f64>,
 ) -> Vec<Curve> {
-    let mut points: BTreeMap<(usize, usize, &str), Points> = BTreeMap::new();
+    let mut points: BTreeMap<(usize, usize, &str), Vec<(f64, f64)>> = BTreeMap::new();
     for line in lines {
         for tensor in line.evidence.tensors.iter().filter(|tensor| tensor.role == role) {
             if let Some(y) = value(tensor) {
@@ -126,11 +123,11 @@ fn curves(
             }
         }
     }
-    points.into_iter().map(|((colour, ..), points)| Curve { colour, dashed, points }).collect()
+    points.into_iter().map(|((colour, ..), points)| Curve { colour, is_pale, points }).collect()
 }
 
 fn gradient_curves(lines: &[Line], at: &dyn Fn(&str) -> usize) -> Vec<Curve> {
-    let mut points: BTreeMap<usize, Points> = BTreeMap::new();
+    let mut points: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
     for line in lines {
         for gradient in &line.evidence.gradients {
             if let Some(cosine) = gradient.cosine {
@@ -140,7 +137,7 @@ fn gradient_curves(lines: &[Line], at: &dyn Fn(&str) -> usize) -> Vec<Curve> {
             }
         }
     }
-    points.into_iter().map(|(colour, points)| Curve { colour, dashed: false, points }).collect()
+    points.into_iter().map(|(colour, points)| Curve { colour, is_pale: false, points }).collect()
 }
 
 fn bounds(values: impl Iterator<Item = f64> + Clone, zero: Option<f64>) -> (f64, f64) {
@@ -169,14 +166,10 @@ fn panel(area: &Area<'_>, title: &str, curves: &[Curve], zero: Option<f64>) -> D
         chart.draw_series([Text::new("not counted", middle, ("sans-serif", 13))])?;
     }
     for curve in curves {
-        let style = colour(curve.colour).stroke_width(1);
-        if curve.dashed {
-            chart.draw_series(DashedLineSeries::new(curve.points.iter().copied(), 4, 3, style))?;
-        } else {
-            chart.draw_series(LineSeries::new(curve.points.iter().copied(), style))?;
-        }
+        let colour = colour(curve.colour).mix(if curve.is_pale { 0.4 } else { 1.0 });
+        chart.draw_series(LineSeries::new(curve.points.iter().copied(), colour.stroke_width(1)))?;
         if curve.points.len() <= MARKED {
-            chart.draw_series(curve.points.iter().map(|&point| Circle::new(point, 2, colour(curve.colour).filled())))?;
+            chart.draw_series(curve.points.iter().map(|&point| Circle::new(point, 2, colour.filled())))?;
         }
     }
     Ok(())
