@@ -107,6 +107,9 @@ fn draw(svg: &mut String, lines: &[Line]) -> Drawing {
     Ok(())
 }
 
+/// Steps and what was seen in them.
+type Points = Vec<(f64, f64)>;
+
 /// A curve for each tensor of a role.
 fn curves(
     lines: &[Line],
@@ -115,7 +118,7 @@ fn curves(
     is_pale: bool,
     value: &dyn Fn(&TensorEvidence) -> Option<f64>,
 ) -> Vec<Curve> {
-    let mut points: BTreeMap<(usize, usize, &str), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut points: BTreeMap<(usize, usize, &str), Points> = BTreeMap::new();
     for line in lines {
         for tensor in line.evidence.tensors.iter().filter(|tensor| tensor.role == role) {
             if let Some(y) = value(tensor) {
@@ -127,7 +130,7 @@ fn curves(
 }
 
 fn gradient_curves(lines: &[Line], at: &dyn Fn(&str) -> usize) -> Vec<Curve> {
-    let mut points: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut points: BTreeMap<usize, Points> = BTreeMap::new();
     for line in lines {
         for gradient in &line.evidence.gradients {
             if let Some(cosine) = gradient.cosine {
