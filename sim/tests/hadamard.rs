@@ -1,7 +1,9 @@
 //! Hadamard transforms along the sum of the weight-gradient product.
 
 use systole::machine::{Engine, Machine};
+use systole::run::operands::{Generator, Role};
 use systole_arrays::fast::KernelChoice;
+use systole_golden::scheme::{Input, Parameters, Scheme};
 use systole_isa::design::{self, Design};
 use systole_isa::device::Device;
 use systole_isa::format::Format;
@@ -105,6 +107,40 @@ fn products_of_two_transformed_operands_are_unchanged() {
         assert_ne!((&e, &a), (&errors.1, &activations.1));
         assert_eq!(product(rows, &e, &a), product(rows, &errors.1, &activations.1), "{side} of {rows}");
     }
+}
+
+/// Beside a large value of its block a small one is 0 in FP4; spread over the block it is not.
+/// Published quantiser, definition of the transform in host numbers. What the large values then
+/// lose weighs more: the error of a product of independent values does not fall.
+#[test]
+fn small_values_survive_outliers_when_transformed() {
+    let (rows, cols) = (256, 24);
+    // Cubes of normal values have long tails.
+    let outliers = |role| -> Vec<f64> {
+        let drawn = Generator::Normal.generate(Format::FP32, rows as u32, cols as u32, role, 0);
+        drawn.codes.iter().map(|code| Format::FP32.to_f64(code).powi(3)).collect()
+    };
+    let (e, a) = (outliers(Role::A), outliers(Role::B));
+    let exact = product(rows, &e, &a);
+    // Blocks run along the last axis, which must be the sum.
+    let quantized = |values: &[f64]| -> Vec<f64> {
+        let turned: Vec<f32> = (0..cols * rows).map(|at| values[at % rows * cols + at / rows] as f32).collect();
+        let parameters = Parameters::of(Scheme::find("nvfp4").expect("a scheme"));
+        let quantized = parameters.quantize(&Input::new(&[cols, rows], &turned)).expect("values").values;
+        (0..rows * cols).map(|at| quantized[at % cols * rows + at / cols].into()).collect()
+    };
+    let vanished = |values: &[f64]| quantized(values).iter().filter(|v| **v == 0.0).count() as f64 / values.len() as f64;
+    let norm = |values: &[f64]| values.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let error = |e: &[f64], a: &[f64]| -> f64 {
+        let apart: Vec<f64> = product(rows, &quantized(e), &quantized(a)).iter().zip(&exact).map(|(x, y)| x - y).collect();
+        norm(&apart) / norm(&exact)
+    };
+    let turned = |values: &[f64]| by_hand(Format::FP32, 16, (rows, cols), values);
+    let (plain, transformed) = (vanished(&a), vanished(&turned(&a)));
+    let (error_plain, error_transformed) = (error(&e, &a), error(&turned(&e), &turned(&a)));
+    println!("values that vanish {plain:.3}, transformed {transformed:.3}; error of the product {error_plain:.3}, {error_transformed:.3}");
+    assert!(plain > 0.4 && transformed < 0.1, "{plain} {transformed}");
+    assert!(error_transformed < 0.25, "{error_transformed}");
 }
 
 fn digits(images: usize) -> Dataset {

@@ -52,8 +52,11 @@ fn assumptions(table: &Table) -> Vec<String> {
             table.clock_mhz,
             yardstick.table
         ),
-        "accumulators: fp32 after every addition, the format's own where it is wider, a posit's quire, four times an integer's bits"
-            .to_owned(),
+        format!(
+            "accumulators: {} rounded after every addition for floats up to fp32, wider floats their own, posits a quire, integers four \
+             times their bits",
+            table.narrow
+        ),
         "TFLOPS/W: the same array at full use; registers, wires, scratchpad and leakage included, DRAM and vector unit not".to_owned(),
         "H100: all tensor cores of the chip, as the designs h100-* have them, at their published clock; not from the area model".to_owned(),
         "an operation of integers or posits counts as one of floats".to_owned(),
