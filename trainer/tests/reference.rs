@@ -38,7 +38,7 @@ fn every_model_for_digits_learns() {
 fn both_lenets_learn() {
     let small = data::load("digits", Some(512)).unwrap();
     let enlarge = |split: &data::Split| {
-        let mut large = data::Split { pixels: Vec::new(), labels: split.labels.clone() };
+        let mut large = data::Split { pixels: Vec::new(), labels: split.labels.clone(), targets: 1 };
         for image in split.pixels.chunks(64) {
             for y in 0..28_usize {
                 for x in 0..28_usize {

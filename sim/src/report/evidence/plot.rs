@@ -28,12 +28,15 @@ const MARKED: usize = 8;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawing = Result<(), Box<dyn std::error::Error>>;
 
+/// Steps and what was seen there.
+type Points = Vec<(f64, f64)>;
+
 /// A curve of a panel.
 #[derive(Clone)]
 struct Curve {
     colour: usize,
     is_pale: bool,
-    points: Vec<(f64, f64)>,
+    points: Points,
 }
 
 /// Draws amax against the format's reach, saturation, errors by role; gradients, flips, MACs and loss.
@@ -115,7 +118,7 @@ fn curves(
     is_pale: bool,
     value: &dyn Fn(&TensorEvidence) -> Option<f64>,
 ) -> Vec<Curve> {
-    let mut points: BTreeMap<(usize, usize, &str), Vec<(f64, f64)>> = BTreeMap::new();
+    let mut points: BTreeMap<(usize, usize, &str), Points> = BTreeMap::new();
     for line in lines {
         for tensor in line.evidence.tensors.iter().filter(|tensor| tensor.role == role) {
             if let Some(y) = value(tensor) {
@@ -127,7 +130,7 @@ fn curves(
 }
 
 fn gradient_curves(lines: &[Line], at: &dyn Fn(&str) -> usize) -> Vec<Curve> {
-    let mut points: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut points: BTreeMap<usize, Points> = BTreeMap::new();
     for line in lines {
         for gradient in &line.evidence.gradients {
             if let Some(cosine) = gradient.cosine {
@@ -197,7 +200,7 @@ fn modes(area: &Area<'_>, lines: &[Line]) -> Drawing {
         let step = |line: &Line| line.evidence.step as f64;
         let edge = |of: usize| lines.iter().map(move |line| (step(line), below(line, of)));
         // A single step is as wide as the panel.
-        let outline: Vec<(f64, f64)> = if lines.len() == 1 {
+        let outline: Points = if lines.len() == 1 {
             let (low, high) = (below(&lines[0], mode), below(&lines[0], mode + 1));
             vec![(left, low), (right, low), (right, high), (left, high)]
         } else {
