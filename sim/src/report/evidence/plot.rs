@@ -28,15 +28,12 @@ const MARKED: usize = 8;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Drawing = Result<(), Box<dyn std::error::Error>>;
 
-/// Steps and what was seen there.
-type Points = Vec<(f64, f64)>;
-
 /// A curve of a panel.
 #[derive(Clone)]
 struct Curve {
     colour: usize,
     is_pale: bool,
-    points: Points,
+    points: Vec<(f64, f64)>,
 }
 
 /// Draws amax against the format's reach, saturation, errors by role; gradients, flips, MACs and loss.
@@ -109,6 +106,9 @@ fn draw(svg: &mut String, lines: &[Line]) -> Drawing {
     root.present()?;
     Ok(())
 }
+
+/// Steps and what was seen in them.
+type Points = Vec<(f64, f64)>;
 
 /// A curve for each tensor of a role.
 fn curves(
@@ -200,7 +200,7 @@ fn modes(area: &Area<'_>, lines: &[Line]) -> Drawing {
         let step = |line: &Line| line.evidence.step as f64;
         let edge = |of: usize| lines.iter().map(move |line| (step(line), below(line, of)));
         // A single step is as wide as the panel.
-        let outline: Points = if lines.len() == 1 {
+        let outline: Vec<(f64, f64)> = if lines.len() == 1 {
             let (low, high) = (below(&lines[0], mode), below(&lines[0], mode + 1));
             vec![(left, low), (right, low), (right, high), (left, high)]
         } else {

@@ -142,7 +142,7 @@ mod tests {
         // 0.9 -> 0 twice, 1.1 -> 2, 27.9 -> 24, 28 -> 24, -100 -> -24.
         let errors = 2.0 * 0.81 + 0.81 + 3.9 * 3.9 + 16.0 + 76.0 * 76.0;
         let squares = 2.0 * 0.81 + 1.21 + 4.0 + 16.0 + 576.0 + 27.9 * 27.9 + 784.0 + 10_000.0;
-        assert!((t.error().unwrap() - (errors / squares as f64).sqrt()).abs() < 1e-15);
+        assert!((t.error().unwrap() - f64::sqrt(errors / squares)).abs() < 1e-15);
         // That of 1.1: what saturates or vanishes is counted, not measured.
         assert!((t.largest_error().unwrap() - 0.9 / 1.1).abs() < 1e-15);
     }
