@@ -183,7 +183,7 @@ impl Prepared<'_> {
             .filter(|kernel| kernel.way(&self.finite).is_some())
             .map(|kernel| self.run(machine, &kernel, if floating { Name::Carrier64 } else { Name::Integer }, &randomness))
             .ok_or_else(|| {
-                "carrier64: these operands may underflow in a format without subnormals, or exceed fixed point's range".to_owned()
+                "carrier64: infinities or NaNs where the accumulator has none, or sums beyond fixed point's range".to_owned()
             })
     }
 

@@ -154,7 +154,7 @@ impl<'a> Drain<'a> {
             Exit::Unconverted
         } else {
             match Rounder::new(output.format, output.policy) {
-                Ok(rounder) if rounder.floating && rounder.gradual && rounder.holds_nan => {
+                Ok(rounder) if rounder.floating && rounder.holds_nan => {
                     Exit::Rounded { packer: Packer::new(output.format, mac.policy()), rounder: Box::new(rounder) }
                 }
                 _ => Exit::OneByOne,

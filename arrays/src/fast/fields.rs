@@ -6,7 +6,7 @@
 
 use super::reach::{NO_LSB, Reach};
 use super::rounder::power_of_two;
-use crate::simd::on_wide_lanes;
+use crate::simd::{Number, on_wide_lanes};
 use systole_isa::format::{Format, Subnormals};
 use systole_isa::round::SubnormalPolicy;
 
@@ -201,12 +201,19 @@ on_wide_lanes! {
         zeros
     }
 
-    /// The scaled values of codes; false if not all are finite, and then they mean nothing.
-    pub(super) fn values[C: Copy + Into<u32>](fields: &Fields, codes: &[C], out: &mut [f64]) -> bool {
+    /// Codes as numbers, each the scaled value; false if not all are finite, and then they mean nothing.
+    pub(super) fn values[C: Copy + Into<u32>, T: Number](fields: &Fields, codes: &[C], out: &mut [T]) -> bool {
         let mut beyond = 0;
-        for (&code, value) in codes.iter().zip(out) {
-            *value = f64::from(fields.value(code.into())) * fields.scale;
-            beyond |= u32::from(!fields.is_finite(code.into()));
+        if fields.scale == 1.0 {
+            for (&code, value) in codes.iter().zip(out) {
+                *value = T::from_f32(fields.value(code.into()));
+                beyond |= u32::from(!fields.is_finite(code.into()));
+            }
+        } else {
+            for (&code, value) in codes.iter().zip(out) {
+                *value = T::from_f64(f64::from(fields.value(code.into())) * fields.scale);
+                beyond |= u32::from(!fields.is_finite(code.into()));
+            }
         }
         beyond == 0
     }

@@ -114,7 +114,7 @@ impl Way {
             Some(Self::Exact)
         } else if rounder.floating && sums.proved() {
             Some(if sums.unrounding { Self::Exact } else { Self::Proved })
-        } else if (sums.plain || rounder.holds_nan) && (rounder.gradual || sums.never_tiny) && addends_fit {
+        } else if (sums.plain || rounder.holds_nan) && addends_fit {
             Some(Self::Checked)
         } else {
             None

@@ -132,15 +132,12 @@ impl Reader {
     }
 
     fn by_fields<T: Number, C: Copy + Into<u32> + Into<u64>>(&self, codes: &[C], out: &mut [T]) {
-        const STEP: usize = 64;
+        const STEP: usize = 256;
         let Some(fields) = &self.fields else {
             return self.one_by_one(codes, out);
         };
         for (codes, out) in codes.chunks(STEP).zip(out.chunks_mut(STEP)) {
-            let mut values = [0.0; STEP];
-            if fields::values(fields, codes, &mut values) {
-                out.iter_mut().zip(values).for_each(|(out, value)| *out = T::from_f64(value));
-            } else {
+            if !fields::values(fields, codes, out) {
                 self.one_by_one(codes, out);
             }
         }

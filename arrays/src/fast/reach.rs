@@ -95,7 +95,12 @@ impl Sums {
         let lsb = start.lsb.min(addend.lsb);
         let total = start.max + n * addend.max;
         let fits = Reach { max: total, lsb, ..Reach::ZERO }.spans(rounder.precision as i32);
-        let rounds = lsb < rounder.min_quantum || (rounder.floating && !fits);
+        // Without subnormals, what is tiny becomes the smallest value, whose last bit is the quantum.
+        let (tiny, lsb) = match rounder.gradual || lsb >= rounder.harmless_lsb() {
+            true => (false, lsb),
+            false => (true, lsb.min(rounder.min_quantum)),
+        };
+        let rounds = tiny || lsb < rounder.min_quantum || (rounder.floating && !fits);
         let bound = if !rounds {
             total
         } else {
@@ -104,7 +109,7 @@ impl Sums {
                 // A nearest value errs by no more than the addend, since staying put errs by that.
                 Rounding::Rne | Rounding::Rmm => start.max + 2.0 * n * addend.max,
                 // A float errs by less than u = 2^(1-p) of a sum, and (1 + u)^n <= e^(n u).
-                _ if rounder.floating && lsb >= rounder.min_quantum => {
+                _ if rounder.floating && lsb >= rounder.harmless_lsb() => {
                     let doublings = (std::f64::consts::LOG2_E * n * power_of_two(1 - rounder.precision as i32)).ceil();
                     total * power_of_two(doublings.min(900.0) as i32)
                 }
@@ -129,7 +134,6 @@ impl Sums {
             bounded,
             never_tiny,
             unrounded,
-            // Without subnormals a multiple of the quantum may lie below every number.
             unrounding: !rounds && never_tiny && bounded && !rounder.rounding.cancels_to_negative_zero(),
             negative_zero: start.negative_zero,
             plain,

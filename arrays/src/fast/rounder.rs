@@ -6,6 +6,8 @@
 //! even. Every other mode starts from that: the multiple of q at or below x, and the discarded
 //! part, are exact in lanes, and so are the comparisons that decide whether to step away from
 //! zero. Raising e to the smallest normal gives subnormals; holding it fixed gives fixed point.
+//! Where there are no subnormals, sums below the smallest value are compared with its parts
+//! instead: it and 0 are the candidates.
 //!
 //! Sums are exact, or rounded to odd at P bits (Boldo and Melquiond, "Emulation of FMA and
 //! correctly rounded sums", 2008): no number of P - 1 bits or fewer lies between a sum and its
@@ -59,7 +61,8 @@ pub(super) struct Rounder {
     modulus: Option<f64>,
     /// What infinities become.
     pub infinite: [f64; 2],
-    /// The smallest normal value, or 0 where nothing is ever tiny.
+    /// The size below which results are tiny: the smallest normal value or, without subnormals,
+    /// the smallest value; 0 where nothing is ever tiny.
     normal: f64,
     pub tininess: Tininess,
     /// True if lanes are not rounded: only sums that prove to need no rounding are known.
@@ -188,7 +191,11 @@ impl Rounder {
                     overflowed: [beyond(false), beyond(true)],
                     modulus: None,
                     infinite: [infinite(false), infinite(true)],
-                    normal: power_of_two(low),
+                    normal: match float.subnormals {
+                        Subnormals::Gradual => power_of_two(low),
+                        // Code 1: the code of the smallest power of two is that of 0.
+                        Subnormals::None => format.to_f64(1),
+                    },
                     tininess: policy.tininess,
                     proved_only: false,
                 })
@@ -342,7 +349,13 @@ impl Rounder {
         let magnitude = if NEAREST { nearest } else { self.directed(s, k, binade, size, nearest, sign, random) };
         let mut result = s.or(magnitude, sign);
         if s.any(s.less(size, k.normal)) {
-            let limit = self.tiny_limit(s, k, sum, random);
+            let limit = if self.gradual {
+                self.tiny_limit(s, k, sum, random)
+            } else {
+                let smallest_or_zero = s.keep(self.reaches_smallest(s, k, size, sign, random), k.normal);
+                result = s.select(s.less(size, k.normal), s.or(smallest_or_zero, sign), result);
+                k.normal
+            };
             tally.underflows = s.tally(tally.underflows, s.both(s.less(size, limit), inexact(result)));
         }
         // NaN fails this comparison too.
@@ -413,6 +426,26 @@ impl Rounder {
                 s.add(k.tiny[0], s.mul(s.mul(s.sub(k.draws, self.integer(s, k, random)), k.draw), k.carry_unit))
             }
             _ => s.select_negative(sum, k.tiny[1], k.tiny[0]),
+        }
+    }
+
+    /// Where sizes below the smallest value of a format without subnormals become that value.
+    #[inline(always)]
+    fn reaches_smallest<L: Lanes>(&self, s: L, k: &Constants<L::V>, size: L::V, sign: L::V, random: L::V) -> L::M {
+        let half = || s.mul(k.normal, s.splat(L::Number::from_f64(0.5)));
+        let never = s.less(k.zero, k.zero);
+        match self.rounding {
+            Rounding::Rtz => never,
+            // 0 is the even one.
+            Rounding::Rne => s.less(half(), size),
+            Rounding::Rmm => s.at_most(half(), size),
+            Rounding::Rdn => s.less(k.zero, s.select_negative(sign, size, k.zero)),
+            Rounding::Rup => s.less(k.zero, s.select_negative(sign, k.zero, size)),
+            Rounding::Rod => s.less(k.zero, size),
+            Rounding::Sr(_) => {
+                let threshold = s.mul(s.mul(s.sub(k.draws, self.integer(s, k, random)), k.draw), k.normal);
+                s.both(s.at_most(threshold, size), s.less(k.zero, size))
+            }
         }
     }
 

@@ -266,7 +266,7 @@ mod tests {
             let spread = |i: u64| if format.bits() <= 16 { i & format.mask() } else { i.wrapping_mul(0x9e37_79b9) & format.mask() };
             let codes: Vec<u32> = (0..1 << 16).map(|i| spread(i) as u32).collect();
             for &code in &codes {
-                let (entry, mut zeros, mut value) = (reader.any_entry(code.into()), [0], [0.0]);
+                let (entry, mut zeros, mut value) = (reader.any_entry(code.into()), [0], [0.0f64]);
                 let reach = fields::along(fields, &[code], &mut zeros);
                 assert_eq!(reach, (!entry.special).then(|| entry.reach()), "{name} {code:#x}");
                 assert_eq!(zeros[0], u32::from(entry.zero));

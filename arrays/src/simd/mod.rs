@@ -74,6 +74,11 @@ pub(crate) trait Number: Copy + Default + PartialEq + Send + Sync + 'static {
     const EXPONENT_BIAS: u32;
     /// The number of this value; exact inside the kernels' domains.
     fn from_f64(value: f64) -> Self;
+    /// The same of a binary32.
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        Self::from_f64(value.into())
+    }
     /// The value of this number.
     fn to_f64(self) -> f64;
     /// The number of these bits; the top ones are cut off.
@@ -89,6 +94,10 @@ impl Number for f32 {
     #[inline(always)]
     fn from_f64(value: f64) -> Self {
         value as Self
+    }
+    #[inline(always)]
+    fn from_f32(value: f32) -> Self {
+        value
     }
     #[inline(always)]
     fn to_f64(self) -> f64 {

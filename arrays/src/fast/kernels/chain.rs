@@ -66,8 +66,9 @@ impl<'a, L: Lanes> Chain<'a, L> {
             && accumulator.floating
             && (2..=(L::Number::SIGNIFICAND - 2) / 2).contains(&accumulator.precision)
             && product_bits <= accumulator.precision
-            // Sums moved up to the smallest normal value were tiny before rounding, but not after it.
-            && (accumulator.tininess == Tininess::After || knowledge.inner.never_tiny);
+            // Sums moved up to the smallest normal value were tiny before rounding, but not after it;
+            // without subnormals, half the smallest value is no tie of that grid.
+            && ((accumulator.gradual && accumulator.tininess == Tininess::After) || knowledge.inner.never_tiny);
         let fused = innocuous || knowledge.inner.unrounded.is_exact_in::<L::Number>();
         let fits = exact_product_bits <= L::Number::SIGNIFICAND
             && accumulator.fits::<L::Number>()
@@ -103,9 +104,9 @@ impl<'a, L: Lanes> Chain<'a, L> {
         rounds && self.accumulator.floating && self.product.is_none() && sums.plain_but_for_overflow()
     }
 
-    /// A product format without NaN or subnormals would need its own proof.
+    /// A product format without NaN would need its own proof.
     fn products_known(&self, knowledge: &Knowledge) -> bool {
-        self.product.is_none_or(|p| (p.holds_nan || knowledge.inner.plain) && p.gradual && p.floating)
+        self.product.is_none_or(|p| (p.holds_nan || knowledge.inner.plain) && p.floating)
     }
 }
 

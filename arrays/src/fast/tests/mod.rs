@@ -124,7 +124,7 @@ fn dispatch_names_the_kernel_and_the_reason() {
         (rne("fp16"), 7, "carrier32", "not fp32"),
         (rne("bf16"), 0, "carrier32", "not fp32"),
         (rne("dlfloat16"), 0, "carrier32", "not fp32"),
-        (rne("dlfloat16"), 9, "scalar", "without subnormals"),
+        (rne("dlfloat16"), 9, "carrier64", "underflow"),
         (rne("e6m5"), 0, "carrier32", "not fp32"),
         (rne("e8m13"), 0, "carrier32", "not fp32"),
         (rne("e8m23"), 150, "carrier64", "binary32's range"),

@@ -33,7 +33,7 @@ fn any_problem_by_every_kernel() {
 
 /// Modes inside the domains of the fast kernels, biases around the edges of their ranges.
 pub(super) fn inside() -> impl Strategy<Value = MacMode> {
-    let operands = || select(&["e4m3fn", "e5m2", "e4m3fnuz", "int8", "e3m4", "bf16", "p3109_k8p4se"][..]);
+    let operands = || select(&["e4m3fn", "e5m2", "e4m3fnuz", "int8", "e3m4", "bf16", "p3109_k8p4se", "dlfloat16"][..]);
     let accumulators = select(
         &[
             "e6m9",
@@ -53,8 +53,8 @@ pub(super) fn inside() -> impl Strategy<Value = MacMode> {
             "fx24.6",
         ][..],
     );
-    let outer = select(&[None, Some("fp32"), Some("e6m9"), Some("fp16"), Some("e8m13"), Some("int32")][..]);
-    let product = prop_oneof![4 => Just(None), 1 => select(&["fp16", "e5m2", "e6m5", "fp32"][..]).prop_map(Some)];
+    let outer = select(&[None, Some("fp32"), Some("e6m9"), Some("fp16"), Some("e8m13"), Some("dlfloat16"), Some("int32")][..]);
+    let product = prop_oneof![4 => Just(None), 1 => select(&["fp16", "e5m2", "e6m5", "fp32", "dlfloat16"][..]).prop_map(Some)];
     (
         (operands(), operands(), accumulators, outer, product),
         (
@@ -92,7 +92,7 @@ pub(super) fn large_problem(modes: impl Strategy<Value = MacMode>) -> impl Strat
         ]
     };
     let bias = || prop_oneof![2 => Just(0), 2 => -12..41i32];
-    let output = select(&[None, None, Some("e4m3fn"), Some("e5m2"), Some("fp16"), Some("bf16"), Some("fp32")][..]);
+    let output = select(&[None, None, Some("e4m3fn"), Some("e5m2"), Some("fp16"), Some("bf16"), Some("fp32"), Some("dlfloat16")][..]);
     (
         modes,
         (side.clone(), side, prop_oneof![2 => 1..40u32, 1 => 40..300u32], 1..40u32),
