@@ -182,9 +182,7 @@ impl Prepared<'_> {
         Chain::new(machine.f64(), product, accumulator, &randomness, self.product_bits, &self.all)
             .filter(|kernel| kernel.way(&self.finite).is_some())
             .map(|kernel| self.run(machine, &kernel, if floating { Name::Carrier64 } else { Name::Integer }, &randomness))
-            .ok_or_else(|| {
-                "carrier64: infinities or NaNs where the accumulator has none, or sums beyond fixed point's range".to_owned()
-            })
+            .ok_or_else(|| "carrier64: infinities or NaNs where the accumulator has none, or sums beyond fixed point's range".to_owned())
     }
 
     /// Whether operands are exact in a host float of so many significant bits and such a range.
