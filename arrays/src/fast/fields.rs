@@ -1,7 +1,7 @@
 //! Finite floats of more than 8 bits by their fields, many at a time: what rows of them reach, and
 //! their values.
 //!
-//! Domain: signed floats with gradual underflow, subnormals kept, whose finite values are
+//! Domain: signed floats, their subnormals kept if they have any, whose finite values are
 //! binary32s. Lines with infinities or NaNs are left to the codes' own entries.
 
 use super::reach::{NO_LSB, Reach};
@@ -23,6 +23,10 @@ pub(super) struct Fields {
     /// Magnitudes below this are multiples of the quantum, which the others' fields do not tell.
     first_by_field: u32,
     quantum: f32,
+    /// The least magnitude with a hidden bit.
+    first_hidden: u32,
+    /// Added to an exponent field, it counts the binades from 1 on.
+    first_binade: u32,
     /// Bits between the two signs.
     sign_shift: u32,
     /// Exponent of the quantum, scaled.
@@ -57,24 +61,30 @@ impl Fields {
     pub fn new(format: Format, subnormals: SubnormalPolicy, scale: i32) -> Option<Self> {
         let float = format.as_float()?;
         let magnitude_bits = float.magnitude_bits();
-        let top = float.min_exponent() + (float.max_finite_magnitude() >> float.mantissa_bits) as i32 - 1;
+        let gradual = float.subnormals == Subnormals::Gradual;
+        let first_binade = u32::from(!gradual);
+        let first_hidden = if gradual { 1 << float.mantissa_bits } else { 1 };
+        // The binade of the field that binary32 gives its subnormals.
+        let below = float.min_exponent() - i32::from(gradual);
+        let top = below + (float.max_finite_magnitude() >> float.mantissa_bits) as i32;
         let inside = float.signed
             && (9..=32).contains(&format.bits())
-            && float.subnormals == Subnormals::Gradual
-            && subnormals == SubnormalPolicy::Gradual
+            && (!gradual || subnormals == SubnormalPolicy::Gradual)
             && float.mantissa_bits <= 23
             && float.has_negative_zero()
             && float.min_exponent() >= -126
             && float.min_quantum_exponent() >= -149
             && top <= 127;
-        let own = float.min_exponent() == -126;
+        let own = below == -127;
         inside.then(|| Self {
             magnitude_mask: (1 << magnitude_bits) - 1,
             mantissa_bits: float.mantissa_bits,
             max_finite: float.max_finite_magnitude() as u32,
             shift: 23 - float.mantissa_bits,
-            rebias: ((126 + float.min_exponent()) as u32) << 23,
-            first_by_field: if own { 0 } else { 1 << float.mantissa_bits },
+            rebias: ((127 + below) as u32) << 23,
+            first_by_field: if own { 0 } else { first_hidden },
+            first_hidden,
+            first_binade,
             quantum: if own { 0.0 } else { power_of_two(float.min_quantum_exponent()) as f32 },
             sign_shift: 31 - magnitude_bits,
             lsb: float.min_quantum_exponent() + scale,
@@ -104,10 +114,10 @@ impl Fields {
         let magnitude = self.magnitude(code);
         let field = magnitude >> self.mantissa_bits;
         let hidden = 1 << self.mantissa_bits;
-        let significand = (magnitude & (hidden - 1)) | if field != 0 { hidden } else { 0 };
+        let significand = (magnitude & (hidden - 1)) | if magnitude as i32 >= self.first_hidden as i32 { hidden } else { 0 };
         let lowest_bit = significand & significand.wrapping_neg();
         // Its exponent and 127, from the binary32 of the same value.
-        let place = ((lowest_bit as i32 as f32).to_bits() >> 23) + field.max(1);
+        let place = ((lowest_bit as i32 as f32).to_bits() >> 23) + (field + self.first_binade).max(1);
         Gathered {
             magnitude,
             lowest: if magnitude == 0 { Gathered::NOTHING.lowest } else { place },
