@@ -257,9 +257,18 @@ mod tests {
     #[test]
     fn many_at_a_time_are_one_by_one() {
         let mut read = 0;
-        for (name, scale) in
-            [("fp16", 0), ("bf16", 3), ("e6m9", -7), ("e5m9f", 40), ("e8m3", 1), ("tf32", -20), ("fp32", 0), ("e6m9b40", 0), ("dlfloat16", 0), ("dlfloat16", 9)]
-        {
+        for (name, scale) in [
+            ("fp16", 0),
+            ("bf16", 3),
+            ("e6m9", -7),
+            ("e5m9f", 40),
+            ("e8m3", 1),
+            ("tf32", -20),
+            ("fp32", 0),
+            ("e6m9b40", 0),
+            ("dlfloat16", 0),
+            ("dlfloat16", 9),
+        ] {
             let format: Format = name.parse().unwrap();
             let reader = Reader::new(format, SubnormalPolicy::Gradual, scale).unwrap();
             let fields = reader.fields.as_ref().unwrap();

@@ -12,6 +12,7 @@ mod golden;
 mod list;
 mod quantize;
 mod train;
+mod trials;
 
 use clap::{Args, Parser, Subcommand};
 use miette::{Result, miette};
