@@ -249,8 +249,24 @@ impl LayerSpec {
     }
 
     /// Every kind of layer.
-    pub const KINDS: [&'static str; 11] =
-        ["linear", "conv", "relu", "tanh", "max_pool", "avg_pool", "global_avg_pool", "batch_norm", "flatten", "add", "shortcut"];
+    pub const KINDS: [&'static str; 16] = [
+        "linear",
+        "conv",
+        "relu",
+        "tanh",
+        "max_pool",
+        "avg_pool",
+        "global_avg_pool",
+        "batch_norm",
+        "flatten",
+        "add",
+        "shortcut",
+        "project",
+        "positions",
+        "layer_norm",
+        "attention",
+        "gelu",
+    ];
 
     /// The kind of layer, from which names are made: `linear`, `conv`, `relu`, ...
     pub const fn kind(&self) -> &'static str {

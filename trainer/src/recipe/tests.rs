@@ -1,7 +1,7 @@
 use super::*;
 use crate::layer::Shape;
 use crate::lower::compile;
-use crate::model::Model;
+use crate::model::{MODELS, Model};
 use systole_isa::design;
 use systole_isa::format::Format;
 use systole_isa::round::{Overflow, Rounding};
@@ -170,6 +170,21 @@ fn thresholds_may_be_infinite() {
         let error = base.with_overrides(settings).unwrap_err().to_string();
         for needle in needles {
             assert!(error.contains(needle), "{settings:?}, wanted `{needle}`: {error}");
+        }
+    }
+}
+
+#[test]
+fn every_layer_of_every_model_can_be_exempt() {
+    for (built_in, input) in MODELS.iter().flat_map(|m| [(m, Shape::new(32, 32, 3)), (m, Shape::new(1, 16, 27))]) {
+        let Ok(model) = Model::builtin(built_in.name, input, if input.height == 1 { 27 } else { 10 }) else { continue };
+        let layers = model.plan().unwrap();
+        for (index, layer) in layers.iter().enumerate() {
+            for name in [layer.name.as_str(), layer.spec.kind()] {
+                let exemption = Exemption { layers: vec![name.to_owned()], roles: Roles::default() };
+                assert_eq!(exemption.problems(0), [], "{} {name}", built_in.name);
+                assert!(exemption.is_about(&layers, index));
+            }
         }
     }
 }
