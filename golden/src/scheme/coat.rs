@@ -84,7 +84,7 @@ pub(super) fn quantize(parameters: &Parameters, input: &Input<'_>) -> Result<Qua
     within("group", i64::try_from(parameters.group).unwrap_or(i64::MAX), 1..=1 << 40)?;
     within("expand_min", parameters.expand_min.into(), 1..=1024)?;
     let refuse =
-        |field, value: f64, reason: &str| Err(SchemeError::Parameter { field, value: value.to_string(), reason: reason.to_owned() });
+        |field, value: f64, reason: &str| Err(SchemeError::Parameter { field, value: format!("{value:?}"), reason: reason.to_owned() });
     // Below the smallest binary32 the centre of a group with a zero that counts would vanish.
     if !(1e-45..=1.0).contains(&parameters.epsilon) {
         return refuse("epsilon", parameters.epsilon, "must be 1e-45 to 1");

@@ -61,5 +61,5 @@ fn groups_zeros_and_specials() {
         assert!(y.values[0] > 0.0 && y.values[0].is_finite() && y.values[1] == 0.0, "{:?}", y.values);
     }
     let refused = parameters("coat", &["epsilon=1e-300"]).quantize(&Input::new(&[1], &[1.0])).unwrap_err();
-    assert_eq!(refused.to_string(), format!("epsilon={}: must be 1e-45 to 1", 1e-300));
+    assert_eq!(refused.to_string(), "epsilon=1e-300: must be 1e-45 to 1");
 }
