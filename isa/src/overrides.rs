@@ -83,6 +83,7 @@ fn locate<'v>(what: &str, root: &'v mut Value, path: &str) -> Result<&'v mut Val
 
 /// Applies settings in order. A value is tried as a number, boolean or JSON object
 /// (`mac.entropy={"lfsr":{"width":16,"taps":46080}}`), as a word, and `none` as an absent field.
+/// `True`, `False` and `None`, as Python prints them, are booleans and `none` where no word fits.
 ///
 /// # Errors
 /// The first setting that names no field or does not fit, with the reason.
@@ -96,8 +97,11 @@ pub fn apply<T: Serialize + DeserializeOwned>(what: &str, base: &T, settings: &[
             candidates.push(literal);
         }
         candidates.push(Value::String(text.clone()));
-        if text == "none" {
-            candidates.push(Value::Null);
+        match text.as_str() {
+            "none" | "None" => candidates.push(Value::Null),
+            "True" => candidates.push(Value::Bool(true)),
+            "False" => candidates.push(Value::Bool(false)),
+            _ => {}
         }
         let mut first_error = None;
         let mut accepted = None;

@@ -18,8 +18,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 pub enum Tensor {
     /// (o, i, kh, kw): tiles over o and i, each with the whole kernel.
+    #[serde(alias = "w")]
     Weight,
     /// (n, c, h, w): tiles over c and the flattened h w of one n.
+    #[serde(alias = "x")]
     Activation,
 }
 

@@ -65,7 +65,7 @@ pub const ABOUT: About = About {
     fields: &[
         ("group", "elements of a group of the flattened tensor; the last may be short"),
         ("expand_min", "powers are multiples of 1 over this"),
-        ("epsilon", "added to the largest and the smallest magnitude"),
+        ("epsilon", "added to the largest and the smallest magnitude, 1e-45 to 1"),
         ("minimum", "nonzero or all: which numbers count in the smallest magnitude"),
         ("power_limit", "largest power; that of groups of one magnitude"),
     ],
@@ -84,9 +84,10 @@ pub(super) fn quantize(parameters: &Parameters, input: &Input<'_>) -> Result<Qua
     within("group", i64::try_from(parameters.group).unwrap_or(i64::MAX), 1..=1 << 40)?;
     within("expand_min", parameters.expand_min.into(), 1..=1024)?;
     let refuse =
-        |field, value: f64, reason: &str| Err(SchemeError::Parameter { field, value: value.to_string(), reason: reason.to_owned() });
-    if !(parameters.epsilon > 0.0 && parameters.epsilon <= 1.0) {
-        return refuse("epsilon", parameters.epsilon, "must be above 0 and at most 1");
+        |field, value: f64, reason: &str| Err(SchemeError::Parameter { field, value: format!("{value:?}"), reason: reason.to_owned() });
+    // Below the smallest binary32 the centre of a group with a zero that counts would vanish.
+    if !(1e-45..=1.0).contains(&parameters.epsilon) {
+        return refuse("epsilon", parameters.epsilon, "must be 1e-45 to 1");
     }
     if !(1.0..=1024.0).contains(&parameters.power_limit) {
         return refuse("power_limit", parameters.power_limit, "must be 1 to 1024");

@@ -51,6 +51,32 @@ pub enum Share {
     Channel,
 }
 
+/// Scales given.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, expecting = "expected a whole number, or a list of them in brackets")]
+pub enum Scale {
+    /// One for all.
+    All(i64),
+    /// One to each index of dimension 0.
+    Each(Vec<i64>),
+}
+
+impl Scale {
+    /// A scale to each of `blocks` blocks.
+    fn spread(&self, blocks: usize) -> Result<Vec<i64>, SchemeError> {
+        let scales = match self {
+            Self::All(scale) => vec![*scale; blocks],
+            Self::Each(scales) => scales.clone(),
+        };
+        if scales.len() != blocks {
+            let reason = format!("{} scales where there are {blocks} blocks", scales.len());
+            return Err(SchemeError::Parameter { field: "scale", value: format!("{scales:?}"), reason });
+        }
+        scales.iter().try_for_each(|&s| check_scale("scale", s))?;
+        Ok(scales)
+    }
+}
+
 /// Parameters, with the published setting of weights as default.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,7 +86,7 @@ pub struct Parameters {
     /// Another list of significant bits in its place.
     pub significant_bits: Option<Vec<u32>>,
     /// Scale S; absent: from the tensor.
-    pub scale: Option<i64>,
+    pub scale: Option<Scale>,
     /// Binades kept free at the top.
     pub room: i64,
     /// What shares a scale.
@@ -88,7 +114,7 @@ pub const ABOUT: About = About {
     fields: &[
         ("format", "fp134, fp143, fp152, log4 or log3"),
         ("significant_bits", "another list in its place, e.g. [4,4,4,3,2,1,0]: significant bits of each binade from the top down"),
-        ("scale", "S; none: floor(log2 of the largest magnitude) + room"),
+        ("scale", "S, or with share=channel a list of them, e.g. [0,-2]; none: floor(log2 of the largest magnitude) + room"),
         ("room", "binades kept free at the top, 0 to 16: weights 0, activations and errors 1, gradients 2"),
         ("share", "tensor, or channel: a scale to each index of dimension 0"),
         ROUNDING,
@@ -100,7 +126,6 @@ pub(super) fn quantize(parameters: &Parameters, input: &Input<'_>) -> Result<Qua
     let bits = parameters.significant_bits.clone().unwrap_or_else(|| parameters.format.significant_bits());
     let family = Family::new(&bits)?;
     within("room", parameters.room, 0..=16)?;
-    check_scale("scale", parameters.scale)?;
     let uniforms = parameters.rounding.uniforms(input)?;
     if input.previous.is_some() && uniforms.is_some() {
         return Err(SchemeError::Both);
@@ -110,7 +135,10 @@ pub(super) fn quantize(parameters: &Parameters, input: &Input<'_>) -> Result<Qua
         Share::Tensor | Share::Channel => Grid::whole(input.shape, input.values),
     };
     let room = parameters.room;
-    let scales: Vec<i64> = grid.extents.iter().map(|e| parameters.scale.unwrap_or_else(|| scale_of(e.largest, room))).collect();
+    let scales: Vec<i64> = match &parameters.scale {
+        Some(given) => given.spread(grid.extents.len())?,
+        None => grid.extents.iter().map(|e| scale_of(e.largest, room)).collect(),
+    };
     let step = |i: usize| match (input.previous, uniforms) {
         (Some(previous), _) => Step::Hysteresis { previous: previous[i] },
         (None, Some(u)) => Step::Above(exact64(u[i])),

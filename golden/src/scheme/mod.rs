@@ -447,6 +447,21 @@ mod tests {
         }
     }
 
+    /// A caller in Python prints its own words.
+    #[test]
+    fn pythons_words_are_understood() {
+        use super::testing::parameters;
+        for (scheme, theirs, ours) in [
+            ("seb", "tracking=False", "tracking=false"),
+            ("seb", "scale=None", "scale=none"),
+            ("dynamic_signed", "sign_fix=True", "sign_fix=true"),
+            ("swalp", "small_block=None", "small_block=none"),
+            ("bm", "tensor=x", "tensor=activation"),
+        ] {
+            assert_eq!(parameters(scheme, &[theirs]), parameters(scheme, &[ours]), "{scheme} {theirs}");
+        }
+    }
+
     #[test]
     fn lengths_ranks_and_uniforms_are_checked() {
         let swalp = Parameters::of(Scheme::Swalp);

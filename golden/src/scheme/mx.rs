@@ -20,19 +20,19 @@ use systole_isa::format::{FloatFormat, Format};
 #[serde(rename_all = "snake_case")]
 pub enum ElementFormat {
     /// FP8, largest 448.
-    #[serde(alias = "mxfp8_e4m3", alias = "e4m3fn")]
+    #[serde(alias = "mxfp8_e4m3", alias = "e4m3fn", alias = "fp8_e4m3")]
     E4m3,
     /// FP8, largest 57344.
-    #[serde(alias = "mxfp8_e5m2")]
+    #[serde(alias = "mxfp8_e5m2", alias = "fp8_e5m2")]
     E5m2,
     /// FP6, largest 28.
-    #[serde(alias = "mxfp6_e3m2", alias = "e3m2f")]
+    #[serde(alias = "mxfp6_e3m2", alias = "e3m2f", alias = "fp6_e3m2")]
     E3m2,
     /// FP6, largest 7.5.
-    #[serde(alias = "mxfp6_e2m3", alias = "e2m3f")]
+    #[serde(alias = "mxfp6_e2m3", alias = "e2m3f", alias = "fp6_e2m3")]
     E2m3,
     /// FP4, largest 6.
-    #[serde(alias = "mxfp4_e2m1", alias = "e2m1f")]
+    #[serde(alias = "mxfp4_e2m1", alias = "e2m1f", alias = "fp4_e2m1", alias = "mxfp4", alias = "fp4")]
     E2m1,
     /// Two's complement of 8 bits, in 64ths.
     #[serde(alias = "mxint8")]
@@ -78,6 +78,7 @@ pub enum ElementRounding {
     /// Stochastic where uniform numbers are given, else nearest-even.
     Auto,
     /// Nearest, ties to even.
+    #[serde(alias = "even")]
     Nearest,
     /// Nearest, ties away from zero.
     Away,
@@ -120,7 +121,7 @@ pub const ABOUT: About = About {
     codes: "element codes; int8: two's complement, int8",
     scales: "E8M0 codes (exponent + 127, 255 NaN), uint8, the tensor's shape with the axis divided by the block",
     fields: &[
-        ("element", "e4m3, e5m2, e3m2, e2m3, e2m1 or int8 (also mxfp8_e4m3 and so on)"),
+        ("element", "e4m3, e5m2, e3m2, e2m3, e2m1 or int8 (also mxfp8_e4m3, fp8_e4m3 and so on)"),
         ("block", "elements of a block; the last of a line may be short"),
         ("axis", "dimension the blocks run along; -1 is the last"),
         ("scale_rule", "floor (OCP; the largest element may saturate) or ceil (nothing saturates)"),

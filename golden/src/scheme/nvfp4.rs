@@ -57,7 +57,8 @@ impl Default for Parameters {
 pub const ABOUT: About = About {
     summary: "E2M1 elements, 16 to an E4M3 scale, under one binary32 scale of the tensor",
     source: "NVIDIA Transformer Engine (NVFP4), reference code",
-    inferred: "values are q s / S from the exact quotient, rounded once; NaN stays NaN (code 0), infinities saturate, neither counts in \
+    inferred: "values are q s / S from the exact quotient, rounded once; where s rounds to 0 values are 0 and, by the source's \
+               binary32 operations, codes of numbers other than 0 the largest; NaN stays NaN (code 0), infinities saturate, neither counts in \
                amax; stochastic rounding by uniform numbers where the hardware takes random bits",
     previous: NO_PREVIOUS,
     uniforms: "magnitude = floor(|x| + u) steps of its binade (published for gradients only)",

@@ -41,7 +41,7 @@ pub const ABOUT: About = About {
     codes: "the number in steps of 2^(E-wl+2), signed; one bit more where the largest number is subnormal",
     scales: "E of each block, int32: exponent of the largest number, -128 where that is subnormal or zero; 128 where it is NaN or infinite",
     fields: &[
-        ("word_length", "wl, bits of an element with sign, 3 to 22"),
+        ("word_length", "wl, bits of an element with sign, 2 to 22"),
         ("dim", "dimension whose indices have a block each; -1: one block to the tensor"),
         ROUNDING,
     ],
@@ -67,7 +67,7 @@ fn block_quantize(x: f32, power: u32, wl: u32, uniform: Option<f64>) -> (f32, bo
 /// Quantises a tensor.
 pub(super) fn quantize(parameters: &Parameters, input: &Input<'_>) -> Result<Quantized, SchemeError> {
     let wl = parameters.word_length;
-    within("word_length", wl.into(), 3..=22)?;
+    within("word_length", wl.into(), 2..=22)?;
     let rank = input.shape.len() as i64;
     within("dim", parameters.dim, -1..=(rank - 1).max(-1))?;
     let uniforms = parameters.rounding.uniforms(input)?;

@@ -38,7 +38,7 @@ pub const ABOUT: About = About {
     uniforms: "the 23 - m random bits are floor(u 2^(23-m))",
     codes: "sign, exponent field with bias 2^(e-1) - 1, fraction; with e = 8 the upper bits of the binary32",
     scales: "none: 1.0, float32, shape (1)",
-    fields: &[("exponent_bits", "e, 2 to 8"), ("mantissa_bits", "m, 1 to 22"), ROUNDING],
+    fields: &[("exponent_bits", "e, 1 to 8"), ("mantissa_bits", "m, 1 to 22"), ROUNDING],
 };
 
 /// Keeps `kept` of the 23 fraction bits, as the source does: an addition to the bits, then a cut.
@@ -85,7 +85,7 @@ fn code(y: f32, e: u32, m: u32) -> i64 {
 /// Quantises a tensor.
 pub(super) fn quantize(parameters: &Parameters, input: &Input<'_>) -> Result<Quantized, SchemeError> {
     let (e, m) = (parameters.exponent_bits, parameters.mantissa_bits);
-    within("exponent_bits", e.into(), 2..=8)?;
+    within("exponent_bits", e.into(), 1..=8)?;
     within("mantissa_bits", m.into(), 1..=22)?;
     let uniforms = parameters.rounding.uniforms(input)?;
     let top = f32::from_bits(((((1u64 << (e - 1)) + 127) << 23) as u32).min(0x7f80_0000) | 0x7f_ffff >> (23 - m) << (23 - m));

@@ -50,7 +50,7 @@ pub const ABOUT: About = About {
 /// Quantises a tensor.
 pub(super) fn quantize(parameters: &Parameters, input: &Input<'_>) -> Result<Quantized, SchemeError> {
     within("room", parameters.room, 0..=16)?;
-    check_scale("scale", parameters.scale)?;
+    parameters.scale.map_or(Ok(()), |s| check_scale("scale", s))?;
     // 4 significant bits in each of 15 binades, then subnormals: the same numbers.
     let family = Family::new(&Format::Fp143.significant_bits())?;
     let grid = Grid::whole(input.shape, input.values);

@@ -51,15 +51,16 @@ impl From<Placed> for Element {
 }
 
 impl Family {
-    /// Checks a list: not empty, no entry above the one before it, and none but the last 0.
+    /// Checks a list: not empty, and none but the last 0. Entries may rise from a binade to the next
+    /// below it, as in the formats that are finest in the middle.
     pub fn new(bits: &[u32]) -> Result<Self, SchemeError> {
         let wrong =
             |reason: &str| Err(SchemeError::Parameter { field: "significant_bits", value: format!("{bits:?}"), reason: reason.to_owned() });
-        if bits.is_empty() || bits.len() > 64 || bits[0] > 16 {
+        if bits.is_empty() || bits.len() > 64 || bits.iter().any(|&b| b > 16) {
             return wrong("must have 1 to 64 entries of at most 16 bits");
         }
-        if bits.windows(2).any(|w| w[1] > w[0]) || bits[..bits.len() - 1].contains(&0) || bits[0] == 0 {
-            return wrong("must not rise from the top binade down, and only the last entry may be 0");
+        if bits[..bits.len() - 1].contains(&0) || bits[0] == 0 {
+            return wrong("only the last entry may be 0, and not the first");
         }
         Ok(Self { bits: bits.to_vec() })
     }
@@ -167,9 +168,10 @@ pub(super) fn next_scale(s: i64, room: i64, closest: Option<i64>) -> i64 {
     }
 }
 
-/// Scales given or found, and whether they lie where binary32 does.
-pub(super) fn check_scale(field: &'static str, scale: Option<i64>) -> Result<(), SchemeError> {
-    scale.map_or(Ok(()), |s| super::within(field, s, -149..=127))
+/// Whether a given scale is one that following a tensor may lead to: with room it lies above every
+/// binary32, and zeros take it down step by step.
+pub(super) fn check_scale(field: &'static str, scale: i64) -> Result<(), SchemeError> {
+    super::within(field, scale, -1024..=1024)
 }
 
 /// Next scales of blocks from their placed elements.

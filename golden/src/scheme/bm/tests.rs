@@ -72,6 +72,16 @@ fn stochastic_by_hand() {
     assert_eq!(y.counts.saturated, 1);
 }
 
+/// 31 - 2^-18 steps and 0.75 2^-18 make 31 - 2^-20, in binary32 a tie that goes to 31.
+#[test]
+fn sums_in_binary32_on_request() {
+    let x = [2.0 - 2f32.powi(-5) - 2f32.powi(-23)];
+    for (addition, code) in [("addition=exact", 0x7e), ("addition=binary32", 0x7f)] {
+        let y = parameters("bm", &[addition]).quantize(&Input::new(&[1], &x).uniforms(&[0.75 * 2f64.powi(-18)])).unwrap();
+        assert_eq!(y.codes, Numbers::U8(vec![code]), "{addition}");
+    }
+}
+
 /// Half as the uniform number rounds ties up and all else as to the nearest; a sum of all
 /// uniforms is unbiased.
 #[test]

@@ -1,7 +1,7 @@
 //! By hand for groups of one magnitude, and from a NumPy computation in float64 elsewhere.
 
-use super::super::Numbers;
-use super::super::testing::{bits, line};
+use super::super::testing::{bits, line, parameters};
+use super::super::{Input, Numbers};
 
 #[test]
 fn one_magnitude_is_kept() {
@@ -50,9 +50,16 @@ fn groups_zeros_and_specials() {
     assert!(y.values[256].is_nan() && y.values[257..] == [2.0, 2.0, -2.0]);
     assert_eq!((y.counts.saturated, y.counts.nan), (2, 1));
     // The whole range of binary32: the power stays at its least.
-    let y = line("coat", &["epsilon=1e-46"], &[1e38, 1e-45]);
+    let y = line("coat", &["epsilon=1e-45"], &[1e38, 1e-45]);
     assert_eq!(y.counts.nan, 0);
     let Numbers::F32(scales) = y.scales else { panic!("scales") };
     assert_eq!(scales[1], 0.0625);
     assert!((y.values[0] / 1e38 - 1.0).abs() < 1e-5);
+    // The least epsilon leaves large and least numbers a centre, zeros counted.
+    for x in [[3e38, 0.0], [f32::from_bits(1), 0.0]] {
+        let y = line("coat", &["epsilon=1e-45", "minimum=all"], &x);
+        assert!(y.values[0] > 0.0 && y.values[0].is_finite() && y.values[1] == 0.0, "{:?}", y.values);
+    }
+    let refused = parameters("coat", &["epsilon=1e-300"]).quantize(&Input::new(&[1], &[1.0])).unwrap_err();
+    assert_eq!(refused.to_string(), "epsilon=1e-300: must be 1e-45 to 1");
 }

@@ -122,12 +122,50 @@ fn lists_are_checked() {
         let p = parameters("fp134", &[&format!("significant_bits={list}")]);
         p.quantize(&Input::new(&[1], &[1.0])).unwrap_err().to_string()
     };
-    for list in ["[]", "[0]", "[3,4]", "[3,0,0]", "[17]"] {
+    for list in ["[]", "[0]", "[0,4]", "[3,0,0]", "[3,0,1]", "[3,17]", "[17]"] {
         assert!(refused(list).starts_with("significant_bits="), "{list}");
     }
     // [2]: 1 and 1.5 and, below, multiples of 0.5.
     let y = line("fp134", &["significant_bits=[2]", "scale=0"], &[1.5, 1.0, 0.5, 0.26, 0.25]);
     assert_eq!((y.values, y.codes), (vec![1.5, 1.0, 0.5, 0.5, 0.0], Numbers::U8(vec![3, 2, 1, 1, 0])));
+}
+
+/// The authors also try formats that are finest below the top, as in `[4,5,4,3,2,1,0]`.
+#[test]
+fn lists_may_rise() {
+    // [3,4,2] under S = 0: fourths from 1, sixteenths from 1/2, eighths below.
+    let settings = ["significant_bits=[3,4,2]", "scale=0"];
+    let x = [1.99, 1.75, 1.1, 0.97, 0.9375, 0.53, 0.47, 0.4, 0.0626, 0.0624, -0.90626, -1.125];
+    let y = line("fp134", &settings, &x);
+    assert_eq!(bits(&y.values), bits(&[1.75, 1.75, 1.0, 1.0, 0.9375, 0.5, 0.5, 0.375, 0.125, 0.0, -0.9375, -1.0]));
+    assert_eq!(y.codes, Numbers::U8(vec![15, 15, 12, 12, 11, 4, 4, 3, 1, 0, 16 | 11, 16 | 12]));
+    // Hysteresis, a step of the number's own binade.
+    let held = parameters("fp134", &settings).quantize(&Input::new(&[3], &[0.9, 1.2, -0.9]).previous(&[1.0, 1.0, -1.0])).unwrap();
+    assert_eq!(held.values, [0.9375, 1.0, -0.9375]);
+    // Sixteen binades of which the three at the top have 3 bits, and no gradual end.
+    let y = line("fp134", &["significant_bits=[3,3,3,4,4,4,4,4,4,4,4,4,4,4,4,4]", "scale=0"], &[1.9, 0.2, 0.122, 2f32.powi(-18)]);
+    assert_eq!(y.values, [1.75, 0.203125, 0.125, 2f32.powi(-18)]);
+    assert_eq!(y.codes, Numbers::U8(vec![123, 109, 104, 1]));
+}
+
+/// What a step remembers is taken as it is by the next.
+#[test]
+fn scales_are_taken_back() {
+    let x = [1.0, 0.3, 8.0, 0.3, 0.0, 0.0];
+    let through = |scale: &str| parameters("fp134", &["share=channel", scale]).quantize(&Input::new(&[3, 2], &x));
+    let y = through("scale=[1,2,1]").unwrap();
+    assert_eq!(y.scales, Numbers::I32(vec![1, 2, 1]));
+    // The top of the second channel lies one binade too low, that of the others one higher than needed.
+    assert_eq!((y.values[2], &y.state["next_scale"]), (7.75, &serde_json::json!([0, 3, 0])));
+    let next = y.state["next_scale"].to_string();
+    assert_eq!(through(&format!("scale={next}")).unwrap().values, [1.0, 0.296875, 8.0, 0.296875, 0.0, 0.0]);
+    assert_eq!(through("scale=2").unwrap().scales, Numbers::I32(vec![2; 3]));
+    assert_eq!(through("scale=[1,2]").unwrap_err().to_string(), "scale=[1, 2]: 2 scales where there are 3 blocks");
+    // With room a scale lies above every binary32, and zeros take it below.
+    let y = line("fp134", &["room=2"], &[3e38]);
+    assert_eq!(y.state["scale"], 129);
+    assert_eq!(line("fp134", &["room=2", "scale=129"], &[3e38]), y);
+    assert_eq!(line("fp134", &["scale=-300"], &[0.0]).state["next_scale"], -301);
 }
 
 #[test]

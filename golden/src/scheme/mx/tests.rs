@@ -32,6 +32,11 @@ fn every_element_format() {
         let Numbers::U8(codes) = y.codes else { panic!("codes of 8 bits") };
         assert_eq!(codes[0], code, "{element}");
     }
+    // As microxcaling spells them, and its rounding to even.
+    for (theirs, ours) in [("fp8_e4m3", "e4m3"), ("fp8_e5m2", "e5m2"), ("fp6_e3m2", "e3m2"), ("fp6_e2m3", "e2m3"), ("fp4_e2m1", "e2m1")] {
+        let element = |name| parameters("mx", &[&format!("element={name}"), "rounding=even"]);
+        assert_eq!(element(theirs), element(ours));
+    }
     // Two's complement in 64ths; -2 is there unless asked otherwise.
     let x = [-1.999, 1.999, 1.0, 0.3, 0.5 / 64.0, 1.5 / 64.0];
     let y = line("mx", &["element=mxint8"], &x);

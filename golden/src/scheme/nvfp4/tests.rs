@@ -56,13 +56,16 @@ fn zeros_specials_and_vanishing_scales() {
     let y = line("nvfp4", &[], &[6.0, f32::NAN, f32::NEG_INFINITY, f32::INFINITY]);
     assert!(y.values[1].is_nan() && y.values[0] == 6.0 && y.values[2] == -6.0 && y.values[3] == 6.0);
     assert_eq!((y.counts.saturated, y.counts.nan), (2, 1));
-    // A block 2^-20 below the largest has scale 0: its numbers are lost.
+    // A block 2^-20 below the largest has scale 0: its numbers are lost, but their codes saturate
+    // where the source multiplies by the largest binary32.
     let mut x = [2f32.powi(-18); 32];
-    x[0] = 6.0;
-    for arithmetic in ["arithmetic=binary32", "arithmetic=exact"] {
+    (x[0], x[30], x[31]) = (6.0, -x[30], 0.0);
+    for (arithmetic, lost) in [("arithmetic=binary32", [7, 15, 0]), ("arithmetic=exact", [0, 8, 0])] {
         let y = line("nvfp4", &[arithmetic], &x);
         assert_eq!(y.scales, Numbers::U8(vec![0x7e, 0]), "{arithmetic}");
         assert!(y.values[16..].iter().all(|&y| y == 0.0));
+        let Numbers::U8(codes) = &y.codes else { panic!("codes of 4 bits") };
+        assert_eq!(codes[29..], lost, "{arithmetic}");
     }
 }
 

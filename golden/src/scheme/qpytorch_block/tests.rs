@@ -22,6 +22,14 @@ fn quirks_by_hand() {
     assert_eq!(bits(&line("qpytorch_block", &[], &[0.0, -0.0]).values), bits(&[0.0, 0.0]));
 }
 
+/// Two bits: -1, 0 and 1 under E = 0.
+#[test]
+fn two_bits_by_hand() {
+    let y = line("qpytorch_block", &["word_length=2"], &[1.0, 0.5, 0.49, -0.5, -0.6, 1.6, -1.6]);
+    assert_eq!(y.values, [1.0, 1.0, 0.0, 0.0, -1.0, 1.0, -1.0]);
+    assert_eq!((y.codes, y.counts.saturated), (Numbers::I8(vec![1, 1, 0, 0, -1, 1, -1]), 2));
+}
+
 #[test]
 fn blocks_by_dimension() {
     let x = [1.0, 0.3, 4.0, 0.3];
@@ -56,7 +64,7 @@ fn stochastic_by_hand() {
 #[test]
 fn again_changes_nothing_and_codes_are_steps() {
     let mut random = Random(7);
-    for wl in [3, 4, 8, 14, 22] {
+    for wl in [2, 3, 4, 8, 14, 22] {
         let setting = format!("word_length={wl}");
         for _ in 0..30 {
             let x = random.numbers(20);

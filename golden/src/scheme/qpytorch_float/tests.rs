@@ -74,3 +74,11 @@ fn again_changes_nothing() {
         assert_eq!(again.codes, y.codes);
     }
 }
+
+/// One exponent bit: halves up to 2 without a hidden bit, then to 3.5 with one.
+#[test]
+fn one_exponent_bit_by_hand() {
+    let y = line("qpytorch_float", &["exponent_bits=1", "mantissa_bits=2"], &[0.24, 0.25, 1.2, 1.25, -1.75, 2.25, 3.7, 3.75, -9.0]);
+    assert_eq!(y.values, [0.0, 0.5, 1.0, 1.5, -2.0, 2.5, 3.5, 3.5, -3.5]);
+    assert_eq!(y.codes, Numbers::U8(vec![0, 1, 2, 3, 8 | 4, 5, 7, 7, 8 | 7]));
+}
