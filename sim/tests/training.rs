@@ -94,8 +94,8 @@ fn residual_networks() -> Vec<Model> {
 /// Networks that between them use every layer, stride, padding and overlap.
 fn networks() -> Vec<Model> {
     let flat = LayerSpec::Flatten;
-    let max = |size, stride| LayerSpec::MaxPool(MaxPool(Window { size, stride }));
-    let average = |size, stride| LayerSpec::AvgPool(AvgPool(Window { size, stride }));
+    let max = |size, stride| LayerSpec::MaxPool(MaxPool(Window::unpadded(size, stride)));
+    let average = |size, stride| LayerSpec::AvgPool(AvgPool(Window::unpadded(size, stride)));
     let chains = vec![
         ("linear", vec![flat, linear(10)]),
         ("two layers", vec![flat, linear(24), RELU, linear(10)]),
@@ -109,6 +109,18 @@ fn networks() -> Vec<Model> {
         (
             "average pooling",
             vec![conv(4, 3, 1, 1, true), LayerSpec::Tanh(Tanh), average(3, 2), conv(4, 2, 1, 0, true), average(2, 2), flat, linear(10)],
+        ),
+        (
+            "padded pooling",
+            vec![
+                conv(4, 3, 1, 1, true),
+                LayerSpec::Tanh(Tanh),
+                LayerSpec::MaxPool(MaxPool(Window { size: 3, stride: 2, padding: 1 })),
+                conv(4, 1, 1, 0, true),
+                LayerSpec::AvgPool(AvgPool(Window { size: 3, stride: 1, padding: 2 })),
+                flat,
+                linear(10),
+            ],
         ),
         (
             "batch normalisation",

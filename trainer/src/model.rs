@@ -6,8 +6,10 @@
 //! last reader in the list to the first, each addition rounded.
 
 mod builtin;
+mod workload;
 
 pub use builtin::{BuiltIn, MODELS};
+pub use workload::{WORKLOADS, Workload};
 
 use crate::entropy::{Purpose, Stream};
 use crate::layer::{Following, Initial, LayerSpec, Parameter, Shape, ShapeError};
@@ -443,7 +445,7 @@ mod tests {
             (custom(vec![linear(3)]), ["linear1", "insert `flatten`"]),
             (custom(vec![LayerSpec::Flatten, linear(4)]), ["gives 1x1x4", "linear layer of 3"]),
             (custom(vec![convolution(3, 0, 0)]), ["conv1", "at least 1"]),
-            (custom(vec![LayerSpec::MaxPool(MaxPool(Window { size: 2, stride: 0 }))]), ["max_pool1", "stride"]),
+            (custom(vec![LayerSpec::MaxPool(MaxPool(Window::unpadded(2, 0)))]), ["max_pool1", "stride"]),
             (custom(vec![]), ["gives 4x4x1", "linear layer of 3"]),
             (custom(vec![add]), ["add1: it names 0 inputs", "takes 2"]),
             (graph(&[(RELU, &[Source::Images, Source::Images])]), ["relu1: it names 2 inputs", "takes 1"]),

@@ -9,7 +9,7 @@ use miette::Result;
 use std::process::ExitCode;
 use systole_isa::design::{DESIGNS, find};
 use systole_isa::format::{Format, NAMED, NamedFormat, Specials};
-use systole_trainer::model::MODELS;
+use systole_trainer::model::{MODELS, WORKLOADS};
 use systole_trainer::recipe::{RECIPES, Recipe};
 
 /// Arguments of `list`.
@@ -24,6 +24,7 @@ enum What {
     Designs,
     Recipes,
     Models,
+    Workloads,
     Formats,
     Schemes,
 }
@@ -122,6 +123,13 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         let mut table = plain_table(&["model", "summary"]);
         for model in MODELS {
             table.add_row([model.name, model.summary]);
+        }
+        sections.push(table.to_string());
+    }
+    if wanted(What::Workloads) {
+        let mut table = plain_table(&["workload", "batch", "summary"]);
+        for workload in WORKLOADS {
+            table.add_row([workload.name, &workload.batch.to_string(), workload.summary]);
         }
         sections.push(table.to_string());
     }

@@ -13,6 +13,7 @@ mod list;
 mod quantize;
 mod train;
 mod trials;
+mod workload;
 
 use clap::{Args, Parser, Subcommand};
 use miette::{Result, miette};
@@ -52,6 +53,11 @@ enum Command {
     /// with constants of their own give those (the dynamic maps). --set changes a scheme's parameters.
     #[command(after_long_help = quantize::schemes_help())]
     Quantize(quantize::QuantizeArgs),
+    /// Cycles, energy and TFLOPS of a network by its shapes alone.
+    ///
+    /// Networks run the program that trains them, without values; topology files run a product for
+    /// each layer and pass.
+    Workload(workload::WorkloadArgs),
     /// Energy, area and TFLOPS of a design, itemised; or the technology table.
     Cost(cost::CostArgs),
     /// Tables and figures of lectures and papers, computed.
@@ -180,6 +186,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Evidence(args)) => evidence::run(&args),
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Quantize(args)) => quantize::run(&args, &cli.common),
+        Some(Command::Workload(args)) => workload::run(&args, &cli.common),
         Some(Command::Cost(args)) => cost::run(&args, &cli.common),
         Some(Command::Figure(args)) => figure::run(&args, &cli.common),
         Some(Command::Format(args)) => format::run(&args),

@@ -75,6 +75,15 @@ pub struct Machine {
     kernels: BTreeSet<String>,
 }
 
+/// The matrix products of a region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Products {
+    /// The region's name.
+    pub region: String,
+    /// M, N and K of every different one, in order of appearance, and how many there are.
+    pub shapes: Vec<([u32; 3], u64)>,
+}
+
 /// A segment whose codes are not those expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
@@ -138,6 +147,37 @@ impl Machine {
             self.write(segment.address, segment.format, &segment.codes)?;
         }
         self.run(program, step)
+    }
+
+    /// The matrix products a program asks for, by region.
+    ///
+    /// # Errors
+    /// What [`Device::run`] refuses of a program's instructions.
+    pub fn products(&self, program: &Program) -> Result<Vec<Products>, DeviceError> {
+        let mut regions = vec![Products::default()];
+        let mut present = 0;
+        self.walk(program, |_, operation| {
+            match operation {
+                Operation::Mark(region) => {
+                    let name = &program.regions[*region];
+                    present = regions.iter().position(|known| known.region == *name).unwrap_or_else(|| {
+                        regions.push(Products { region: name.clone(), shapes: Vec::new() });
+                        regions.len() - 1
+                    });
+                }
+                Operation::Matrix(matrix) => {
+                    let shape = [matrix.shape.m, matrix.shape.n, matrix.shape.k];
+                    let shapes = &mut regions[present].shapes;
+                    match shapes.iter_mut().find(|(known, _)| *known == shape) {
+                        Some((_, count)) => *count += 1,
+                        None => shapes.push((shape, 1)),
+                    }
+                }
+                _ => {}
+            }
+            Ok(())
+        })?;
+        Ok(regions)
     }
 
     /// Where DRAM differs from what the program expects to leave, NaN codes included.

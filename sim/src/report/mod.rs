@@ -4,7 +4,9 @@ pub mod arithmetic;
 pub mod compare;
 pub mod evidence;
 pub mod figure;
+mod layers;
 pub mod training;
+pub mod workload;
 
 use crate::energy::EnergyAccount;
 use crate::machine::Engine;

@@ -1,12 +1,12 @@
 //! Reports of training runs.
 
+use super::layers::Layers;
 use super::{arithmetic, array_text, counters_json, cycles_json, evidence, stalls_text};
 use crate::run::dot_products::{self, Count};
 use crate::run::train::{Outcome, Specification, paired_difference};
 use crate::text::{engineering, grouped, indented, numeric_table, percent, significant};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use systole_isa::device::RegionRecord;
 use systole_trainer::host::Epoch;
 use systole_trainer::search::Search;
 
@@ -21,20 +21,14 @@ pub struct Summary<'a> {
     pub reference: Vec<Epoch>,
 }
 
-/// The layer and pass a region's name stands for.
-fn layer_and_pass(region: &str) -> (&str, &str) {
-    region.rsplit_once(' ').unwrap_or((region, ""))
-}
-
 impl Summary<'_> {
     fn reference_accuracy(&self) -> f64 {
         self.reference.last().map_or(0.0, |e| e.test_accuracy)
     }
 
-    /// MACs over MAC slots of the region's cycles.
-    fn utilisation(&self, region: &RegionRecord) -> f64 {
-        let slots = region.cycles.total as f64 * self.spec.design.peak_macs_per_cycle() as f64;
-        if slots > 0.0 { region.events.macs_spent as f64 / slots } else { 0.0 }
+    const fn layers(&self) -> Layers<'_> {
+        let Outcome { progress, account, .. } = &self.outcome;
+        Layers { design: self.spec.design, record: &progress.training, account, steps: progress.steps }
     }
 
     /// The MAC modes that training used: operands and MACs spent.
@@ -49,32 +43,10 @@ impl Summary<'_> {
         dot_products::by_layer(self.spec.recipe, self.spec.design, self.spec.model, &self.outcome.progress.training)
     }
 
-    fn region_energy_pj(&self, index: usize) -> f64 {
-        self.outcome.account.regions.get(index).map_or(0.0, |r| r.energy_pj.total())
-    }
-
     /// The object `systole train --json` prints.
     pub fn json(&self) -> Value {
         let Self { spec, outcome, .. } = self;
         let training = &outcome.progress.training;
-        let layers: Vec<Value> = training
-            .regions
-            .iter()
-            .enumerate()
-            .map(|(i, region)| {
-                let (layer, pass) = layer_and_pass(&region.name);
-                json!({
-                    "name": layer,
-                    "pass": pass,
-                    "macs": region.events.macs,
-                    "macs_spent": region.events.macs_spent,
-                    "cycles": cycles_json(&region.cycles),
-                    "utilisation": self.utilisation(region),
-                    "events": counters_json(region.events.iter()),
-                    "energy_pj": self.region_energy_pj(i),
-                })
-            })
-            .collect();
         let mut object = json!({
             "recipe": spec.recipe.name,
             "design": spec.design.name,
@@ -99,7 +71,7 @@ impl Summary<'_> {
         object["energy_pj"] = outcome.account.energy_json();
         object["area_um2"] = outcome.account.area_json();
         object["tflops"] = outcome.account.tflops.json();
-        object["layers"] = Value::Array(layers);
+        object["layers"] = Value::Array(self.layers().json());
         let dots = self.dot_products();
         if !dots.is_empty() {
             let count = |count: Count| json!({"computed": count.computed, "again": count.again, "low_share": count.low_share()});
@@ -162,7 +134,7 @@ impl Summary<'_> {
         }
         text.push_str(&indented(&epochs, 2));
         text.push('\n');
-        text.push_str(&indented(&self.layer_table(), 2));
+        text.push_str(&indented(&self.layers().table("per step"), 2));
         text.push('\n');
 
         let cycles = &training.cycles;
@@ -217,44 +189,6 @@ impl Summary<'_> {
         );
         let _ = writeln!(text, "weights sha256 {}", outcome.digest());
         text
-    }
-
-    fn layer_table(&self) -> comfy_table::Table {
-        let steps = self.outcome.progress.steps.max(1);
-        let training = &self.outcome.progress.training;
-        let mut table = numeric_table(&["per step", "MACs", "cycles", "use", "stalled", "mostly", "energy", "share"]);
-        let total_pj = self.outcome.account.energy_pj.total();
-        for (i, region) in training.regions.iter().enumerate() {
-            let worst = region.cycles.stall.iter().max_by_key(|(reason, n)| (**n, std::cmp::Reverse(**reason)));
-            let pj = self.region_energy_pj(i);
-            let (macs, spent) = (region.events.macs / steps, region.events.macs_spent / steps);
-            table.add_row([
-                region.name.clone(),
-                match (macs, spent) {
-                    (0, _) => "-".to_owned(),
-                    _ if region.events.macs == region.events.macs_spent => grouped(macs),
-                    _ => format!("{} of {}", grouped(spent), grouped(macs)),
-                },
-                grouped(region.cycles.total / steps),
-                if macs > 0 { percent(self.utilisation(region), 1.0) } else { "-".to_owned() },
-                percent(region.cycles.stalled() as f64, region.cycles.total as f64),
-                worst.map_or("-", |(reason, _)| reason.name()).to_owned(),
-                engineering(pj * 1e-12 / steps as f64, "J"),
-                percent(pj, total_pj),
-            ]);
-        }
-        let whole = RegionRecord { cycles: training.cycles.clone(), events: training.events, ..RegionRecord::default() };
-        table.add_row([
-            "total".to_owned(),
-            grouped(training.events.macs / steps),
-            grouped(training.cycles.total / steps),
-            percent(self.utilisation(&whole), 1.0),
-            percent(training.cycles.stalled() as f64, training.cycles.total as f64),
-            String::new(),
-            engineering(total_pj * 1e-12 / steps as f64, "J"),
-            percent(1.0, 1.0),
-        ]);
-        table
     }
 }
 

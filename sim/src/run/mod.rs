@@ -1,5 +1,6 @@
 //! Runs from specification to result: one matrix product, one training, one file of test vectors,
-//! one measurement of speed, several recipes side by side, evidence of a training's steps, a figure.
+//! one measurement of speed, several recipes side by side, evidence of a training's steps, a figure,
+//! a network's cost by its shapes.
 
 pub mod bench;
 pub mod compare;
@@ -14,3 +15,4 @@ pub mod results;
 pub mod tensors;
 pub mod train;
 pub mod vectors;
+pub mod workload;

@@ -130,7 +130,7 @@ mod tests {
     use crate::model::{Graph, Source};
 
     const CONVOLUTION: Convolution = Convolution { out_channels: 3, kernel: 3, stride: 2, padding: 1, bias: true };
-    const OVERLAPPING: Window = Window { size: 3, stride: 2 };
+    const OVERLAPPING: Window = Window::unpadded(3, 2);
 
     /// Every layer between a convolution in front, whose gradient needs the layer's gradient
     /// by its input, and a linear layer behind.

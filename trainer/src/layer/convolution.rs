@@ -25,7 +25,7 @@ const SPILL: usize = 8;
 
 impl Convolution {
     const fn window(&self) -> Window {
-        Window { size: self.kernel, stride: self.stride }
+        Window { size: self.kernel, stride: self.stride, padding: self.padding }
     }
 
     /// Rows of the weight matrix: products summed for one output.
@@ -37,7 +37,7 @@ impl Convolution {
         if self.out_channels == 0 {
             return Err(ShapeError::Zero("the number of output channels"));
         }
-        let output = self.window().padded_output(input, self.padding)?;
+        let output = self.window().output(input)?;
         Ok(Shape { channels: self.out_channels, ..output })
     }
 
@@ -106,13 +106,13 @@ impl Convolution {
     }
 
     fn positions(&self, input: Shape) -> usize {
-        self.window().padded_output(input, self.padding).map_or(0, Shape::positions)
+        self.window().output(input).map_or(0, Shape::positions)
     }
 
     /// Visits every row of every window of an image as far as it lies within the image: first
     /// element in the im2col matrix, first element in the image, number of elements.
     fn for_each_run(&self, input: Shape, mut visit: impl FnMut(usize, usize, usize)) {
-        let Ok(output) = self.window().padded_output(input, self.padding) else {
+        let Ok(output) = self.window().output(input) else {
             return;
         };
         let row_length = self.reduction(input);

@@ -88,6 +88,14 @@ pub enum ShapeError {
         /// Shape of the input.
         input: Shape,
     },
+    /// A pooling window that may hold nothing but padding.
+    #[error("windows of {window}x{window} under a padding of {padding} may hold nothing of the image; pad less than the window's size")]
+    Padding {
+        /// Height and width of the window.
+        window: usize,
+        /// Rows and columns added on each side.
+        padding: usize,
+    },
     /// Branches of different shapes: the first input's, and another's.
     #[error("it joins {} with {} (height x width x channels); give both branches the same shape", .0[0], .0[1])]
     Unequal(Box<[Shape; 2]>),
@@ -307,7 +315,7 @@ impl LayerSpec {
         match self {
             Self::Linear(l) => l.output(input),
             Self::Convolution(l) => l.output(input),
-            Self::MaxPool(MaxPool(window)) | Self::AvgPool(AvgPool(window)) => window.output(input),
+            Self::MaxPool(MaxPool(window)) | Self::AvgPool(AvgPool(window)) => window.pooled(input),
             Self::GlobalAvgPool(_) => Ok(Shape::vector(input.channels)),
             Self::Add(l) => l.output(inputs),
             Self::Shortcut(l) => l.output(input),

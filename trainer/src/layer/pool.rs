@@ -1,9 +1,11 @@
 //! Pooling: one value for each window of each channel.
 //!
-//! Windows lie wholly within the image; rows and columns beyond the last window are dropped.
+//! Windows lie wholly within the image and its padding; rows and columns beyond the last window are
+//! dropped. What is padded is absent from maxima, and zeros in means.
 
 use super::{Backward, Shape, ShapeError};
 use crate::host::{Matrix, Real};
+use std::ops::Range;
 
 /// Square windows at regular distances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,15 +14,27 @@ pub struct Window {
     pub size: usize,
     /// Distance of neighbours.
     pub stride: usize,
+    /// Rows and columns added on each side.
+    pub padding: usize,
 }
 
 impl Window {
-    pub(super) fn output(&self, input: Shape) -> Result<Shape, ShapeError> {
-        self.padded_output(input, 0)
+    /// Windows side by side, without padding.
+    pub const fn unpadded(size: usize, stride: usize) -> Self {
+        Self { size, stride, padding: 0 }
+    }
+
+    /// Number of windows of a pooling in each direction, channels unchanged; each holds some of the image.
+    pub(super) fn pooled(&self, input: Shape) -> Result<Shape, ShapeError> {
+        if self.padding > 0 && self.padding >= self.size {
+            return Err(ShapeError::Padding { window: self.size, padding: self.padding });
+        }
+        self.output(input)
     }
 
     /// Number of windows in each direction, channels unchanged.
-    pub(super) fn padded_output(&self, input: Shape, padding: usize) -> Result<Shape, ShapeError> {
+    pub(super) fn output(&self, input: Shape) -> Result<Shape, ShapeError> {
+        let padding = self.padding;
         if self.size == 0 {
             return Err(ShapeError::Zero("the window's size"));
         }
@@ -34,6 +48,12 @@ impl Window {
         Ok(Shape { height: along(input.height)?, width: along(input.width)?, ..input })
     }
 
+    /// What window `index` of a row or column covers of `length` pixels.
+    fn covered(&self, index: usize, length: usize) -> Range<usize> {
+        let first = index * self.stride;
+        first.saturating_sub(self.padding)..(first + self.size).saturating_sub(self.padding).min(length)
+    }
+
     /// Visits every output element with the input elements of its window, in row-major order.
     fn for_each(&self, images: usize, input: Shape, mut visit: impl FnMut(usize, &[usize])) {
         let Ok(output) = self.output(input) else {
@@ -45,8 +65,8 @@ impl Window {
                 for ox in 0..output.width {
                     for channel in 0..input.channels {
                         sources.clear();
-                        for y in oy * self.stride..oy * self.stride + self.size {
-                            for x in ox * self.stride..ox * self.stride + self.size {
+                        for y in self.covered(oy, input.height) {
+                            for x in self.covered(ox, input.width) {
                                 sources.push(((n * input.height + y) * input.width + x) * input.channels + channel);
                             }
                         }
@@ -97,16 +117,16 @@ impl MaxPool {
         let Ok(output) = self.0.output(input) else {
             return;
         };
-        let (Window { size, stride }, channels) = (self.0, input.channels);
+        let channels = input.channels;
         let width = input.width * channels;
         let (mut best, mut best_row) = (vec![T::ZERO; width], vec![0; width]);
         let mut at = 0;
         for (n, image) in x.values.chunks_exact(input.elements()).enumerate() {
             for oy in 0..output.height {
-                let first = oy * stride;
-                best.copy_from_slice(&image[first * width..][..width]);
-                best_row.fill(first as u32);
-                for y in first + 1..first + size {
+                let rows = self.0.covered(oy, input.height);
+                best.copy_from_slice(&image[rows.start * width..][..width]);
+                best_row.fill(rows.start as u32);
+                for y in rows.skip(1) {
                     for ((best, row), &value) in best.iter_mut().zip(&mut best_row).zip(&image[y * width..][..width]) {
                         let better = !is_nan(*best) & (is_nan(value) | (value > *best));
                         *best = if better { value } else { *best };
@@ -114,10 +134,11 @@ impl MaxPool {
                     }
                 }
                 for ox in 0..output.width {
-                    let left = ox * stride * channels;
+                    let columns = self.0.covered(ox, input.width);
+                    let left = columns.start * channels;
                     for first in left..left + channels {
                         let mut winner = first;
-                        for other in (first + channels..).step_by(channels).take(size - 1) {
+                        for other in (first + channels..).step_by(channels).take(columns.len() - 1) {
                             let (value, largest) = (best[other], best[winner]);
                             let above = best_row[other] < best_row[winner];
                             let better = if is_nan(largest) {
@@ -221,9 +242,16 @@ mod tests {
             vec![1.0, 8.0, 2.0, 7.0, 99.0, 99.0, 3.0, 6.0, 4.0, 5.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0_f64],
         );
         let input = Shape::new(3, 3, 2);
-        let window = Window { size: 2, stride: 2 };
+        let window = Window::unpadded(2, 2);
         assert_eq!(MaxPool(window).forward(input, &x).values, [4.0, 8.0]);
         assert_eq!(AvgPool(window).forward(input, &x).values, [2.5, 6.5]);
+        // Padded by one, windows of two see one corner, two borders, and the middle.
+        let padded = Window { padding: 1, ..window };
+        assert_eq!(padded.pooled(input), Ok(Shape::new(2, 2, 2)));
+        assert_eq!(MaxPool(padded).forward(input, &x).values, [1.0, 8.0, 99.0, 99.0, 99.0, 99.0, 99.0, 99.0]);
+        assert_eq!(AvgPool(padded).forward(input, &x).values[..4], [0.25, 2.0, 25.25, 26.5]);
+        let beyond = Window { padding: 2, ..window };
+        assert_eq!(beyond.pooled(input), Err(ShapeError::Padding { window: 2, padding: 2 }));
     }
 
     /// An average over the image is that of the one window that covers it, bit for bit.
@@ -231,7 +259,7 @@ mod tests {
     fn global_averages_are_those_of_one_window() {
         let input = Shape::new(3, 3, 2);
         let x = Matrix::from_rows(2, (0..36).map(|i| 1.0 / (i as f32 + 0.3)).collect());
-        let window = AvgPool(Window { size: 3, stride: 3 });
+        let window = AvgPool(Window::unpadded(3, 3));
         let y = GlobalAvgPool::forward(input, &x);
         assert_eq!(y, window.forward(input, &x));
         let at = Backward { parameters: &[], x: &[&x], y: &y, saved: &[], dy: &y, wanted: &[true] };
@@ -262,10 +290,15 @@ mod tests {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             values[(state >> 16) as usize % values.len()]
         };
-        for (size, stride, input) in
-            [(2, 2, Shape::new(5, 6, 3)), (3, 2, Shape::new(7, 7, 1)), (3, 1, Shape::new(5, 4, 2)), (1, 2, Shape::new(3, 3, 2))]
-        {
-            let pool = MaxPool(Window { size, stride });
+        for (size, stride, padding, input) in [
+            (2, 2, 0, Shape::new(5, 6, 3)),
+            (3, 2, 0, Shape::new(7, 7, 1)),
+            (3, 1, 0, Shape::new(5, 4, 2)),
+            (1, 2, 0, Shape::new(3, 3, 2)),
+            (3, 2, 1, Shape::new(8, 7, 2)),
+            (3, 1, 2, Shape::new(2, 1, 3)),
+        ] {
+            let pool = MaxPool(Window { size, stride, padding });
             let x = Matrix::from_rows(input.channels, (0..4 * input.elements()).map(|_| draw()).collect());
             let mut found = Vec::new();
             pool.for_each_largest(input, &x, |output, largest| found.push((output, largest)));
@@ -278,7 +311,7 @@ mod tests {
     #[test]
     fn ties_send_the_error_to_the_first_and_nan_wins() {
         let input = Shape::new(2, 2, 1);
-        let pool = MaxPool(Window { size: 2, stride: 2 });
+        let pool = MaxPool(Window::unpadded(2, 2));
         for (values, expected) in [
             ([5.0, 5.0, 5.0, 5.0], [1.0, 0.0, 0.0, 0.0]),
             ([0.0, 5.0, 5.0, 1.0], [0.0, 1.0, 0.0, 0.0]),

@@ -79,10 +79,12 @@ pub(super) fn check(
         for shape in [layer.input, layer.output] {
             let Shape { height, width, channels } = shape;
             within("the number of rows of its activations", recipe.batch as usize * shape.positions(), (1 << 24) - 1)?;
-            within("the number of values of one image", shape.elements(), (1 << 24) - 1)?;
             within("the height of its images", height, 4095)?;
             within("the width of its images", width, 4095)?;
-            if !matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Flatten) {
+            // Flat images are rows.
+            if matches!(layer.spec, LayerSpec::Linear(_) | LayerSpec::Flatten) {
+                within("the number of values of one image", shape.elements(), (1 << 24) - 1)?;
+            } else {
                 within("the number of its channels", channels, 65_535)?;
             }
         }
@@ -102,6 +104,7 @@ pub(super) fn check(
             }
             LayerSpec::MaxPool(crate::layer::MaxPool(w)) | LayerSpec::AvgPool(crate::layer::AvgPool(w)) => {
                 within("its window", w.size, 63)?;
+                within("its padding", w.padding, 63)?;
                 within("its stride", w.stride, 63)?;
             }
             LayerSpec::GlobalAvgPool(_) => {

@@ -17,14 +17,14 @@ const fn geometry(input: Shape, output: Shape, window: layer::Window) -> Window 
         kernel_h: window.size as u32,
         kernel_w: window.size as u32,
         stride: window.stride as u32,
-        pad: 0,
+        pad: window.padding as u32,
         dilate: 1,
     }
 }
 
 /// One window that is the whole image.
 const fn whole(input: Shape) -> Window {
-    let window = geometry(input, Shape::vector(input.channels), layer::Window { size: 1, stride: 1 });
+    let window = geometry(input, Shape::vector(input.channels), layer::Window::unpadded(1, 1));
     Window { kernel_h: input.height as u32, kernel_w: input.width as u32, ..window }
 }
 

@@ -84,9 +84,9 @@ impl Activation {
     }
 }
 
-const HALVING: Window = Window { size: 2, stride: 2 };
+const HALVING: Window = Window::unpadded(2, 2);
 
-const fn linear(out: usize) -> LayerSpec {
+pub(super) const fn linear(out: usize) -> LayerSpec {
     LayerSpec::Linear(Linear { out, bias: true })
 }
 
@@ -129,6 +129,12 @@ fn lenet5(activation: Activation, input: Shape, classes: usize) -> Vec<LayerSpec
     ]
 }
 
+/// A convolution of the layer just before, and the normalisation of its channels.
+pub(super) fn normalised(graph: &mut Graph, convolution: Convolution) -> Source {
+    graph.then(LayerSpec::Convolution(convolution));
+    graph.then(LayerSpec::BatchNorm(BatchNorm))
+}
+
 /// Three stages of `blocks` residual blocks of 16, 32 and 64 channels between a convolution and
 /// a linear layer: 6 `blocks` + 2 layers with weights. The original reads 32x32: images of 28x28
 /// are padded to that by the first convolution.
@@ -136,19 +142,16 @@ fn resnet(blocks: usize, input: Shape, classes: usize) -> Vec<Node> {
     let mut graph = Graph::default();
     let padding = if (input.height, input.width) == (28, 28) { 3 } else { 1 };
     let relu = LayerSpec::Relu(Relu);
-    let normalised = |graph: &mut Graph, stride, channels, padding| {
-        graph.then(LayerSpec::Convolution(Convolution { out_channels: channels, kernel: 3, stride, padding, bias: false }));
-        graph.then(LayerSpec::BatchNorm(BatchNorm))
-    };
-    normalised(&mut graph, 1, 16, padding);
+    let convolution = |stride, out_channels, padding| Convolution { out_channels, kernel: 3, stride, padding, bias: false };
+    normalised(&mut graph, convolution(1, 16, padding));
     let mut x = graph.then(relu);
     for (stage, channels) in [16, 32, 64].into_iter().enumerate() {
         for block in 0..blocks {
             let shrinks = stage > 0 && block == 0;
             // The block reads what comes just before it, so its first layer names no input.
-            normalised(&mut graph, if shrinks { 2 } else { 1 }, channels, 1);
+            normalised(&mut graph, convolution(if shrinks { 2 } else { 1 }, channels, 1));
             graph.then(relu);
-            let branch = normalised(&mut graph, 1, channels, 1);
+            let branch = normalised(&mut graph, convolution(1, channels, 1));
             let past = if shrinks { graph.of(LayerSpec::Shortcut(Shortcut { stride: 2, channels }), &[x]) } else { x };
             graph.of(LayerSpec::Add(Add), &[branch, past]);
             x = graph.then(relu);
@@ -160,42 +163,49 @@ fn resnet(blocks: usize, input: Shape, classes: usize) -> Vec<Node> {
 }
 
 /// Sizes of a transformer.
-struct Transformer {
+pub(super) struct Transformer {
     /// Channels of the residual stream.
-    channels: usize,
+    pub channels: usize,
     /// Heads of attention.
-    heads: usize,
+    pub heads: usize,
     /// Blocks of attention and perceptron.
-    blocks: u16,
+    pub blocks: u16,
     /// Channels between the two layers of a perceptron.
-    hidden: usize,
+    pub hidden: usize,
 }
 
-/// A decoder-only transformer normalised in front of each branch, as GPT-2 (Radford et al. 2019), whose
-/// logits have weights of their own.
-fn transformer(sizes: &Transformer, classes: usize) -> Vec<Node> {
-    let Transformer { channels, heads, blocks, hidden } = *sizes;
-    let mut graph = Graph::default();
-    let joins = 2 * blocks;
-    let project = |out, bias, joins| LayerSpec::Project(Project { out, bias, joins });
-    let normalise = LayerSpec::LayerNorm(LayerNorm);
-    graph.then(project(channels, false, 1));
-    let mut x = graph.then(LayerSpec::Positions(Positions));
-    let join = |graph: &mut Graph, x: Source| {
-        let branch = graph.then(project(channels, true, joins));
-        graph.of(LayerSpec::Add(Add), &[branch, x])
-    };
-    for _ in 0..blocks {
+impl Transformer {
+    /// Blocks normalised in front of each branch, as GPT-2 (Radford et al. 2019), on the stream `x` just before,
+    /// and logits without bias.
+    pub fn normalised_before(&self, graph: &mut Graph, mut x: Source, classes: usize) {
+        let Self { channels, heads, blocks, hidden } = *self;
+        let joins = 2 * blocks;
+        let project = |out, bias, joins| LayerSpec::Project(Project { out, bias, joins });
+        let normalise = LayerSpec::LayerNorm(LayerNorm);
+        let join = |graph: &mut Graph, x: Source| {
+            let branch = graph.then(project(channels, true, joins));
+            graph.of(LayerSpec::Add(Add), &[branch, x])
+        };
+        for _ in 0..blocks {
+            graph.then(normalise);
+            graph.then(project(3 * channels, true, 1));
+            graph.then(LayerSpec::Attention(Attention { heads }));
+            x = join(graph, x);
+            graph.then(normalise);
+            graph.then(project(hidden, true, 1));
+            graph.then(LayerSpec::Gelu(Gelu));
+            x = join(graph, x);
+        }
         graph.then(normalise);
-        graph.then(project(3 * channels, true, 1));
-        graph.then(LayerSpec::Attention(Attention { heads }));
-        x = join(&mut graph, x);
-        graph.then(normalise);
-        graph.then(project(hidden, true, 1));
-        graph.then(LayerSpec::Gelu(Gelu));
-        x = join(&mut graph, x);
+        graph.then(project(classes, false, 1));
     }
-    graph.then(normalise);
-    graph.then(project(classes, false, 1));
+}
+
+/// A decoder-only transformer whose logits have weights of their own.
+fn transformer(sizes: &Transformer, classes: usize) -> Vec<Node> {
+    let mut graph = Graph::default();
+    graph.then(LayerSpec::Project(Project { out: sizes.channels, bias: false, joins: 1 }));
+    let x = graph.then(LayerSpec::Positions(Positions));
+    sizes.normalised_before(&mut graph, x, classes);
     graph.finish()
 }

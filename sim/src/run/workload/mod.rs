@@ -1,0 +1,132 @@
+//! What networks cost by their shapes alone: programs run under the timing engine.
+//!
+//! A network of the trainer runs the very program that trains it, one step of it; a topology file runs a
+//! product for each layer and pass.
+
+pub mod topology;
+
+use crate::energy::{self, EnergyAccount, EnergyError};
+use crate::machine::{Engine, Machine, Products};
+use std::path::PathBuf;
+use std::time::Instant;
+use systole_arrays::fast::KernelChoice;
+use systole_isa::design::Design;
+use systole_isa::device::{Device, DeviceError, Record};
+use systole_isa::program::Program;
+use systole_trainer::lower::{LowerError, compile};
+use systole_trainer::model::Model;
+use systole_trainer::recipe::Recipe;
+
+/// Which passes over the layers are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// Forward alone.
+    Forward,
+    /// Forward, backward and what follows: a step of training.
+    Training,
+}
+
+impl Pass {
+    /// Its name on the command line and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Training => "training",
+        }
+    }
+}
+
+/// A workload cannot be run.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkloadError {
+    /// The network has no program on this design.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// The machine refused the program.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The run cannot be priced.
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
+    /// The recipe decides its steps by values.
+    #[error("recipe `{recipe}` tries steps and decides by their losses, so a step has no fixed cost; train it, or name another recipe")]
+    Searches {
+        /// The recipe.
+        recipe: String,
+    },
+    /// A topology file.
+    #[error("`{}`{place}: {reason}", path.display())]
+    Topology {
+        /// The file.
+        path: PathBuf,
+        /// The line, where there is one.
+        place: String,
+        /// What is wrong, and the mend.
+        reason: String,
+    },
+}
+
+/// A workload's cost.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Cycles and events, by layer and pass.
+    pub record: Record,
+    /// Matrix products of every region, in the record's order.
+    pub products: Vec<Products>,
+    /// Energy, area and rates.
+    pub account: EnergyAccount,
+    /// Time of the schedule, seconds.
+    pub seconds: f64,
+}
+
+/// The programs of a network's step, or the one of its forward pass with tracked statistics.
+///
+/// # Errors
+/// A network or recipe that the design cannot run, and recipes that search for their steps.
+pub fn of_model(model: &Model, recipe: &Recipe, design: &Design, pass: Pass) -> Result<Vec<Program>, WorkloadError> {
+    if pass == Pass::Training && recipe.searches() {
+        return Err(WorkloadError::Searches { recipe: recipe.name.clone() });
+    }
+    let compiled = compile(model, recipe, design)?;
+    Ok(match pass {
+        Pass::Forward => vec![compiled.evaluate],
+        Pass::Training => match compiled.step.whole {
+            Some(whole) => vec![whole],
+            None => vec![compiled.step.gradients, compiled.step.update],
+        },
+    })
+}
+
+/// The largest DRAM a design may have, MiB.
+const LARGEST_DRAM: u32 = 1 << 20;
+
+/// Runs programs by their shapes, one after the other, in as much DRAM as a design may have: what is
+/// there costs nothing.
+///
+/// # Errors
+/// What the machine or the energy model refuse.
+pub fn run(design: &Design, programs: &[Program]) -> Result<Outcome, WorkloadError> {
+    let mut machine = {
+        let mut design = design.clone();
+        design.memory.dram_mib = LARGEST_DRAM;
+        Machine::new(design, Engine::Timing, KernelChoice::Scalar)?
+    };
+    let start = Instant::now();
+    let mut record = Record::default();
+    for program in programs {
+        record.accumulate(&machine.run(program, 0)?);
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let mut found = Vec::new();
+    for program in programs {
+        found.extend(machine.products(program)?);
+    }
+    // Those of every region the record has, in its order.
+    let of = |name: &str| Products {
+        region: name.to_owned(),
+        shapes: found.iter().filter(|products| products.region == name).flat_map(|products| products.shapes.clone()).collect(),
+    };
+    let products = record.regions.iter().map(|region| of(&region.name)).collect();
+    let account = energy::account(design, &record)?;
+    Ok(Outcome { record, products, account, seconds })
+}
