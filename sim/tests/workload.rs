@@ -127,6 +127,10 @@ fn a_models_workload_is_a_step_of_its_training() {
     }
 }
 
+fn input_is_text(name: &str) -> bool {
+    ["bert-base", "gpt2"].contains(&name)
+}
+
 #[test]
 fn large_networks_run_by_shape() {
     let wide = ["--set", "array.rows=128", "--set", "array.cols=128"];
@@ -142,8 +146,9 @@ fn large_networks_run_by_shape() {
         assert_eq!(number(&forward["events"]["macs"]), macs, "{name}");
         let training = report(&[&["workload", name][..], &wide].concat());
         let ratio = number(&training["events"]["macs"]) as f64 / macs as f64;
-        // Three products a layer, but for the first one's error.
-        assert!((2.8..=3.0).contains(&ratio), "{name}: {ratio}");
+        // Three products a layer, but for the first one's error; those of strided convolutions see zeros
+        // between the errors.
+        assert!((2.8..=3.6).contains(&ratio) && (input_is_text(name) == (ratio == 3.0)), "{name}: {ratio}");
         assert!(training["tflops"]["achieved"].as_f64() < training["tflops"]["peak"].as_f64());
         assert!(number(&training["cycles"]["total"]) > number(&forward["cycles"]["total"]));
     }

@@ -63,7 +63,6 @@ impl Fields {
         let magnitude_bits = float.magnitude_bits();
         let gradual = float.subnormals == Subnormals::Gradual;
         let first_binade = u32::from(!gradual);
-        let first_hidden = if gradual { 1 << float.mantissa_bits } else { 1 };
         // The binade of the field that binary32 gives its subnormals.
         let below = float.min_exponent() - i32::from(gradual);
         let top = below + (float.max_finite_magnitude() >> float.mantissa_bits) as i32;
@@ -76,14 +75,15 @@ impl Fields {
             && float.min_quantum_exponent() >= -149
             && top <= 127;
         let own = below == -127;
+        let first_hidden = || if gradual { 1 << float.mantissa_bits } else { 1 };
         inside.then(|| Self {
             magnitude_mask: (1 << magnitude_bits) - 1,
             mantissa_bits: float.mantissa_bits,
             max_finite: float.max_finite_magnitude() as u32,
             shift: 23 - float.mantissa_bits,
             rebias: ((127 + below) as u32) << 23,
-            first_by_field: if own { 0 } else { first_hidden },
-            first_hidden,
+            first_by_field: if own { 0 } else { first_hidden() },
+            first_hidden: first_hidden(),
             first_binade,
             quantum: if own { 0.0 } else { power_of_two(float.min_quantum_exponent()) as f32 },
             sign_shift: 31 - magnitude_bits,
