@@ -2,6 +2,7 @@
 
 use super::format::smallest_positive;
 use super::{quantize, refuse};
+use crate::sweep::{SWEEPS, Spec};
 use crate::text::short;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
@@ -25,6 +26,7 @@ enum What {
     Recipes,
     Models,
     Workloads,
+    Sweeps,
     Formats,
     Schemes,
 }
@@ -130,6 +132,14 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         let mut table = plain_table(&["workload", "batch", "summary"]);
         for workload in WORKLOADS {
             table.add_row([workload.name, &workload.batch.to_string(), workload.summary]);
+        }
+        sections.push(table.to_string());
+    }
+    if wanted(What::Sweeps) {
+        let mut table = plain_table(&["sweep", "summary"]);
+        for built_in in SWEEPS {
+            let spec = Spec::from_ron(built_in.name, built_in.ron).map_err(refuse)?;
+            table.add_row([spec.name, spec.summary]);
         }
         sections.push(table.to_string());
     }

@@ -11,16 +11,18 @@ mod gemm;
 mod golden;
 mod list;
 mod quantize;
+mod report;
+mod sweep;
 mod train;
 mod trials;
 mod workload;
 
+use crate::run::specification::{self, Settings, SpecificationError, split_settings};
 use clap::{Args, Parser, Subcommand};
 use miette::{Result, miette};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use systole_arrays::fast::KernelChoice;
-use systole_isa::design::{DESIGNS, Design};
+use systole_isa::design::Design;
 use systole_isa::overrides;
 
 /// Simulate FP8 MAC arrays to the bit while networks train on them.
@@ -41,6 +43,15 @@ enum Command {
     Train(train::TrainArgs),
     /// Train recipes side by side on the same seeds.
     Compare(compare::CompareArgs),
+    /// Train, or cost, many designs side by side.
+    ///
+    /// A file spans the points: axes over fields of design, recipe, model and data, and constraints.
+    /// Every finished run is a line on disk; what is killed goes on with --resume.
+    Sweep(sweep::SweepArgs),
+    /// Put the results of a sweep's shards together.
+    Merge(sweep::MergeArgs),
+    /// Show a sweep: which design to take, fronts, tables and pictures in one HTML file.
+    Report(report::ReportArgs),
     /// Tables and histories of a training run's evidence.
     ///
     /// Reads what `train --evidence EVERY --out DIR` wrote.
@@ -81,9 +92,6 @@ enum Command {
     List(list::ListArgs),
 }
 
-/// `--set` options, split at their equals signs.
-type Settings = Vec<(String, String)>;
-
 /// Options every subcommand takes.
 #[derive(Args, Clone, Debug)]
 pub struct Common {
@@ -117,40 +125,17 @@ impl Common {
 
 /// Reads `--design`: a built-in name or a RON file, with overrides applied.
 fn load_design(name: &str, settings: &[(String, String)]) -> Result<Design> {
-    let design = match systole_isa::design::find(name) {
-        Some(design) => design,
-        None => {
-            let text = read_specification("design", name, &DESIGNS.iter().map(|d| d.name).collect::<Vec<_>>())?;
-            Design::from_ron(name, &text).map_err(refuse)?
+    specification::design(name, settings).map_err(explain)
+}
+
+/// A refused specification; a name that is neither built in nor a file is explained.
+fn explain(error: SpecificationError) -> miette::Report {
+    match &error {
+        SpecificationError::Unknown { known, .. } => {
+            miette!(help = format!("built in are {}; anything else is the path of a RON file", known.join(", ")), "{error}")
         }
-    };
-    design.with_overrides(settings).map_err(refuse)
-}
-
-/// Text of a specification file; a name that is neither built in nor a file is explained.
-fn read_specification(what: &str, name: &str, known: &[&str]) -> Result<String> {
-    let path = PathBuf::from(name);
-    let looks_like_file = name.ends_with(".ron") || name.contains(['/', '\\']) || path.exists();
-    if !looks_like_file {
-        let suggestion = known
-            .iter()
-            .map(|k| (strsim::damerau_levenshtein(k, name), *k))
-            .min()
-            .filter(|(distance, _)| *distance <= 3)
-            .map(|(_, k)| format!(" (did you mean `{k}`?)"))
-            .unwrap_or_default();
-        return Err(miette!(
-            help = format!("built in are {}; anything else is the path of a RON file", known.join(", ")),
-            "no {what} is called `{name}`{suggestion}"
-        ));
+        SpecificationError::Read { .. } | SpecificationError::Design(_) => miette!("{error}"),
     }
-    std::fs::read_to_string(&path).map_err(|e| miette!("{what} file `{name}` cannot be read: {e}"))
-}
-
-/// Settings that name a part of the design, and the others.
-fn split_settings(settings: Settings) -> (Settings, Settings) {
-    const DESIGN_PARTS: [&str; 9] = ["array", "mac", "modes", "output", "vector", "memory", "energy", "arithmetic", "seed"];
-    settings.into_iter().partition(|(path, _)| DESIGN_PARTS.contains(&path.split('.').next().unwrap_or_default()))
 }
 
 /// A refusal whose text already says everything, causes included.
@@ -183,6 +168,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         None => train::run(&train::TrainArgs::default(), &cli.common),
         Some(Command::Train(args)) => train::run(&args, &cli.common),
         Some(Command::Compare(args)) => compare::run(&args, &cli.common),
+        Some(Command::Sweep(args)) => sweep::run(&args, &cli.common),
+        Some(Command::Merge(args)) => sweep::merge(&args),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Evidence(args)) => evidence::run(&args),
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Quantize(args)) => quantize::run(&args, &cli.common),

@@ -4,7 +4,7 @@ use super::{Common, load_design, print_json, refuse, split_settings};
 use crate::energy;
 use crate::report::workload::Summary;
 use crate::run::workload::topology::Topology;
-use crate::run::workload::{self, Pass};
+use crate::run::workload::{self, Kind, Pass};
 use clap::{Args, ValueEnum};
 use miette::{Result, miette};
 use std::path::Path;
@@ -58,8 +58,6 @@ impl From<PassArg> for Pass {
     }
 }
 
-const ROOM: &str = "DRAM has room for all tensors of a run, none in another's place";
-
 /// Runs the workload and reports.
 pub fn run(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
     let path = Path::new(&args.name);
@@ -79,14 +77,7 @@ fn of_topology(args: &WorkloadArgs, path: &Path, common: &Common) -> Result<Exit
     let topology = Topology::read(path).map_err(refuse)?;
     let (batch, pass) = (args.batch.unwrap_or(1), args.pass.into());
     let program = topology.program(&design, batch, pass, path).map_err(refuse)?;
-    let mut assumptions = vec![
-        "matrix products alone, in mode 0 of the design, operands and results in DRAM; no vector work".to_owned(),
-        "layers do not hand on their results: each reads its own operands".to_owned(),
-    ];
-    if pass == Pass::Training {
-        assumptions.push("backward, every layer passes errors on but the first; no update".to_owned());
-    }
-    assumptions.push(ROOM.to_owned());
+    let assumptions = workload::assumptions(Kind::Topology, pass);
     report(args, &topology.name, None, (batch, pass), &design, &[program], &assumptions)
 }
 
@@ -117,14 +108,8 @@ fn of_network(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
     };
     let pass = args.pass.into();
     let programs = workload::of_model(&model, &recipe, &design, pass).map_err(refuse)?;
-    let mut assumptions = vec!["the program that trains the network, one step of it, by shapes alone".to_owned()];
-    if pass == Pass::Forward {
-        assumptions[0] = "the program that evaluates the network, by shapes alone".to_owned();
-    }
-    if known.is_some_and(|workload| workload.is_text()) {
-        assumptions.push("the lookup of embedded tokens is not counted; their weights are those of the logits".to_owned());
-    }
-    assumptions.push(ROOM.to_owned());
+    let kind = if known.is_some_and(Workload::is_text) { Kind::Texts } else { Kind::Images };
+    let assumptions = workload::assumptions(kind, pass);
     report(args, &model.name, Some(&recipe.name), (recipe.batch, pass), &design, &programs, &assumptions)
 }
 

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod evidence;
 pub mod figure;
 mod layers;
+pub mod sweep;
 pub mod training;
 pub mod workload;
 

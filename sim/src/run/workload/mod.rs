@@ -97,8 +97,38 @@ pub fn of_model(model: &Model, recipe: &Recipe, design: &Design, pass: Pass) -> 
     })
 }
 
+/// What is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A network that reads images.
+    Images,
+    /// A network that reads texts.
+    Texts,
+    /// The layers of a topology file.
+    Topology,
+}
+
+/// What the shapes leave open.
+pub fn assumptions(kind: Kind, pass: Pass) -> Vec<String> {
+    let mut all = match (kind, pass) {
+        (Kind::Topology, _) => vec![
+            "matrix products alone, in mode 0 of the design, operands and results in DRAM; no vector work",
+            "layers do not hand on their results: each reads its own operands",
+        ],
+        (_, Pass::Forward) => vec!["the program that evaluates the network, by shapes alone"],
+        (_, Pass::Training) => vec!["the program that trains the network, one step of it, by shapes alone"],
+    };
+    match (kind, pass) {
+        (Kind::Topology, Pass::Training) => all.push("backward, every layer passes errors on but the first; no update"),
+        (Kind::Texts, _) => all.push("the lookup of embedded tokens is not counted; their weights are those of the logits"),
+        _ => {}
+    }
+    all.push("DRAM has room for all tensors of a run, none in another's place");
+    all.into_iter().map(str::to_owned).collect()
+}
+
 /// The largest DRAM a design may have, MiB.
-const LARGEST_DRAM: u32 = 1 << 20;
+pub const LARGEST_DRAM: u32 = 1 << 20;
 
 /// Runs programs by their shapes, one after the other, in as much DRAM as a design may have: what is
 /// there costs nothing.
