@@ -7,6 +7,7 @@
 
 pub mod cli;
 pub mod energy;
+pub mod lint;
 pub mod machine;
 pub mod report;
 pub mod run;

@@ -1,6 +1,5 @@
 //! `systole list`: what is built in.
 
-use super::format::smallest_positive;
 use super::{quantize, refuse};
 use crate::sweep::{SWEEPS, Spec};
 use crate::text::short;
@@ -82,7 +81,7 @@ fn formats() -> Vec<String> {
                 if let Format::Float(f) = format {
                     row.extend([format!("{}.{}.{}", u32::from(f.signed), f.exponent_bits, f.mantissa_bits), f.bias.to_string()]);
                 }
-                row.extend([value(smallest_positive(format)), value(format.max_finite(false))]);
+                row.extend([value(format.smallest_positive()), value(format.max_finite(false))]);
                 if floats {
                     let negative_zero = format.is_zero(0) && format.zero(true) != 0;
                     row.extend([yes(format.infinity(false).is_some()), yes(format.canonical_nan().is_some()), yes(negative_zero)]);

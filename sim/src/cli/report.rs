@@ -21,7 +21,7 @@ pub struct ReportArgs {
 /// Writes the page, its pictures and the table, and prints the small form.
 pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     let directory = &args.directory;
-    let (plan, records) = sweep::read(&[directory.clone()]).map_err(refuse)?;
+    let (plan, records) = sweep::read(std::slice::from_ref(directory)).map_err(refuse)?;
     let table = Table::new(&plan, &records);
     let pictures = pictures(&table).map_err(refuse)?;
     let spec = std::fs::read_to_string(directory.join("sweep.ron")).unwrap_or_default();

@@ -140,13 +140,8 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     };
     let threads = common.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
-    let how = Execution {
-        shard: args.shard,
-        jobs: args.jobs.map_or(threads, usize::from),
-        threads,
-        kernel: common.kernel()?,
-        retry: args.retry,
-    };
+    let how =
+        Execution { shard: args.shard, jobs: args.jobs.map_or(threads, usize::from), threads, kernel: common.kernel()?, retry: args.retry };
     let store = Store::open(directory, &ron, &resolution.plan, args.shard, args.resume).map_err(refuse)?;
     let progress = Progress::new();
     let executed = sweep::execute(&resolution, &store, &how, |event| progress.hear(event));

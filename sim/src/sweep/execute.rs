@@ -1,10 +1,10 @@
 //! Runs of a plan, side by side.
 
 use super::plan::PlannedRun;
-use super::record::{Epoch, FoldShape, Hardware, Outcome, Report, RunRecord, fold_shapes};
+use super::record::{Epoch, FoldShape, Hardware, Histogram, Outcome, Report, RunRecord, fold_shapes};
 use super::resolve::{Resolution, Resolved, Work};
 use super::store::{Shard, Store, StoreError};
-use crate::machine::{Engine, Machine};
+use crate::machine::Engine;
 use crate::report::{training, workload as workload_report};
 use crate::run::gemm::hex_digest;
 use crate::run::results::identity;
@@ -12,14 +12,17 @@ use crate::run::train::{self, Specification};
 use crate::run::workload::{self, Pass};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::design::Design;
+use systole_isa::format::Format;
 use systole_isa::program::Program;
 use systole_trainer::host;
+use systole_trainer::training::{Evidence, Heard};
 
 /// How runs are made.
 #[derive(Clone, Copy, Debug)]
@@ -172,7 +175,14 @@ fn trained(resolved: &Resolved, seed: u64, kernel: KernelChoice, references: &Re
         return Err("a seed for what is not trained".to_owned());
     };
     let spec = Specification { model, data, recipe, design, seed, engine: Engine::Fast, kernel };
-    let outcome = train::run(&spec, None, |_| ()).map_err(|e| e.to_string())?;
+    let steps = u64::from(recipe.epochs) * (data.train.len() / recipe.batch.max(1) as usize) as u64;
+    let mut last = None;
+    let outcome = train::run_with_evidence(&spec, None, NonZeroU64::new(steps), |heard| {
+        if let Heard::Evidence { evidence, .. } = heard {
+            last = Some((*evidence).clone());
+        }
+    })
+    .map_err(|e| e.to_string())?;
     let hyper = recipe.hyperparameters(seed);
     let key = format!("{}|{}|{hyper:?}", model.name, data.name);
     let known = locked(references).get(&key).cloned();
@@ -183,14 +193,44 @@ fn trained(resolved: &Resolved, seed: u64, kernel: KernelChoice, references: &Re
             locked(references).entry(key).or_insert(Arc::new(run.epochs)).clone()
         }
     };
-    let summary = training::Summary { spec, outcome, reference: reference.to_vec() };
+    let notes = workload::notes(model, recipe, design);
+    let summary = training::Summary { spec, outcome, reference: reference.to_vec(), notes };
     let mut report = parse(summary.json())?;
     let finite = |loss: f64| loss.is_finite().then_some(loss);
     report.reference = reference.iter().map(|e| Epoch { loss: finite(e.loss), test_accuracy: e.test_accuracy }).collect();
+    report.histograms = last.iter().flat_map(histograms).collect();
     if let Ok(programs) = workload::of_model(model, recipe, design, Pass::Training) {
         report.folds = folds(design, &programs)?;
     }
     Ok(report)
+}
+
+/// Roles of which reports show the values.
+const SHOWN_ROLES: [&str; 4] = ["weights", "activations", "errors", "weight_gradients"];
+
+/// Values of each role and format in a step, over all layers.
+fn histograms(step: &Evidence) -> Vec<Histogram> {
+    let mut all: Vec<(Histogram, BTreeMap<i32, u64>)> = Vec::new();
+    for tensor in step.tensors.iter().filter(|tensor| SHOWN_ROLES.contains(&tensor.role.as_str())) {
+        let Ok(format) = tensor.format.parse::<Format>() else { continue };
+        let at = all.iter().position(|(known, _)| known.role == tensor.role && known.format == tensor.format).unwrap_or_else(|| {
+            let reach = [format.smallest_positive(), format.max_finite(false)].map(|code| exponent(format.to_f64(code)));
+            let histogram =
+                Histogram { role: tensor.role.clone(), format: tensor.format.clone(), exponents: Vec::new(), reach, scales: None };
+            all.push((histogram, BTreeMap::new()));
+            all.len() - 1
+        });
+        let (histogram, counts) = &mut all[at];
+        tensor.exponents.iter().for_each(|(&exponent, &count)| *counts.entry(exponent).or_default() += count);
+        if let Some([least, largest]) = tensor.scale.map(|range| range.map(exponent)) {
+            histogram.scales = Some(histogram.scales.map_or([least, largest], |[low, high]| [low.min(least), high.max(largest)]));
+        }
+    }
+    all.into_iter().map(|(histogram, counts)| Histogram { exponents: counts.into_iter().collect(), ..histogram }).collect()
+}
+
+fn exponent(x: f64) -> i32 {
+    x.abs().log2().floor().clamp(-2000.0, 2000.0) as i32
 }
 
 /// Costs a point's workload.
@@ -229,15 +269,10 @@ fn parse(json: Value) -> Result<Report, String> {
 
 /// How often the corners of an array are busy in a step of these programs.
 fn folds(design: &Design, programs: &[Program]) -> Result<Vec<FoldShape>, String> {
-    let mut wide = design.clone();
-    wide.memory.dram_mib = workload::LARGEST_DRAM;
-    let machine = Machine::new(wide, Engine::Timing, KernelChoice::Scalar).map_err(|e| e.to_string())?;
     let mut busy: BTreeMap<(u32, u32), u64> = BTreeMap::new();
-    for program in programs {
-        for (shape, count) in machine.products(program).map_err(|e| e.to_string())?.into_iter().flat_map(|region| region.shapes) {
-            for fold in fold_shapes(&design.array, design.mac.lanes, shape) {
-                *busy.entry((fold.rows, fold.cols)).or_default() += fold.cycles * count;
-            }
+    for (shape, count) in workload::products(design, programs).map_err(|e| e.to_string())? {
+        for fold in fold_shapes(&design.array, design.mac.lanes, shape) {
+            *busy.entry((fold.rows, fold.cols)).or_default() += fold.cycles * count;
         }
     }
     Ok(busy.into_iter().map(|((rows, cols), cycles)| FoldShape { rows, cols, cycles }).collect())

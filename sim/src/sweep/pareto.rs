@@ -3,6 +3,7 @@
 use super::table::Row;
 use crate::run::train::paired_difference;
 use serde::Serialize;
+use std::cmp::Ordering;
 
 /// What a design is weighed against.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -10,6 +11,8 @@ use serde::Serialize;
 pub enum Cost {
     /// Energy of a step, pJ.
     Energy,
+    /// The same without DRAM's, pJ.
+    OnChip,
     /// Cell area, um2.
     Area,
     /// Achieved TFLOPS, of which more is better.
@@ -18,12 +21,13 @@ pub enum Cost {
 
 impl Cost {
     /// Every cost.
-    pub const ALL: [Self; 3] = [Self::Energy, Self::Area, Self::Tflops];
+    pub const ALL: [Self; 4] = [Self::Energy, Self::OnChip, Self::Area, Self::Tflops];
 
     /// Its name in tables and files.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Energy => "energy",
+            Self::OnChip => "on_chip_energy",
             Self::Area => "area",
             Self::Tflops => "tflops",
         }
@@ -35,6 +39,7 @@ impl Cost {
             None => None,
             Some(figures) => Some(match self {
                 Self::Energy => figures.energy_pj_per_step,
+                Self::OnChip => figures.on_chip_pj_per_step,
                 Self::Area => figures.area_um2,
                 Self::Tflops => figures.tflops,
             }),
@@ -52,7 +57,8 @@ impl Cost {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Standing {
-    /// Better than every cheaper design, by more than the standard error of the paired difference.
+    /// Better than every cheaper design, by more than the standard error of their paired difference and
+    /// than [`typical_error`].
     Front,
     /// No cheaper design is better by more than that, but neither is this one.
     WithinError,
@@ -85,6 +91,23 @@ fn gain(a: &Row, b: &Row) -> (f64, f64) {
     (mean, error.unwrap_or(0.0))
 }
 
+/// The row with the most merit, the first of equals.
+fn best(rows: &[Row]) -> Option<usize> {
+    let candidates = (0..rows.len()).filter(|&i| rows[i].merit.is_some());
+    candidates.max_by(|&a, &b| rows[a].merit.partial_cmp(&rows[b].merit).unwrap_or(Ordering::Equal).then(b.cmp(&a)))
+}
+
+/// What a paired difference of these rows is uncertain by: the median, over all designs, of the standard
+/// error of the difference from the best. Two or three seeds tell one design's error badly, those of
+/// all designs together tell it well; the median leaves out those that failed.
+pub fn typical_error(rows: &[Row]) -> f64 {
+    let Some(best) = best(rows) else { return 0.0 };
+    let others = (0..rows.len()).filter(|&i| i != best && rows[i].merit.is_some());
+    let mut errors: Vec<f64> = others.map(|i| gain(&rows[best], &rows[i]).1).collect();
+    errors.sort_by(f64::total_cmp);
+    errors.get(errors.len() / 2).copied().unwrap_or(0.0)
+}
+
 /// The standing of every row against one cost.
 pub fn front(rows: &[Row], cost: Cost) -> Vec<Standing> {
     let weights: Vec<Option<f64>> = rows.iter().map(|row| row.merit.and(cost.weight(row))).collect();
@@ -94,11 +117,17 @@ pub fn front(rows: &[Row], cost: Cost) -> Vec<Standing> {
         (Some(x), Some(y)) => x < y,
         _ => false,
     };
+    let typical = typical_error(rows);
     let standing = |i: usize| {
         if weights[i].is_none() {
             return Standing::Failed;
         }
-        let others = || (0..rows.len()).filter(|&j| j != i && cheaper(j, i)).map(|j| gain(&rows[i], &rows[j]));
+        let others = || {
+            (0..rows.len())
+                .filter(|&j| j != i && cheaper(j, i))
+                .map(|j| gain(&rows[i], &rows[j]))
+                .map(|(mean, error)| (mean, error.max(typical)))
+        };
         if others().all(|(mean, error)| mean > error) {
             Standing::Front
         } else if others().any(|(mean, error)| mean < -error) {
@@ -110,17 +139,14 @@ pub fn front(rows: &[Row], cost: Cost) -> Vec<Standing> {
     (0..rows.len()).map(standing).collect()
 }
 
-/// The cheapest design that the best is not better than by more than the standard error of their
-/// paired difference.
+/// The cheapest design than which the best is not better by more than the typical error.
 pub fn recommended(rows: &[Row], cost: Cost) -> Option<usize> {
-    let candidates = || (0..rows.len()).filter(|&i| rows[i].merit.is_some() && cost.weight(&rows[i]).is_some());
-    let best = candidates().max_by(|&a, &b| rows[a].merit.partial_cmp(&rows[b].merit).unwrap_or(std::cmp::Ordering::Equal).then(b.cmp(&a)))?;
-    let as_good = |i: &usize| {
-        let (mean, error) = gain(&rows[best], &rows[*i]);
-        *i == best || mean <= error
-    };
-    candidates().filter(as_good).min_by(|&a, &b| {
+    let (best, typical) = (best(rows)?, typical_error(rows));
+    let candidates = (0..rows.len()).filter(|&i| rows[i].merit.is_some() && cost.weight(&rows[i]).is_some());
+    let as_good = |i: &usize| *i == best || gain(&rows[best], &rows[*i]).0 <= typical;
+    candidates.filter(as_good).min_by(|&a, &b| {
         let weight = |i: usize| cost.weight(&rows[i]).unwrap_or(f64::INFINITY);
-        weight(a).total_cmp(&weight(b)).then(a.cmp(&b))
+        let more_merit = || rows[b].merit.partial_cmp(&rows[a].merit).unwrap_or(Ordering::Equal);
+        weight(a).total_cmp(&weight(b)).then_with(more_merit).then(a.cmp(&b))
     })
 }

@@ -1,5 +1,6 @@
 //! The line a finished run leaves.
 
+use crate::lint::Note;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -160,6 +161,22 @@ pub struct FoldShape {
     pub cycles: u64,
 }
 
+/// Values of a role in the last step, of all layers, as they were before they were rounded to it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// The role.
+    pub role: String,
+    /// Its format.
+    pub format: String,
+    /// Numbers of values by exponent, floor(log2 |x|), ascending; zeros are left out.
+    pub exponents: Vec<(i32, u64)>,
+    /// Exponents of the least positive and the largest number of the format, in units of one.
+    pub reach: [i32; 2],
+    /// Exponents of the least and the largest scale, where values are scaled: the reach moves by them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scales: Option<[i32; 2]>,
+}
+
 /// What `train --json` or `workload --json` says, as far as sweeps compare it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -198,6 +215,12 @@ pub struct Report {
     /// Fold shapes of a step, where its products are known beforehand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<FoldShape>,
+    /// Values of roles in the last step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub histograms: Vec<Histogram>,
+    /// What is legal but surely not meant.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     /// What was assumed.
     pub assumptions: Vec<String>,
     /// SHA-256 of the final weights.
@@ -218,6 +241,11 @@ impl Report {
     /// Energy of a step, pJ.
     pub fn energy_pj_per_step(&self) -> f64 {
         Self::part(&self.energy_pj, "total") / self.steps.max(1) as f64
+    }
+
+    /// The same without DRAM's.
+    pub fn on_chip_pj_per_step(&self) -> f64 {
+        self.energy_pj_per_step() - Self::part(&self.energy_pj, "dram") / self.steps.max(1) as f64
     }
 
     /// Cycles of a step.
@@ -260,8 +288,11 @@ pub(super) fn fold_shapes(array: &ArraySpec, lanes: u32, [m, n, k]: [u32; 3]) ->
     let rows = |down: u32| if array.dataflow == Dataflow::Os { down } else { down.div_ceil(lanes) };
     tiles(down, depth)
         .flat_map(|(height, vertical)| {
-            tiles(across, array.cols)
-                .map(move |(cols, horizontal)| FoldShape { rows: rows(height), cols, cycles: vertical * horizontal * stream })
+            tiles(across, array.cols).map(move |(cols, horizontal)| FoldShape {
+                rows: rows(height),
+                cols,
+                cycles: vertical * horizontal * stream,
+            })
         })
         .collect()
 }

@@ -136,13 +136,7 @@ enum Candidate {
     Sound(Box<(Resolved, String)>),
 }
 
-fn candidate(
-    spec: &Spec,
-    file: &str,
-    choice: &Choice,
-    constraints: &[Constraint],
-    shelf: &mut Shelf,
-) -> Result<Candidate, SpecError> {
+fn candidate(spec: &Spec, file: &str, choice: &Choice, constraints: &[Constraint], shelf: &mut Shelf) -> Result<Candidate, SpecError> {
     match resolve(spec, choice, shelf, |fields| {
         for constraint in constraints {
             let holds = constraint.holds(fields).map_err(|source| SpecError::Constraint { file: file.to_owned(), source })?;
@@ -224,7 +218,9 @@ fn resolve(
                 (Work::Topology(topology, path.to_owned(), batch, of.forward_only), what)
             } else {
                 let known = known.ok_or_else(|| {
-                    format!("no workload is called `{name}`; `systole list workloads` names those there are, a topology's name ends in .csv")
+                    format!(
+                        "no workload is called `{name}`; `systole list workloads` names those there are, a topology's name ends in .csv"
+                    )
                 })?;
                 (Work::Network(Arc::new(known.model()), of.forward_only), format!("workload|{name}|{pass}"))
             }

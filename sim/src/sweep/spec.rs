@@ -285,8 +285,7 @@ impl Axis {
         if let Self::Zip(lists) = self {
             let lengths: BTreeSet<usize> = lists.values().filter_map(Value::as_array).map(Vec::len).collect();
             if lengths.len() > 1 {
-                let all: Vec<String> =
-                    lists.iter().map(|(key, v)| format!("`{key}` has {}", v.as_array().map_or(0, Vec::len))).collect();
+                let all: Vec<String> = lists.iter().map(|(key, v)| format!("`{key}` has {}", v.as_array().map_or(0, Vec::len))).collect();
                 found.push(format!("lists go in step and must be equally long: {}", all.join(", ")));
             }
         }

@@ -210,9 +210,7 @@ fn files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
 
 fn insert(all: &mut BTreeMap<String, RunRecord>, record: RunRecord) -> Result<(), StoreError> {
     match all.get(&record.key) {
-        Some(known) if !known.agrees(&record) => {
-            Err(StoreError::Contradiction { point: record.point, seed: record.seed, key: record.key })
-        }
+        Some(known) if !known.agrees(&record) => Err(StoreError::Contradiction { point: record.point, seed: record.seed, key: record.key }),
         Some(_) => Ok(()),
         None => {
             all.insert(record.key.clone(), record);

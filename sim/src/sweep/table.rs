@@ -13,6 +13,8 @@ use std::collections::BTreeMap;
 pub struct Figures {
     /// Energy of a step, pJ.
     pub energy_pj_per_step: f64,
+    /// The same without DRAM's.
+    pub on_chip_pj_per_step: f64,
     /// Cycles of a step.
     pub cycles_per_step: f64,
     /// Cell area, um2.
@@ -54,7 +56,7 @@ pub struct Row {
     /// Its records, in the order of its runs.
     pub records: Vec<RunRecord>,
     /// Its standing against each cost, in the order of [`Cost::ALL`].
-    pub standings: [Standing; 3],
+    pub standings: [Standing; Cost::ALL.len()],
 }
 
 impl Row {
@@ -86,6 +88,7 @@ fn figures(records: &[RunRecord]) -> Option<Figures> {
     let mean = |of: &dyn Fn(&(&Report, &Hardware)) -> f64| reports.iter().map(of).sum::<f64>() / count;
     (!reports.is_empty()).then(|| Figures {
         energy_pj_per_step: mean(&|(r, _)| r.energy_pj_per_step()),
+        on_chip_pj_per_step: mean(&|(r, _)| r.on_chip_pj_per_step()),
         cycles_per_step: mean(&|(r, _)| r.cycles_per_step()),
         area_um2: mean(&|(r, _)| r.area_um2()),
         tflops: mean(&|(r, _)| r.tflops.achieved),
@@ -128,7 +131,7 @@ impl Table {
                 figures: figures(&found),
                 error: point.problem.clone().or_else(|| found.iter().find_map(|r| r.error().map(str::to_owned))),
                 records: found,
-                standings: [Standing::Failed; 3],
+                standings: [Standing::Failed; Cost::ALL.len()],
             });
         }
         for (i, cost) in Cost::ALL.into_iter().enumerate() {
@@ -140,13 +143,11 @@ impl Table {
     }
 
     fn header(&self) -> Vec<String> {
-        let merit: &[&str] = if self.trains {
-            &["test_accuracy", "test_accuracy_error", "from_reference", "from_reference_error"]
-        } else {
-            &[]
-        };
+        let merit: &[&str] =
+            if self.trains { &["test_accuracy", "test_accuracy_error", "from_reference", "from_reference_error"] } else { &[] };
         let figures = [
             "energy_pj_per_step",
+            "on_chip_pj_per_step",
             "cycles_per_step",
             "area_um2",
             "tflops",
@@ -154,14 +155,16 @@ impl Table {
             "tflops_per_watt",
             "tflops_per_mm2",
             "utilisation",
-            "energy_standing",
-            "area_standing",
-            "tflops_standing",
-            "error",
         ];
+        let standings = Cost::ALL.iter().map(|cost| format!("{}_standing", cost.name())).chain(["error".to_owned()]);
         let own = |name: &&str| (*name).to_owned();
         let first = std::iter::once("point".to_owned()).chain(self.paths.iter().cloned());
-        first.chain(std::iter::once("runs".to_owned())).chain(merit.iter().map(own)).chain(figures.iter().map(own)).collect()
+        first
+            .chain(std::iter::once("runs".to_owned()))
+            .chain(merit.iter().map(own))
+            .chain(figures.iter().map(own))
+            .chain(standings)
+            .collect()
     }
 
     /// Comma-separated values: a line for each point; what there is not is empty.
@@ -180,6 +183,7 @@ impl Table {
             let of = |get: fn(&Figures) -> f64| number(row.figures.as_ref().map(get));
             line.extend([
                 of(|f| f.energy_pj_per_step),
+                of(|f| f.on_chip_pj_per_step),
                 of(|f| f.cycles_per_step),
                 of(|f| f.area_um2),
                 of(|f| f.tflops),
@@ -213,6 +217,7 @@ impl Table {
             }
             if let Some(f) = &row.figures {
                 object["energy_pj_per_step"] = json!(f.energy_pj_per_step);
+                object["on_chip_pj_per_step"] = json!(f.on_chip_pj_per_step);
                 object["cycles_per_step"] = json!(f.cycles_per_step);
                 object["area_um2"] = json!(f.area_um2);
                 object["tflops"] = json!({

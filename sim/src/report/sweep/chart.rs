@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use std::ops::Range;
 
 /// Extent of a chart, pixels: readable at full width and on a phone.
-pub const EXTENT: (u32, u32) = (560, 400);
+pub const EXTENT: (u32, u32) = (500, 380);
 
 /// Colours that those see apart who see few.
 pub const BLUE_MARK: RGBColor = RGBColor(11, 87, 208);
@@ -111,7 +111,7 @@ fn text_width(text: &str) -> i32 {
 pub fn marks(all: &[Mark], frame: (Range<i32>, Range<i32>)) -> Markup {
     const HEIGHT: i32 = 13;
     let mut taken: Vec<(Range<i32>, Range<i32>)> =
-        all.iter().filter(|mark| mark.label.is_some()).map(|m| (m.at.0 - 5..m.at.0 + 5, m.at.1 - 5..m.at.1 + 5)).collect();
+        all.iter().filter(|mark| mark.colour != DIM_MARK).map(|m| (m.at.0 - 5..m.at.0 + 5, m.at.1 - 5..m.at.1 + 5)).collect();
     let overlap = |a: &Range<i32>, b: &Range<i32>| a.start < b.end && b.start < a.end;
     let mut labels = Vec::new();
     for mark in all {
@@ -120,12 +120,17 @@ pub fn marks(all: &[Mark], frame: (Range<i32>, Range<i32>)) -> Markup {
         let (x, y) = mark.at;
         let away = mark.radius as i32 + 5;
         // Right, left, above, below, and then further above and below.
-        let places = [(x + away, y + 4), (x - away - width, y + 4)]
-            .into_iter()
-            .chain([14, 28, 42, 56].into_iter().flat_map(|d| [(x + 4, y - d), (x + 4, y + d + 6), (x - width - 4, y - d), (x - width - 4, y + d + 6)]));
+        let places = [(x + away, y + 4), (x - away - width, y + 4)].into_iter().chain(
+            [14, 28, 42, 56]
+                .into_iter()
+                .flat_map(|d| [(x + 4, y - d), (x + 4, y + d + 6), (x - width - 4, y - d), (x - width - 4, y + d + 6)]),
+        );
         let free = places.into_iter().find(|&(left, base)| {
             let place = (left..left + width, base - HEIGHT + 2..base + 3);
-            let inside = frame.0.start <= place.0.start && place.0.end <= frame.0.end + 6 && frame.1.start <= place.1.start && place.1.end <= frame.1.end;
+            let inside = frame.0.start <= place.0.start
+                && place.0.end <= frame.0.end + 6
+                && frame.1.start <= place.1.start
+                && place.1.end <= frame.1.end;
             inside && taken.iter().all(|other| !(overlap(&other.0, &place.0) && overlap(&other.1, &place.1)))
         });
         if let Some((left, base)) = free {
@@ -145,6 +150,7 @@ pub fn marks(all: &[Mark], frame: (Range<i32>, Range<i32>)) -> Markup {
 }
 
 /// A bar of parts.
+#[derive(Debug)]
 pub struct Bar {
     /// What it is of.
     pub name: String,
@@ -152,6 +158,23 @@ pub struct Bar {
     pub parts: Vec<(usize, f64)>,
     /// What stands at its end.
     pub total: String,
+}
+
+impl Bar {
+    fn sum(&self) -> f64 {
+        self.parts.iter().map(|(_, value)| value).sum()
+    }
+
+    /// Parts that can be seen: which, where they begin, how long they are.
+    fn pieces(&self, left: i32, scale: f64) -> Vec<(usize, f64, f64)> {
+        let mut from = f64::from(left);
+        let mut place = |&(part, value): &(usize, f64)| {
+            let (start, long) = (from, value * scale);
+            from += long;
+            (part, start, long)
+        };
+        self.parts.iter().map(&mut place).filter(|(_, _, long)| *long > 0.05).collect()
+    }
 }
 
 /// Stacked bars, one below the other, with the parts' names beneath. Lengths are of `longest`, or of
@@ -164,7 +187,8 @@ pub fn bars(title: &str, names: &[String], bars: &[Bar], longest: Option<f64>) -
     const LEFT: i32 = 12;
     let width = EXTENT.0 as i32;
     let right = 96;
-    let used: Vec<usize> = (0..names.len()).filter(|part| bars.iter().any(|bar| bar.parts.iter().any(|(p, x)| p == part && *x > 0.0))).collect();
+    let used: Vec<usize> =
+        (0..names.len()).filter(|part| bars.iter().any(|bar| bar.parts.iter().any(|(p, x)| p == part && *x > 0.0))).collect();
     let mut places = Vec::new();
     let (mut x, mut line) = (LEFT, 0);
     for &part in &used {
@@ -185,17 +209,12 @@ pub fn bars(title: &str, names: &[String], bars: &[Bar], longest: Option<f64>) -
             @for (i, bar) in bars.iter().enumerate() {
                 @let y = 34 + LINE * i as i32;
                 text x=(LEFT) y=(y + 11) font-family="sans-serif" font-size="12" fill="#202124" { (bar.name) }
-                @let mut from = f64::from(LEFT);
-                @for (part, value) in &bar.parts {
-                    @let long = value * scale;
-                    @if long > 0.05 {
-                        rect x=(format!("{from:.2}")) y=(y + 15) width=(format!("{long:.2}")) height="13" fill=(css(colour(*part))) {
-                            title { (format!("{}: {} {:.1} %", bar.name, names[*part], 100.0 * value / bar.parts.iter().map(|(_, x)| x).sum::<f64>())) }
-                        }
+                @for (part, from, long) in bar.pieces(LEFT, scale) {
+                    rect x=(format!("{from:.2}")) y=(y + 15) width=(format!("{long:.2}")) height="13" fill=(css(colour(part))) {
+                        title { (format!("{}: {} {:.1} %", bar.name, names[part], 100.0 * long / scale / bar.sum())) }
                     }
-                    @let _ = from += long;
                 }
-                text x=(format!("{:.0}", from + 6.0)) y=(y + 26) font-family="sans-serif" font-size="12" fill="#202124" { (bar.total) }
+                text x=(format!("{:.0}", f64::from(LEFT) + scale * bar.sum() + 6.0)) y=(y + 26) font-family="sans-serif" font-size="12" fill="#202124" { (bar.total) }
             }
             @for (part, x, line) in &places {
                 @let y = body + 12 + 18 * line;

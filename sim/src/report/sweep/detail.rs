@@ -162,6 +162,8 @@ pub fn roofline(row: &Row) -> Result<String, String> {
             .label_style(("sans-serif", 13))
             .axis_desc_style(("sans-serif", 14))
             .light_line_style(TRANSPARENT)
+            .x_labels(4)
+            .y_labels(5)
             .x_label_formatter(&|x| significant(*x))
             .y_label_formatter(&|y| significant(*y))
             .draw()?;

@@ -15,6 +15,7 @@ const DEPTH: f64 = 0.12;
 const fn axis(cost: Cost) -> &'static str {
     match cost {
         Cost::Energy => "energy of a training step",
+        Cost::OnChip => "energy of a training step without DRAM",
         Cost::Area => "cell area, mm2",
         Cost::Tflops => "achieved TFLOPS (more to the right)",
     }
@@ -23,7 +24,7 @@ const fn axis(cost: Cost) -> &'static str {
 /// A cost as its axis shows it.
 fn figure(cost: Cost, value: f64) -> String {
     match cost {
-        Cost::Energy => energy(value),
+        Cost::Energy | Cost::OnChip => energy(value),
         Cost::Area => significant(value / 1e6),
         Cost::Tflops => significant(value),
     }
@@ -61,7 +62,7 @@ pub fn plot(table: &Table, cost: Cost) -> Result<String, String> {
             return Ok(Markup::default());
         }
         let floor = scale * floor;
-        if high > 4.0 * low {
+        if high > 10.0 * low {
             draw(area, table, cost, &drawn, ((low / 1.15..high * 1.4).log_scale(), y), floor)
         } else {
             let margin = 0.06 * (high - low).max(0.02 * high);
@@ -143,6 +144,7 @@ where
 const fn cost_words(cost: Cost) -> &'static str {
     match cost {
         Cost::Energy => "energy",
+        Cost::OnChip => "energy on the chip",
         Cost::Area => "area",
         Cost::Tflops => "TFLOPS",
     }

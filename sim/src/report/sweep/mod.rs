@@ -3,5 +3,6 @@
 mod chart;
 mod detail;
 mod front;
+mod histogram;
 pub mod page;
 pub mod text;

@@ -1,7 +1,7 @@
 //! A sweep as one HTML file: no network, no file beside it.
 
-use super::text::{accuracy, area, by, costs, figures, picks, rule};
-use super::{detail, front};
+use super::text::{accuracy, area, costs, figures, picks, rule};
+use super::{detail, front, histogram};
 use crate::sweep::{Cost, Plan, Row, Standing, Table};
 use crate::text::{energy, grouped, significant};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -49,6 +49,7 @@ pub fn pictures(table: &Table) -> Result<Vec<(String, String)>, String> {
         }
         all.push(("roofline".to_owned(), detail::roofline(rows[0])?));
         all.push(("utilisation".to_owned(), detail::heat_map(rows[0])?));
+        all.push(("values".to_owned(), histogram::plot(rows[0])?));
     }
     all.retain(|(_, svg)| !svg.is_empty());
     Ok(all)
@@ -65,17 +66,14 @@ fn picture(all: &[(String, String)], name: &str) -> Markup {
 /// The first lines: what to take and why.
 fn answer(table: &Table) -> Markup {
     let picks = picks(table);
-    let alike = picks.iter().all(|(_, row)| Some(*row) == picks.first().map(|p| p.1));
     html! {
         section.answer {
             @if picks.is_empty() { p { "No design has finished all its runs yet." } }
-            @for (i, (cost, row)) in picks.iter().enumerate() {
-                @if i == 0 || !alike {
-                    div.pick {
-                        span.by { @if alike && picks.len() > 1 { "take" } @else { (by(*cost)) } }
-                        a.name href=(format!("#{}", front::target(*row))) { (table.rows[*row].name) }
-                        span.figures { (figures(table, &table.rows[*row])) }
-                    }
+            @for (reasons, row) in &picks {
+                div.pick {
+                    span.by { (reasons) }
+                    a.name href=(format!("#{}", front::target(*row))) { (table.rows[*row].name) }
+                    span.figures { (figures(table, &table.rows[*row])) }
                 }
             }
             @if !picks.is_empty() { p.rule { "Chosen " (rule(table)) "." } }
@@ -90,9 +88,9 @@ fn number(class: &str, sort: f64, text: &str) -> Markup {
 /// The table of all points.
 fn points(table: &Table) -> Markup {
     let heads: &[&str] = if table.trains {
-        &["accuracy", "from fp32", "energy/step", "cycles/step", "area", "TFLOPS", "TFLOPS/W", "TFLOPS/mm²", "use"]
+        &["accuracy", "from fp32", "energy/step", "on chip", "cycles/step", "area", "TFLOPS", "TFLOPS/W", "TFLOPS/mm²", "use"]
     } else {
-        &["energy/step", "cycles/step", "area", "TFLOPS", "TFLOPS/W", "TFLOPS/mm²", "use"]
+        &["energy/step", "on chip", "cycles/step", "area", "TFLOPS", "TFLOPS/W", "TFLOPS/mm²", "use"]
     };
     html! {
         p { "Select a heading to sort, a name for the design in full." }
@@ -119,6 +117,7 @@ fn points(table: &Table) -> Markup {
                                     (number("", mean, &row.from_reference.map(|_| format!("{:+.2}{}", 100.0 * mean, error.map(|e| format!(" ± {:.2}", 100.0 * e)).unwrap_or_default())).unwrap_or_default()))
                                 }
                                 (number("", f.energy_pj_per_step, &energy(f.energy_pj_per_step)))
+                                (number("", f.on_chip_pj_per_step, &energy(f.on_chip_pj_per_step)))
                                 (number("", f.cycles_per_step, &grouped(f.cycles_per_step as u64)))
                                 (number("", f.area_um2, &area(f.area_um2)))
                                 (number("", f.tflops, &significant(f.tflops)))
@@ -139,9 +138,10 @@ fn points(table: &Table) -> Markup {
 /// Everything about one point, folded up.
 fn in_full(table: &Table, index: usize, drawn: bool) -> Result<Markup, String> {
     let row = &table.rows[index];
-    let (roofline, heat) = if drawn { (detail::roofline(row)?, detail::heat_map(row)?) } else { Default::default() };
+    let drawings = if drawn { vec![detail::roofline(row)?, detail::heat_map(row)?, histogram::plot(row)?] } else { Vec::new() };
     let hash = row.records.first().map(|r| r.design_sha256.clone()).unwrap_or_default();
-    let digests: Vec<String> = row.records.iter().filter_map(|r| Some((r.seed?, r.report()?.digest.clone()?))).map(|(s, d)| format!("seed {s}: {d}")).collect();
+    let digests: Vec<String> =
+        row.records.iter().filter_map(|r| Some((r.seed?, r.report()?.digest.clone()?))).map(|(s, d)| format!("seed {s}: {d}")).collect();
     Ok(html! {
         details.point id=(front::target(index)) {
             summary { span.index { (index + 1) } " " (row.name) " " span.figures { (figures(table, row)) } }
@@ -155,6 +155,7 @@ fn in_full(table: &Table, index: usize, drawn: bool) -> Result<Markup, String> {
                 @if !hash.is_empty() { dt { "design, SHA-256" } dd.hash { (hash) } }
                 @if !digests.is_empty() { dt { "final weights, SHA-256" } dd.hash { @for digest in &digests { (digest) br; } } }
                 @if let Some((report, _)) = row.first() {
+                    @if !report.notes.is_empty() { dt { "notes" } dd { @for note in &report.notes { (note) br; } } }
                     @if let Some(activity) = &report.activity {
                         dt { "values" }
                         dd { (activity.iter().filter(|(_, n)| **n > 0).map(|(name, n)| format!("{} {}", grouped(*n), name.replace('_', " "))).collect::<Vec<_>>().join(", ")) }
@@ -162,7 +163,7 @@ fn in_full(table: &Table, index: usize, drawn: bool) -> Result<Markup, String> {
                 }
             }
             (detail::layers(row))
-            @if !roofline.is_empty() { div.figures { figure { (PreEscaped(&roofline)) } figure { (PreEscaped(&heat)) } } }
+            div.figures { @for drawing in drawings.iter().filter(|svg| !svg.is_empty()) { figure { (PreEscaped(drawing)) } } }
         }
     })
 }
@@ -183,8 +184,10 @@ fn about(plan: &Plan, table: &Table, provenance: &Provenance) -> Markup {
             ul { @for assumption in &assumptions { li { (assumption) } } }
         }
         h3 { "Standings" }
-        p { "A design is on the front if it is better than every cheaper one by more than the standard error of their paired difference over seeds; \
-             within error if no cheaper one is better by more than that; else dominated. Bars show the standard error of the mean." }
+        p { "A design is on the front if it is better than every cheaper one by more than the error of their paired difference over seeds; \
+             within error if no cheaper one is better by more than that; else dominated. The error is the standard error of that difference, or the \
+             median of such errors over all designs where that is more: a few seeds tell one design's error badly. Bars show the standard error \
+             of each design's mean." }
         @if !provenance.spec.is_empty() { details { summary { "Specification" } pre { (provenance.spec) } } }
     }
 }
@@ -238,7 +241,7 @@ pub fn page(plan: &Plan, table: &Table, provenance: &Provenance) -> Result<Strin
                         div.figures { (picture(pictures, "energy")) (picture(pictures, "stalls")) (picture(pictures, "roofline")) (picture(pictures, "utilisation")) }
                     }
                     @if table.trains {
-                        section id="training" { h2 { "Training" } div.figures { (picture(pictures, "accuracy")) (picture(pictures, "loss")) } }
+                        section id="training" { h2 { "Training" } div.figures { (picture(pictures, "accuracy")) (picture(pictures, "loss")) (picture(pictures, "values")) } }
                     }
                     section id="in-full" { h2 { "Designs in full" } @for point in &points_in_full { (point) } }
                     section id="about" { h2 { "About these numbers" } (about(plan, table, provenance)) }

@@ -1,7 +1,7 @@
 //! A sweep in the terminal: what to take, the front, what failed.
 
-use crate::sweep::{Cost, Plan, Row, Standing, Table, recommended};
-use crate::text::{engineering, energy, grouped, indented, numeric_table, significant};
+use crate::sweep::{Cost, Plan, Row, Standing, Table, recommended, typical_error};
+use crate::text::{energy, engineering, grouped, indented, numeric_table, significant};
 use std::fmt::Write;
 
 /// Rows of the front that the terminal shows.
@@ -23,8 +23,9 @@ pub(super) fn figures(table: &Table, row: &Row) -> String {
     let Some(f) = &row.figures else { return String::new() };
     let first = if table.trains { format!("{}, ", accuracy(row)) } else { String::new() };
     format!(
-        "{first}{} a step, {} of {} TFLOPS, {}",
+        "{first}{} a step, {} of it on the chip, {} of {} TFLOPS, {}",
         energy(f.energy_pj_per_step),
+        energy(f.on_chip_pj_per_step),
         significant(f.tflops),
         significant(f.peak_tflops),
         area(f.area_um2)
@@ -32,9 +33,10 @@ pub(super) fn figures(table: &Table, row: &Row) -> String {
 }
 
 /// What a cost is called where the reader picks by it.
-pub(super) const fn by(cost: Cost) -> &'static str {
+const fn by(cost: Cost) -> &'static str {
     match cost {
         Cost::Energy => "least energy",
+        Cost::OnChip => "least energy on the chip",
         Cost::Area => "least area",
         Cost::Tflops => "most TFLOPS",
     }
@@ -45,17 +47,31 @@ pub(super) fn costs(table: &Table) -> Vec<Cost> {
     Cost::ALL.into_iter().filter(|cost| table.trains || *cost != Cost::Tflops).collect()
 }
 
-/// Designs to take, one for each cost.
-pub(super) fn picks(table: &Table) -> Vec<(Cost, usize)> {
-    costs(table).into_iter().filter_map(|cost| recommended(&table.rows, cost).map(|row| (cost, row))).collect()
+/// Designs to take, each with what it is best by.
+pub(super) fn picks(table: &Table) -> Vec<(String, usize)> {
+    let mut all: Vec<(Vec<&str>, usize)> = Vec::new();
+    for cost in costs(table) {
+        let Some(row) = recommended(&table.rows, cost) else { continue };
+        match all.iter_mut().find(|(_, known)| *known == row) {
+            Some((reasons, _)) => reasons.push(by(cost)),
+            None => all.push((vec![by(cost)], row)),
+        }
+    }
+    all.into_iter().map(|(reasons, row)| (reasons.join(", "), row)).collect()
 }
 
 /// How a pick was made, in words.
-pub(super) const fn rule(table: &Table) -> &'static str {
-    if table.trains {
-        "of the designs than which the best is not better by more than the standard error of the paired difference"
+pub(super) fn rule(table: &Table) -> String {
+    let typical = typical_error(&table.rows);
+    if !table.trains {
+        "of the designs with the most TFLOPS".to_owned()
+    } else if typical > 0.0 {
+        format!(
+            "of the designs than which the best is not more accurate by more than {:.2} points, the typical standard error of a paired difference",
+            100.0 * typical
+        )
     } else {
-        "of the designs with the most TFLOPS"
+        "of the most accurate designs".to_owned()
     }
 }
 
@@ -84,16 +100,23 @@ pub fn text(plan: &Plan, table: &Table) -> String {
     let (done, all): (usize, usize) = table.rows.iter().fold((0, 0), |(done, all), row| (done + row.runs.0, all + row.runs.1));
     let failed: Vec<&Row> = table.rows.iter().filter(|row| row.error.is_some()).collect();
     let mut text = format!("{}: {}\n", plan.name, plan.task);
-    let _ = writeln!(text, "  {} points, {} of {} runs, {} points failed\n", grouped(table.rows.len() as u64), grouped(done as u64), grouped(all as u64), failed.len());
+    let _ = writeln!(
+        text,
+        "  {} points, {} of {} runs, {} points failed\n",
+        grouped(table.rows.len() as u64),
+        grouped(done as u64),
+        grouped(all as u64),
+        failed.len()
+    );
     text += &indented(&front_table(table), 2);
     let picks = picks(table);
     if !picks.is_empty() {
         text.push('\n');
-        for (cost, row) in picks {
+        for (reasons, row) in picks {
             let row = &table.rows[row];
-            let _ = writeln!(text, "{}: {} ({})", by(cost), row.name, figures(table, row));
+            let _ = writeln!(text, "{reasons}: {}\n  {}", row.name, figures(table, row));
         }
-        let _ = writeln!(text, "  {}", rule(table));
+        let _ = writeln!(text, "  chosen {}", rule(table));
     }
     if !failed.is_empty() {
         let _ = writeln!(text, "\nfailed");

@@ -6,6 +6,7 @@
 pub mod topology;
 
 use crate::energy::{self, EnergyAccount, EnergyError};
+use crate::lint::{self, Note};
 use crate::machine::{Engine, Machine, Products};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -95,6 +96,32 @@ pub fn of_model(model: &Model, recipe: &Recipe, design: &Design, pass: Pass) -> 
             None => vec![compiled.step.gradients, compiled.step.update],
         },
     })
+}
+
+/// Every matrix product of programs, M, N and K, and how often each is asked for.
+///
+/// # Errors
+/// What the machine refuses.
+pub fn products(design: &Design, programs: &[Program]) -> Result<Vec<lint::Product>, WorkloadError> {
+    let mut design = design.clone();
+    design.memory.dram_mib = LARGEST_DRAM;
+    let machine = Machine::new(design, Engine::Timing, KernelChoice::Scalar)?;
+    let mut all: Vec<lint::Product> = Vec::new();
+    for program in programs {
+        for (shape, count) in machine.products(program)?.into_iter().flat_map(|region| region.shapes) {
+            match all.iter_mut().find(|(known, _)| *known == shape) {
+                Some((_, sum)) => *sum += count,
+                None => all.push((shape, count)),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Notes on a design that trains a model: without its products where it has no fixed step.
+pub fn notes(model: &Model, recipe: &Recipe, design: &Design) -> Vec<Note> {
+    let products = of_model(model, recipe, design, Pass::Training).and_then(|programs| products(design, &programs));
+    products.map_or_else(|_| lint::of_design(design), |products| lint::of_work(design, &products))
 }
 
 /// What is run.
