@@ -221,7 +221,7 @@ fn histograms(step: &Evidence) -> Vec<Histogram> {
             all.len() - 1
         });
         let (histogram, counts) = &mut all[at];
-        tensor.exponents.iter().for_each(|(&exponent, &count)| *counts.entry(exponent).or_default() += count);
+        tensor.exponents.iter().for_each(|&(exponent, count)| *counts.entry(exponent).or_default() += count);
         if let Some([least, largest]) = tensor.scale.map(|range| range.map(exponent)) {
             histogram.scales = Some(histogram.scales.map_or([least, largest], |[low, high]| [low.min(least), high.max(largest)]));
         }
