@@ -59,7 +59,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Results<T> {
         self.known.get(key).cloned()
     }
 
-    /// Keeps a result.
+    /// Keeps a result: it is on disk when this returns.
     ///
     /// # Errors
     /// What the file system refuses.
@@ -67,7 +67,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Results<T> {
         let Some((file, path)) = &self.file else { return Ok(()) };
         let line = format!("{}\n", serde_json::to_string(result).unwrap_or_default());
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(line.as_bytes()).map_err(|source| ResultsError::File { path: path.clone(), source })
+        file.write_all(line.as_bytes()).and_then(|()| file.sync_data()).map_err(|source| ResultsError::File { path: path.clone(), source })
     }
 }
 

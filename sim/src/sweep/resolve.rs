@@ -10,7 +10,7 @@ use crate::run::specification::{self, Settings, split_settings};
 use crate::run::workload::Kind;
 use crate::run::workload::topology::Topology;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use systole_isa::design::Design;
@@ -288,7 +288,7 @@ pub fn plan(file: &str, spec: &Spec, command_line: &Settings, command: &str) -> 
     let mut planned: Vec<PlannedPoint> = Vec::new();
     let mut resolved = Vec::new();
     let mut determinants = Vec::new();
-    let mut names: HashMap<String, usize> = HashMap::new();
+    let mut names = HashSet::new();
     for alternatives in spec.combinations() {
         let choice = Choice::of(spec, &alternatives, command_line);
         let (point, all, problem) = match candidate(spec, file, &choice, &constraints, &mut shelf)? {
@@ -297,10 +297,12 @@ pub fn plan(file: &str, spec: &Spec, command_line: &Settings, command: &str) -> 
             Candidate::Sound(sound) => (Some(sound.0), Some(sound.1), None),
         };
         let words: Vec<String> = alternatives.iter().map(Alternative::name).filter(|name| !name.is_empty()).collect();
-        let name = if words.is_empty() { spec.name.clone() } else { words.join(" ") };
-        let same = names.entry(name.clone()).or_default();
-        *same += 1;
-        let name = if *same > 1 { format!("{name} ({same})") } else { name };
+        let words = if words.is_empty() { spec.name.clone() } else { words.join(" ") };
+        let (mut name, mut same) = (words.clone(), 1);
+        while !names.insert(name.clone()) {
+            same += 1;
+            name = format!("{words} ({same})");
+        }
         let settings = alternatives.iter().flat_map(|a| a.settings.iter().cloned()).collect();
         planned.push(PlannedPoint { name, settings, problem });
         resolved.push(point);

@@ -24,6 +24,9 @@ pub const SWEEPS: &[BuiltIn] = &[
 /// Points a sweep may have.
 const MOST_POINTS: usize = 1_000_000;
 
+/// Seeds a point may have.
+const MOST_SEEDS: usize = 1000;
+
 /// A sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -123,6 +126,13 @@ impl Default for Seeds {
 }
 
 impl Seeds {
+    fn count(&self) -> usize {
+        match self {
+            Self::Count(count) => *count as usize,
+            Self::List(seeds) => seeds.len(),
+        }
+    }
+
     /// Every seed, in order.
     pub fn list(&self) -> Vec<u64> {
         match self {
@@ -366,13 +376,14 @@ impl Spec {
             found.push("`name` must not be empty".to_owned());
         }
         if let Task::Train(training) = &self.task {
-            let seeds = training.seeds.list();
-            if seeds.is_empty() {
+            let count = training.seeds.count();
+            if count == 0 {
                 found.push("`task.seeds` must name at least one seed".to_owned());
             }
-            if seeds.len() > 1000 {
-                found.push(format!("`task.seeds` may be 1000 at most, are {}", seeds.len()));
+            if count > MOST_SEEDS {
+                found.push(format!("`task.seeds` may be {MOST_SEEDS} at most, are {count}"));
             }
+            let seeds = if count > MOST_SEEDS { Vec::new() } else { training.seeds.list() };
             if seeds.iter().collect::<BTreeSet<_>>().len() < seeds.len() {
                 found.push("`task.seeds` names a seed twice".to_owned());
             }
@@ -388,12 +399,17 @@ impl Spec {
                 }
             }
         }
-        let count = self.axes.iter().map(Axis::count).fold(1, usize::saturating_mul);
+        let count = self.points();
         if count > MOST_POINTS {
             found.push(format!("the axes span {count} points, {MOST_POINTS} are the most; take fewer values, or split the sweep"));
         }
         found.extend(self.constraints.iter().enumerate().filter_map(|(i, text)| Constraint::compile(i, text).err().map(|e| e.to_string())));
         found
+    }
+
+    /// Combinations of the axes' alternatives, before constraints.
+    pub fn points(&self) -> usize {
+        self.axes.iter().map(Axis::count).fold(1, usize::saturating_mul)
     }
 
     /// True if an axis varies the path.
