@@ -28,6 +28,12 @@ impl<T: Token> Skew<T> {
         &self.registers[self.facing[lane]]
     }
 
+    /// The registers of `lane` from the one tokens enter to the one that faces the array.
+    pub fn registers(&self, lane: usize) -> impl Iterator<Item = &T> {
+        let (before, after) = self.registers[self.offsets[lane]..self.offsets[lane + 1]].split_at(self.facing[lane] - self.offsets[lane]);
+        before.iter().rev().chain(after.iter().rev())
+    }
+
     /// One cycle: every lane moves by a register, `entering` gives each lane's next token.
     /// Returns the registers that took an element.
     pub fn shift(&mut self, mut entering: impl FnMut(usize) -> T) -> u64 {
@@ -82,6 +88,7 @@ mod tests {
             }
             for (lane, registers) in copied.iter().enumerate() {
                 assert_eq!(Some(skew.facing(lane)), registers.last());
+                assert!(skew.registers(lane).eq(registers));
             }
         }
     }

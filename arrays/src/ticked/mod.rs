@@ -10,6 +10,7 @@
 mod edge;
 mod lanes;
 mod mesh;
+mod observe;
 mod os;
 mod stationary;
 
@@ -19,12 +20,15 @@ use crate::mask::Mask;
 use crate::ordinal::{adder_register, pe_register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
 use lanes::{Lanes, Many, One};
+use observe::Probe;
 use std::cell::Cell;
 use std::ops::Range;
 use systole_isa::codes::Codes;
 use systole_isa::design::{Convention, Dataflow, EntropySource, MacMode};
 use systole_isa::device::{Activity, Events};
 use systole_isa::lfsr::Lfsr;
+
+pub use observe::{Edge, Held, Name, Observer, Place, Side};
 
 /// PEs this engine holds at most.
 const MAX_PES: u64 = 1 << 24;
@@ -70,8 +74,16 @@ pub enum TickedError {
 /// [`TickedError`]: an array of more than 2^24 PEs, an extent of 0, or operands of another
 /// length than the shape asks for.
 pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(Values, Cost), TickedError> {
+    observe(setup, shape, operands, &mut ())
+}
+
+/// [`gemm`] with an observer at the registers, which changes nothing of the result.
+///
+/// # Errors
+/// As [`gemm`].
+pub fn observe<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>, observer: &mut O) -> Result<(Values, Cost), TickedError> {
     check(setup, shape, operands)?;
-    let (values, cost, _) = simulate(setup, shape, operands);
+    let (values, cost, _) = simulate(setup, shape, operands, observer);
     Ok((values, cost))
 }
 
@@ -84,7 +96,7 @@ struct Span {
 }
 
 /// [`gemm`] of a checked problem, with the spans of each array's folds.
-fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Cost, Vec<Vec<Span>>) {
+fn simulate<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>, observer: &mut O) -> (Values, Cost, Vec<Vec<Span>>) {
     let array = &setup.array;
     let mut plan = Plan::new(array, &setup.mode, &setup.output, shape, operands.c.is_some());
     let mut bench = Bench::new(setup, shape, operands);
@@ -101,11 +113,12 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
     for folds in queues.iter().filter(|folds| !folds.is_empty()) {
         bench.events.folds += folds.len() as u64;
         bench.registers = ShiftRegisters::new(setup, folds[0].array);
+        let probe = Probe::new(observer, folds[0].array);
         spans.push(match array.dataflow {
-            Dataflow::Os if setup.mode.lanes == 1 => os::run::<One>(&mut bench, folds),
-            Dataflow::Os => os::run::<Many>(&mut bench, folds),
-            Dataflow::Ws | Dataflow::Is if setup.mode.lanes == 1 => stationary::run::<One>(&mut bench, folds),
-            Dataflow::Ws | Dataflow::Is => stationary::run::<Many>(&mut bench, folds),
+            Dataflow::Os if setup.mode.lanes == 1 => os::run::<One, O>(&mut bench, folds, probe),
+            Dataflow::Os => os::run::<Many, O>(&mut bench, folds, probe),
+            Dataflow::Ws | Dataflow::Is if setup.mode.lanes == 1 => stationary::run::<One, O>(&mut bench, folds, probe),
+            Dataflow::Ws | Dataflow::Is => stationary::run::<Many, O>(&mut bench, folds, probe),
         });
     }
     let compute_cycles = match array.convention {
@@ -314,14 +327,15 @@ impl<'a> Bench<'a> {
         Some(c.get(row as usize * self.shape.n as usize + column as usize))
     }
 
-    /// A finished sum written to an output register leaves for the scratchpad.
-    fn write_output(&mut self, row: u32, column: u32, outermost: &Register) {
+    /// A finished sum written to an output register, as this code, leaves for the scratchpad.
+    fn write_output(&mut self, row: u32, column: u32, outermost: &Register) -> u64 {
         self.events.drain_register_writes += 1;
         self.events.conversions += u64::from(self.setup.output.converts(self.setup.mode.outermost()));
         self.events.scratchpad_write_bytes += u64::from(self.setup.output.format.storage_bytes());
         let element = self.element(row, column);
         let code = self.mac.finish(outermost, &self.setup.output, &element, &mut self.activity);
         self.d.set(row as usize * self.shape.n as usize + column as usize, code);
+        code
     }
 }
 

@@ -5,9 +5,12 @@
 //! drain register. When a capture has passed a row's last column, the row shifts C times. A PE
 //! whose output is not selected takes its operands and does nothing with them.
 
+mod show;
+
 use super::edge::{Skew, Token};
 use super::lanes::Lanes;
 use super::mesh::Mesh;
+use super::observe::{Observer, Probe};
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
@@ -193,7 +196,7 @@ struct Array<L> {
 }
 
 /// Walks one array's folds; returns when each ran.
-pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
+pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], mut probe: Probe<'_, O>) -> Vec<Span> {
     let (rows, cols) = (bench.setup.array.rows as usize, bench.setup.array.cols as usize);
     let has_c = bench.operands.c.is_some();
     let mut array: Array<L> = Array {
@@ -228,9 +231,13 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
     while array.drained < folds.len() {
         let drained = array.drained;
         let issue = sequencer.issue(drained);
-        array.shift_drains(bench);
+        probe.open(cycle, rows, 0);
+        array.shift_drains(bench, &mut probe);
         array.step_pes(bench);
         array.shift_edges(bench, folds, issue);
+        if probe.is_on() {
+            array.show(bench, folds, issue, &mut probe);
+        }
         if let Some((fold, 0)) = issue.product {
             spans[fold].stream = cycle;
             if !has_c {
@@ -247,13 +254,14 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
             spans[drained].end = cycle;
         }
     }
+    probe.end(cycle);
     spans
 }
 
 impl<L: Lanes> Array<L> {
     /// Rows that drain move results right and into the output register, rows that receive C
     /// move it in behind them.
-    fn shift_drains(&mut self, bench: &mut Bench<'_>) {
+    fn shift_drains<O: Observer>(&mut self, bench: &mut Bench<'_>, probe: &mut Probe<'_, O>) {
         for i in 0..self.rows {
             let out = self.shifts_left[i];
             let entering = *self.initial.facing(i);
@@ -267,7 +275,8 @@ impl<L: Lanes> Array<L> {
             debug_assert!(out == 0 || !entering.shifts || initials == results + 1, "C and results shift together");
             if out > 0 {
                 if let Cell::Result { outermost, row, column } = &row[self.cols - 1] {
-                    bench.write_output(*row, *column, outermost);
+                    let code = bench.write_output(*row, *column, outermost);
+                    probe.output(i, (*row, *column), code);
                 }
                 row[results..].rotate_right(1);
                 row[results] = Cell::Empty;

@@ -13,6 +13,7 @@ mod list;
 mod quantize;
 mod report;
 mod sweep;
+mod trace;
 mod train;
 mod trials;
 mod workload;
@@ -83,6 +84,11 @@ enum Command {
     Disasm(asm::DisasmArgs),
     /// Run a program on the simulated machine.
     Run(asm::RunArgs),
+    /// Waveforms of the arrays' registers, timelines of the machine.
+    ///
+    /// Of a matrix product, of a program, or (timelines only) of a network's step. Waveforms are FST or VCD,
+    /// timelines Chrome trace events that Perfetto opens.
+    Trace(trace::TraceArgs),
     /// Measure the speed of this machine's kernels and engines.
     ///
     /// Every product is timed by turns with the machine's own f32 product, and held against another
@@ -182,6 +188,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Asm(args)) => asm::assemble(&args),
         Some(Command::Disasm(args)) => asm::disassemble(&args),
         Some(Command::Run(args)) => asm::run(&args, &cli.common),
+        Some(Command::Trace(args)) => trace::run(&args, &cli.common),
         Some(Command::Bench(args)) => bench::run(&args, &cli.common),
         Some(Command::List(args)) => list::run(&args),
     }

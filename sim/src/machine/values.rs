@@ -44,7 +44,8 @@ fn small_enough(view: &TensorView) -> Result<(), String> {
 }
 
 impl Memories {
-    fn gather(&mut self, view: &TensorView) -> Codes {
+    /// The codes of a view, row-major.
+    pub fn gather(&mut self, view: &TensorView) -> Codes {
         self.gather_columns(view, 0..view.cols)
     }
 
@@ -98,6 +99,14 @@ impl Executor<'_> {
     /// # Errors
     /// What the engines refuse.
     pub fn execute(&mut self, operation: &Operation, site: Site) -> Result<Activity, String> {
+        self.observed(operation, site, None)
+    }
+
+    /// The same with something that looks at the arrays' registers under the ticked engine.
+    ///
+    /// # Errors
+    /// What the engines refuse.
+    pub fn observed(&mut self, operation: &Operation, site: Site, observer: Option<&mut dyn ticked::Observer>) -> Result<Activity, String> {
         match operation {
             Operation::Configure | Operation::Fence | Operation::Mark(_) => Ok(Activity::default()),
             Operation::Load { dst, src } | Operation::Store { dst, src } => {
@@ -106,12 +115,12 @@ impl Executor<'_> {
                 self.memories.scatter(dst, codes, None);
                 Ok(Activity::default())
             }
-            Operation::Matrix(matrix) => self.matrix(matrix, site),
+            Operation::Matrix(matrix) => self.matrix(matrix, site, observer),
             Operation::Vector(vector) => self.vector(vector, site),
         }
     }
 
-    fn matrix(&mut self, matrix: &Matrix, site: Site) -> Result<Activity, String> {
+    fn matrix(&mut self, matrix: &Matrix, site: Site, mut observer: Option<&mut dyn ticked::Observer>) -> Result<Activity, String> {
         matrix.operands().try_for_each(|view| small_enough(&view))?;
         let mode = &self.hardware.modes[matrix.mode];
         let mask = matrix.mask.map(|view| {
@@ -141,7 +150,8 @@ impl Executor<'_> {
                 self.memories.gather_columns(&view, columns.start / per_scale..columns.end.div_ceil(per_scale))
             });
             for rows in bands.rows().filter(|rows| ticked || wanted(rows.clone(), &columns)) {
-                activity += self.band(&bound, rows, columns.clone(), (&b, scales.as_ref()))?;
+                let observer = observer.as_mut().map(|observer| &mut **observer as &mut dyn ticked::Observer);
+                activity += self.band(&bound, rows, columns.clone(), (&b, scales.as_ref()), observer)?;
             }
             [Some(b), scales].into_iter().flatten().for_each(|codes| self.memories.buffers.give_codes(codes));
         }
@@ -185,6 +195,7 @@ impl Executor<'_> {
         rows: Range<u32>,
         columns: Range<u32>,
         (b, scales_b): (&Codes, Option<&Codes>),
+        observer: Option<&mut dyn ticked::Observer>,
     ) -> Result<Activity, String> {
         let setup = Setup { site: setup.site.part(rows.start, columns.start), ..setup.clone() };
         let selection = mask.as_ref().map(|(_, selection)| selection);
@@ -199,7 +210,11 @@ impl Executor<'_> {
         let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b }, mask: mask.as_ref() };
         let values = match self.engine {
             Engine::Ticked => {
-                let (values, counted) = ticked::gemm(&setup, shape, &operands).map_err(|e| e.to_string())?;
+                let ticked = match observer {
+                    None => ticked::gemm(&setup, shape, &operands),
+                    Some(mut observer) => ticked::observe(&setup, shape, &operands, &mut observer),
+                };
+                let (values, counted) = ticked.map_err(|e| e.to_string())?;
                 let predicted = self.hardware.plan(matrix, selection).cost();
                 if counted != predicted {
                     return Err(format!(

@@ -157,17 +157,23 @@ pub fn assumptions(kind: Kind, pass: Pass) -> Vec<String> {
 /// The largest DRAM a design may have, MiB.
 pub const LARGEST_DRAM: u32 = 1 << 20;
 
+/// A machine without values, with as much DRAM as a design may have.
+///
+/// # Errors
+/// What the machine refuses.
+pub fn machine(design: &Design) -> Result<Machine, DeviceError> {
+    let mut design = design.clone();
+    design.memory.dram_mib = LARGEST_DRAM;
+    Machine::new(design, Engine::Timing, KernelChoice::Scalar)
+}
+
 /// Runs programs by their shapes, one after the other, in as much DRAM as a design may have: what is
 /// there costs nothing.
 ///
 /// # Errors
 /// What the machine or the energy model refuse.
 pub fn run(design: &Design, programs: &[Program]) -> Result<Outcome, WorkloadError> {
-    let mut machine = {
-        let mut design = design.clone();
-        design.memory.dram_mib = LARGEST_DRAM;
-        Machine::new(design, Engine::Timing, KernelChoice::Scalar)?
-    };
+    let mut machine = machine(design)?;
     let start = Instant::now();
     let mut record = Record::default();
     for program in programs {
