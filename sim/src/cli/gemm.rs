@@ -105,7 +105,7 @@ pub fn parse_shape(text: &str) -> Result<[u32; 3]> {
 /// Runs the product and reports.
 pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     let design = load_design(&args.design, &common.settings()?)?;
-    energy::technology(&design.energy.table).map_err(refuse)?;
+    energy::check(&design).map_err(refuse)?;
     let engine = Engine::from(args.engine);
     let task = match (&args.shape, &args.a, &args.b) {
         (Some(shape), _, _) => {
@@ -147,6 +147,7 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
             object["kernels"] = json!(outcome.kernels);
         }
         object["energy_pj"] = account.energy_json();
+        object["energy_table"] = account.table_json();
         object["tflops"] = account.tflops.json();
         object["seconds"] = json!(outcome.seconds);
         print_json(&object);

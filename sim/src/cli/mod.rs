@@ -15,9 +15,10 @@ mod train;
 mod trials;
 mod workload;
 
+use crate::energy;
 use clap::{Args, Parser, Subcommand};
 use miette::{Result, miette};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::design::{DESIGNS, Design};
@@ -124,7 +125,11 @@ fn load_design(name: &str, settings: &[(String, String)]) -> Result<Design> {
             Design::from_ron(name, &text).map_err(refuse)?
         }
     };
-    design.with_overrides(settings).map_err(refuse)
+    // A path in a design file begins where the file lies, one in a setting where the command runs.
+    let set = settings.iter().any(|(path, _)| path == "energy.table" || path == "energy");
+    let of_file = Path::new(name).parent().filter(|_| !set && systole_isa::design::find(name).is_none());
+    let design = design.with_overrides(settings).map_err(refuse)?;
+    energy::table::resolve(design, of_file.unwrap_or(Path::new(""))).map_err(refuse)
 }
 
 /// Text of a specification file; a name that is neither built in nor a file is explained.

@@ -1,9 +1,9 @@
 //! From events to picojoules: a pure function of a design and a record.
 
-use super::EnergyError;
 use super::mac::MacCost;
 use super::parts::{AreaParts, EnergyParts, MacParts};
 use super::price::{Prices, Widths};
+use super::{EnergyError, table};
 use std::collections::BTreeMap;
 use systole_isa::design::{Dataflow, Design, PartialSums, Scaling};
 use systole_isa::device::{Events, Record};
@@ -46,6 +46,10 @@ pub struct EnergyAccount {
     pub tflops: Throughput,
     /// What was assumed.
     pub assumptions: Vec<String>,
+    /// Name of the technology table.
+    pub table: String,
+    /// SHA-256 of what that table says.
+    pub table_sha256: String,
 }
 
 /// What a design costs before it runs anything.
@@ -54,7 +58,9 @@ pub struct CostReport {
     /// Name of the design.
     pub design: String,
     /// Name of the technology table.
-    pub table: &'static str,
+    pub table: String,
+    /// SHA-256 of what that table says.
+    pub table_sha256: String,
     /// Energy of one MAC of mode 0 at full use, pJ.
     pub energy_pj: MacParts,
     /// Cell area, um2.
@@ -226,6 +232,8 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
             per_mm2: ratio(peak, prices.placed_mm2()),
         },
         assumptions: prices.assumptions_of_a_run(),
+        table: prices.model.table.name.clone(),
+        table_sha256: table::digest(&prices.model.table),
     })
 }
 
@@ -239,7 +247,8 @@ pub fn cost_report(design: &Design) -> Result<CostReport, EnergyError> {
     let peak = prices.peak_tflops();
     Ok(CostReport {
         design: design.name.clone(),
-        table: prices.model.table.name,
+        table: prices.model.table.name.clone(),
+        table_sha256: table::digest(&prices.model.table),
         energy_pj,
         area_um2: prices.area,
         tflops: Throughput { peak, achieved: peak, per_watt: ratio(2.0, energy_pj.total()), per_mm2: ratio(peak, prices.placed_mm2()) },

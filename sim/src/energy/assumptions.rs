@@ -17,7 +17,7 @@ fn addend_bits(mode: &MacMode) -> u32 {
 impl Prices<'_> {
     /// Assumptions of an account of a run.
     pub(super) fn assumptions_of_a_run(&self) -> Vec<String> {
-        let (design, table) = (self.design, self.model.table);
+        let (design, table) = (self.design, &self.model.table);
         let mut list = self.common();
         list.extend([
             "a write to memory costs what a read costs".to_owned(),
@@ -61,7 +61,7 @@ impl Prices<'_> {
     }
 
     fn common(&self) -> Vec<String> {
-        let (design, table) = (self.design, self.model.table);
+        let (design, table) = (self.design, &self.model.table);
         let mut list = vec![format!("figures of {}: {}", table.name, table.summary)];
         list.push(match design.energy.calibration {
             Calibration::Table => "floating-point adders calibrated on the table (energy.calibration = table)".to_owned(),

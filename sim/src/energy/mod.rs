@@ -25,19 +25,36 @@ pub use account::{CostReport, EnergyAccount, RegionEnergy, Throughput, account, 
 pub use parts::{AreaParts, EnergyParts, MacParts};
 pub use price::{Prices, Registers, Widths};
 pub use report::{table_json, table_text};
-
-use table::{NAMES, Table};
+pub use table::technology;
 
 /// A design or record that cannot be priced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnergyError {
     /// `energy.table` names no table.
-    #[error("energy.table: no technology table is called `{name}`; known: {known}")]
+    #[error("energy.table: no technology table is called `{name}`; known: {known}, or the path of a RON file")]
     UnknownTable {
         /// What was given.
         name: String,
         /// Names that would do.
         known: String,
+    },
+    /// A table file cannot be used.
+    #[error("energy.table: file `{file}` {message}")]
+    TableFile {
+        /// The file.
+        file: String,
+        /// What is wrong and what would be right.
+        message: String,
+    },
+    /// A design's own table contradicts itself.
+    #[error("energy.figures of design `{design}`: table `{table}` is not usable:{}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>())]
+    Contradiction {
+        /// The design.
+        design: String,
+        /// The table.
+        table: String,
+        /// What contradicts what.
+        problems: Vec<String>,
     },
     /// A record has MACs of a mode the design lacks.
     #[error("the record has MACs of mode {mode}, but design `{design}` has {modes}; price it with the design that made it")]
@@ -59,10 +76,10 @@ pub enum EnergyError {
     },
 }
 
-/// The technology table of that name.
+/// Whether a design can be priced: its table is there and fits together.
 ///
 /// # Errors
-/// [`EnergyError::UnknownTable`].
-pub fn technology(name: &str) -> Result<&'static Table, EnergyError> {
-    Table::named(name).ok_or_else(|| EnergyError::UnknownTable { name: name.to_owned(), known: NAMES.join(", ") })
+/// What keeps it from being priced.
+pub fn check(design: &systole_isa::design::Design) -> Result<(), EnergyError> {
+    Prices::of(design).map(|_| ())
 }

@@ -5,9 +5,11 @@
 //! model is made, so the table's own operations come out exactly. p is the number of
 //! significand bits with the hidden one, e the number of exponent bits.
 
-use super::table::{FloatAnchor, Table};
+use super::table::Table;
 use std::ops::{Add, Mul, Sub};
+use std::sync::Arc;
 use systole_isa::design::Calibration;
+use systole_isa::design::technology::FloatAnchor;
 use systole_isa::round::Rounding;
 
 /// PEs that share one random source of stochastic rounding.
@@ -70,22 +72,51 @@ pub enum Switching {
     Full,
 }
 
+/// A law through two points: both coefficients solved, or where one of them would be negative a
+/// power of the leading term, which grows and stays positive as circuits do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Law {
+    /// Coefficients of two terms.
+    Terms([f64; 2]),
+    /// Factor and exponent of the first term.
+    Power([f64; 2]),
+}
+
+impl Law {
+    /// The law that gives `values` where its terms have these values.
+    fn through(terms: [[f64; 2]; 2], values: [f64; 2]) -> Self {
+        let coefficients = solve(terms, values);
+        if coefficients.iter().all(|&c| c >= 0.0) {
+            return Self::Terms(coefficients);
+        }
+        let exponent = (values[1] / values[0]).ln() / (terms[1][0] / terms[0][0]).ln();
+        Self::Power([values[0] / terms[0][0].powf(exponent), exponent])
+    }
+
+    fn at(self, [first, second]: [f64; 2]) -> f64 {
+        match self {
+            Self::Terms([a, b]) => a * first + b * second,
+            Self::Power([factor, exponent]) => factor * first.powf(exponent),
+        }
+    }
+}
+
 /// The circuit model of one technology table under one calibration.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Model {
     /// The table it was solved from.
-    pub table: &'static Table,
+    pub table: Arc<Table>,
     calibration: Calibration,
-    /// Coefficients of p q and (p + q) / 2.
-    multiplier: [Cost; 2],
-    /// pJ per p log2 p and per p.
-    multiplier_finish_pj: [f64; 2],
+    /// Energy and area over p q and (p + q) / 2.
+    multiplier: [Law; 2],
+    /// pJ over p log2 p and p.
+    multiplier_finish_pj: Law,
     /// Factor and exponent of um2 over p.
     multiplier_finish_um2: [f64; 2],
-    /// pJ per shifter bit-stage and per p.
-    float_adder_pj: [f64; 2],
-    /// um2 per shifter bit-stage and per p^2.
-    float_adder_um2: [f64; 2],
+    /// pJ over shifter bit-stages and p.
+    float_adder_pj: Law,
+    /// um2 over shifter bit-stages and p^2.
+    float_adder_um2: Law,
 }
 
 /// Solves [[a, b], [c, d]] (x, y) = (right) by Cramer's rule.
@@ -103,59 +134,93 @@ fn shifter_bit_stages(width: f64) -> f64 {
     2.0 * (width + 3.0) * (width + 3.0).log2()
 }
 
-impl Model {
-    /// Solves the coefficients from the table.
-    pub fn new(table: &'static Table, calibration: Calibration) -> Self {
-        let mut model = Self {
-            table,
-            calibration,
-            multiplier: [Cost::ZERO; 2],
-            multiplier_finish_pj: [0.0; 2],
-            multiplier_finish_um2: [0.0; 2],
-            float_adder_pj: [0.0; 2],
-            float_adder_um2: [0.0; 2],
-        };
-        let integers = table.integer_multipliers;
-        let widths = integers.map(|a| [a.width * a.width, a.width]);
-        let pj = solve(widths, integers.map(|a| a.energy.value));
-        let um2 = solve(widths, integers.map(|a| a.area.value));
-        model.multiplier = [Cost { pj: pj[0], um2: um2[0] }, Cost { pj: pj[1], um2: um2[1] }];
+/// The first two points of a validated table's list.
+fn pair<T>(anchors: &[T]) -> [&T; 2] {
+    [&anchors[0], &anchors[1]]
+}
 
-        let floats = table.float_multipliers;
-        let bare = |a: &FloatAnchor| model.multiply_exact(a.exponent, a.precision);
-        let finish_pj = floats.map(|a| a.energy.value - bare(&a).pj);
-        let finish_um2 = floats.map(|a| a.area.value - bare(&a).um2);
+impl Model {
+    /// Solves the coefficients from a validated table.
+    pub fn new(table: &Table, calibration: Calibration) -> Self {
+        let none = Law::Terms([0.0; 2]);
+        let mut model = Self {
+            table: Arc::new(table.clone()),
+            calibration,
+            multiplier: [none; 2],
+            multiplier_finish_pj: none,
+            multiplier_finish_um2: [0.0; 2],
+            float_adder_pj: none,
+            float_adder_um2: none,
+        };
+        let integers = pair(&table.integer_multipliers);
+        let widths = integers.map(|a| [a.width * a.width, a.width]);
+        model.multiplier = [Law::through(widths, integers.map(|a| a.energy.value)), Law::through(widths, integers.map(|a| a.area.value))];
+
+        let floats = pair(&table.float_multipliers);
+        let (finish_pj, finish_um2) = model.finishes();
         let power = (finish_um2[1] / finish_um2[0]).ln() / (floats[1].precision / floats[0].precision).ln();
         let finish = floats.map(|a| [a.precision * a.precision.log2(), a.precision]);
 
-        let adders = table.float_adders;
-        let chains = |a: &FloatAnchor| model.adder(a.exponent) + model.adder(a.precision + 3.0);
-        let rest_pj = adders.map(|a| a.energy.value - chains(&a).pj);
-        let rest_um2 = adders.map(|a| a.area.value - chains(&a).um2);
+        let adders = pair(&table.float_adders);
+        let (rest_pj, rest_um2) = model.adder_rests();
         let stages = adders.map(|a| [shifter_bit_stages(a.precision), a.precision]);
         let squares = adders.map(|a| [shifter_bit_stages(a.precision), a.precision * a.precision]);
 
-        model.multiplier_finish_pj = solve(finish, finish_pj);
+        model.multiplier_finish_pj = Law::through(finish, finish_pj);
         model.multiplier_finish_um2 = [finish_um2[0] / floats[0].precision.powf(power), power];
-        model.float_adder_pj = solve(stages, rest_pj);
-        model.float_adder_um2 = solve(squares, rest_um2);
+        model.float_adder_pj = Law::through(stages, rest_pj);
+        model.float_adder_um2 = Law::through(squares, rest_um2);
         model
+    }
+
+    /// What the table's floating-point multipliers cost beyond exact products: pJ and um2.
+    fn finishes(&self) -> ([f64; 2], [f64; 2]) {
+        let floats = pair(&self.table.float_multipliers);
+        let bare = |a: &FloatAnchor| self.multiply_exact(a.exponent, a.precision);
+        (floats.map(|a| a.energy.value - bare(a).pj), floats.map(|a| a.area.value - bare(a).um2))
+    }
+
+    /// What its floating-point adders cost beyond two carry chains.
+    fn adder_rests(&self) -> ([f64; 2], [f64; 2]) {
+        let adders = pair(&self.table.float_adders);
+        let chains = |a: &FloatAnchor| self.adder(a.exponent) + self.adder(a.precision + 3.0);
+        (adders.map(|a| a.energy.value - chains(a).pj), adders.map(|a| a.area.value - chains(a).um2))
+    }
+
+    /// Figures of the table that contradict one another, in words: a floating-point unit holds an
+    /// integer one, and what it has besides grows with its width.
+    pub fn contradictions(&self) -> Vec<String> {
+        let mut list = Vec::new();
+        let parts = [
+            ("float_multipliers", "the exact product by integer_multipliers and integer_adders", self.finishes()),
+            ("float_adders", "the carry chains by integer_adders", self.adder_rests()),
+        ];
+        for (field, within, (pj, um2)) in parts {
+            for (what, [small, large]) in [("energy", pj), ("area", um2)] {
+                if !(small > 0.0 && large > small) {
+                    list.push(format!(
+                        "{field}: {what} less {within} must be positive and grow from the first entry to the second, is {small:.6} and {large:.6}; check these entries"
+                    ));
+                }
+            }
+        }
+        list
     }
 
     /// Integer adder of `bits`: linear between the table's widths and beyond the last.
     pub fn adder(&self, bits: f64) -> Cost {
-        let [a, b, c] = self.table.integer_adders.map(|a| (a.width, Cost { pj: a.energy.value, um2: a.area.value }));
-        let (low, high) = match bits {
-            bits if bits <= a.0 => ((0.0, Cost::ZERO), a),
-            bits if bits <= b.0 => (a, b),
-            _ => (b, c),
-        };
+        let points = &self.table.integer_adders;
+        let at = |i: usize| (points[i].width, Cost { pj: points[i].energy.value, um2: points[i].area.value });
+        let last = points.len() - 1;
+        let above = (0..last).find(|&i| bits <= points[i].width).unwrap_or(last);
+        let (low, high) = if above == 0 { ((0.0, Cost::ZERO), at(0)) } else { (at(above - 1), at(above)) };
         low.1 + (high.1 - low.1) * ((bits - low.0) / (high.0 - low.0))
     }
 
     /// Multiplier of p by q bits.
     pub fn integer_multiplier(&self, p: f64, q: f64) -> Cost {
-        self.multiplier[0] * (p * q) + self.multiplier[1] * ((p + q) / 2.0)
+        let [pj, um2] = self.multiplier.map(|law| law.at([p * q, (p + q) / 2.0]));
+        Cost { pj, um2 }
     }
 
     /// Exponent path of a floating-point product: the sum, and the bias taken off.
@@ -170,9 +235,8 @@ impl Model {
 
     /// Floating-point multiplier as the table has it: rounded and packed.
     pub fn multiply_rounded(&self, e: f64, p: f64) -> Cost {
-        let [per_stage, per_bit] = self.multiplier_finish_pj;
         let [factor, power] = self.multiplier_finish_um2;
-        let finish = Cost { pj: per_stage * p * log2_at_least_one(p) + per_bit * p, um2: factor * p.powf(power) };
+        let finish = Cost { pj: self.multiplier_finish_pj.at([p * log2_at_least_one(p), p]), um2: factor * p.powf(power) };
         self.multiply_exact(e, p) + finish
     }
 
@@ -187,10 +251,7 @@ impl Model {
         let stages = shifter_bit_stages(width);
         let chains = self.adder(e) + self.adder(width + 3.0);
         let rest = match self.calibration {
-            Calibration::Table => Cost {
-                pj: self.float_adder_pj[0] * stages + self.float_adder_pj[1] * p,
-                um2: self.float_adder_um2[0] * stages + self.float_adder_um2[1] * p * p,
-            },
+            Calibration::Table => Cost { pj: self.float_adder_pj.at([stages, p]), um2: self.float_adder_um2.at([stages, p * p]) },
             Calibration::Structural => {
                 let swap_and_complement = self.mux(2.0 * p, 1.0) + self.mux(width + 3.0, 1.0);
                 // A leading-zero counter is as large as an adder and switches on cancellation only.

@@ -4,7 +4,7 @@ use super::mac::MacCost;
 use super::memory::{Sram, hop_pj};
 use super::model::Model;
 use super::parts::AreaParts;
-use super::{EnergyError, technology};
+use super::{EnergyError, table};
 use systole_isa::design::{Dataflow, Design, MacMode, PartialSums, Preload, Scaling};
 use systole_isa::format::Format;
 
@@ -143,10 +143,14 @@ impl<'a> Prices<'a> {
     /// Prices a design.
     ///
     /// # Errors
-    /// [`EnergyError::UnknownTable`].
+    /// [`EnergyError::UnknownTable`], or a table of the design's own that contradicts itself.
     pub fn of(design: &'a Design) -> Result<Self, EnergyError> {
         let energy = &design.energy;
-        let model = Model::new(technology(&energy.table)?, energy.calibration);
+        let model = Model::new(table::of(energy)?, energy.calibration);
+        let problems = if energy.figures.is_some() { model.contradictions() } else { Vec::new() };
+        if !problems.is_empty() {
+            return Err(EnergyError::Contradiction { design: design.name.clone(), table: energy.table.clone(), problems });
+        }
         let modes = design.mac_modes();
         let macs: Vec<MacCost> = modes.iter().map(|mode| MacCost::of(&model, design, mode)).collect();
         let widths: Vec<Widths> = modes.iter().map(|mode| widths(design, mode)).collect();
@@ -195,9 +199,9 @@ impl<'a> Prices<'a> {
             vector: f64::from(vector.lanes) * (vector_add + vector_multiply + vector_registers).um2,
         };
         let hotter = 2.0_f64.powf((energy.temperature_c - 25.0) / model.table.leakage_doubling.value);
+        let leakage = model.table.leakage.value;
         Ok(Self {
             design,
-            model,
             macs,
             widths,
             registers,
@@ -208,9 +212,10 @@ impl<'a> Prices<'a> {
             vector_multiplication_pj: (vector_multiply + vector_registers).pj,
             vector_function_pj: f64::from(vector.function_cycles) * (vector_add + vector_multiply + vector_registers).pj,
             // W/mm2 times um2 over MHz is pJ.
-            leakage_pj: model.table.leakage.value * hotter * area.total() / array.clock_mhz,
+            leakage_pj: leakage * hotter * area.total() / array.clock_mhz,
             area,
             modes,
+            model,
         })
     }
 

@@ -1,10 +1,13 @@
 //! Energy and cost as JSON and as text.
 
 use super::account::{CostReport, EnergyAccount, Throughput};
-use super::table::Table;
+use super::model::Model;
+use super::table::{Table, digest};
 use crate::text::{bullets, energy, grouped, indented, numeric_table, percent, significant, words};
 use comfy_table::CellAlignment;
 use serde_json::{Map, Value, json};
+use systole_isa::design::Calibration;
+use systole_isa::design::technology::{Check, FloatOperation};
 
 fn itemised(parts: impl Iterator<Item = (&'static str, f64)>, total: f64) -> Value {
     let mut map: Map<String, Value> = parts.map(|(name, value)| (name.to_owned(), json!(value))).collect();
@@ -23,6 +26,11 @@ impl EnergyAccount {
     /// `{PART: pJ, "total": pJ}`.
     pub fn energy_json(&self) -> Value {
         itemised(self.energy_pj.iter(), self.energy_pj.total())
+    }
+
+    /// `{"name", "sha256"}` of the technology table.
+    pub fn table_json(&self) -> Value {
+        json!({ "name": self.table, "sha256": self.table_sha256 })
     }
 
     /// `[{"name", "energy_pj": {PART, "total"}}]` in the record's order.
@@ -69,6 +77,7 @@ impl CostReport {
         json!({
             "design": self.design,
             "table": self.table,
+            "table_sha256": self.table_sha256,
             "energy_pj": itemised(self.energy_pj.iter(), self.energy_pj.total()),
             "area_um2": itemised(self.area_um2.iter(), self.area_um2.total()),
             "tflops": { "peak": t.peak, "per_watt": t.per_watt, "per_mm2": t.per_mm2 },
@@ -114,14 +123,30 @@ fn cost_row(name: &str, pj: f64, all_energy: f64, um2: f64, all_area: f64) -> [S
     [name.to_owned(), pj, pj_share, um2, um2_share]
 }
 
-/// Every figure of a technology table: `{"name","summary","figures":[{"name","value","unit","status","source"}]}`.
+/// Points of the source that no law is solved from: what the model gives there, beside the figure.
+fn checks(table: &Table) -> Vec<(String, f64, f64)> {
+    let model = Model::new(table, Calibration::Table);
+    let priced = |check: &Check| match check.operation {
+        FloatOperation::Add => model.float_adder(check.exponent, check.precision).pj,
+        FloatOperation::Multiply => model.multiply_rounded(check.exponent, check.precision).pj,
+    };
+    table.checks.iter().map(|check| (check.name(), check.energy.value, priced(check))).collect()
+}
+
+/// Every figure of a technology table:
+/// `{"name","summary","sha256","figures":[{"name","value","unit","status","source"}],"checks":[{"name","value","model"}]}`.
 pub fn table_json(table: &Table) -> Value {
     let figures: Value = table
         .figures()
         .iter()
         .map(|f| json!({ "name": f.name, "value": f.value, "unit": f.unit, "status": f.status.text(), "source": f.source }))
         .collect();
-    json!({ "name": table.name, "summary": table.summary, "figures": figures })
+    let mut object = json!({ "name": table.name, "summary": table.summary, "sha256": digest(table), "figures": figures });
+    if !table.checks.is_empty() {
+        object["checks"] =
+            checks(table).iter().map(|(name, value, model)| json!({ "name": name, "value": value, "model": model })).collect();
+    }
+    object
 }
 
 /// Every figure of a technology table as text, sources numbered below.
@@ -135,11 +160,18 @@ pub fn table_text(table: &Table) -> String {
             sources.len() - 1
         });
         let source = format!("[{}]", number + 1);
-        text.add_row([f.name.to_owned(), f.value.to_string(), f.unit.to_owned(), f.status.text().to_owned(), source]);
+        text.add_row([f.name.clone(), f.value.to_string(), f.unit.to_owned(), f.status.text().to_owned(), source]);
     }
     for column in text.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Left);
     }
     let sources: String = sources.iter().enumerate().map(|(i, source)| format!("  [{}] {source}\n", i + 1)).collect();
-    format!("{}: {}\n\n{}\nsources\n{sources}", table.name, table.summary, indented(&text, 1))
+    let compared: String = checks(table)
+        .iter()
+        .map(|(name, value, model)| format!("  {name}: {value} pJ, the model {model:.4} ({:+.0} %)\n", 100.0 * (model / value - 1.0)))
+        .collect();
+    let compared =
+        if compared.is_empty() { compared } else { format!("\nheld against the model, which is not solved from them\n{compared}") };
+    let summary = bullets(&[format!("{}: {}", table.name, table.summary)]);
+    format!("{}\n{}{compared}\nsources\n{sources}", summary.replacen("  - ", "", 1), indented(&text, 1))
 }

@@ -1,6 +1,6 @@
 //! Accounts of records, some priced by hand, and reports.
 
-use super::table::HOROWITZ_45NM;
+use super::table::{HOROWITZ_45NM, NAMES};
 use super::validation::{built_in, near};
 use super::{EnergyError, account, cost_report, table_json, table_text, technology};
 use std::collections::BTreeMap;
@@ -281,11 +281,13 @@ fn reports_have_the_agreed_shape_and_fit_their_width() {
             assert!(text.lines().all(|line| line.len() <= 100), "{text}");
         }
     }
-    let table = technology(HOROWITZ_45NM).unwrap();
-    let text = table_text(table);
-    assert!(text.lines().all(|line| line.len() <= 100), "{text}");
-    for figure in table.figures() {
-        assert!(text.contains(figure.source) && text.contains(figure.status.text()), "{figure:?}");
+    for name in NAMES {
+        let table = technology(name).unwrap();
+        let text = table_text(table);
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+        for figure in table.figures() {
+            assert!(text.contains(figure.source) && text.contains(figure.status.text()), "{figure:?}");
+        }
+        assert_eq!(table_json(table)["figures"].as_array().unwrap().len(), table.figures().len());
     }
-    assert_eq!(table_json(table)["figures"].as_array().unwrap().len(), table.figures().len());
 }

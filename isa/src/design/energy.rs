@@ -1,0 +1,35 @@
+//! How energy and area are priced.
+
+use super::Technology;
+use serde::{Deserialize, Serialize};
+
+/// How energy and area are priced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnergySpec {
+    /// Technology table by name (`horowitz-45nm`, `jouppi-7nm`), or the path of a RON file.
+    pub table: String,
+    /// How floating-point adders are priced.
+    pub calibration: Calibration,
+    /// Die temperature for leakage, degrees Celsius.
+    pub temperature_c: f64,
+    /// The table itself where it is not built in: what a file of `table` held when it was read.
+    pub figures: Option<Box<Technology>>,
+}
+
+impl Default for EnergySpec {
+    fn default() -> Self {
+        Self { table: "horowitz-45nm".to_owned(), calibration: Calibration::Table, temperature_c: 25.0, figures: None }
+    }
+}
+
+/// Source of the floating-point adder's cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibration {
+    /// Exact at the table's anchors.
+    #[default]
+    Table,
+    /// From gate counts alone (matches gate-count papers, 3 to 4 times below the table's FP adders).
+    Structural,
+}
