@@ -149,6 +149,7 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
         object["energy_pj"] = account.energy_json();
         object["energy_table"] = account.table_json();
         object["tflops"] = account.tflops.json();
+        object["assumptions"] = json!(account.assumptions);
         object["seconds"] = json!(outcome.seconds);
         print_json(&object);
     } else {

@@ -1,5 +1,6 @@
 //! From events to picojoules: a pure function of a design and a record.
 
+use super::basis::Basis;
 use super::mac::MacCost;
 use super::parts::{AreaParts, EnergyParts, MacParts};
 use super::price::{Prices, Widths};
@@ -50,6 +51,8 @@ pub struct EnergyAccount {
     pub table: String,
     /// SHA-256 of what that table says.
     pub table_sha256: String,
+    /// Whose figures these are, and the engineering choices in them: what a report begins with.
+    pub header: Vec<String>,
 }
 
 /// What a design costs before it runs anything.
@@ -61,10 +64,14 @@ pub struct CostReport {
     pub table: String,
     /// SHA-256 of what that table says.
     pub table_sha256: String,
+    /// Whose figures these are, and the engineering choices in them: what a report begins with.
+    pub header: Vec<String>,
     /// Energy of one MAC of mode 0 at full use, pJ.
     pub energy_pj: MacParts,
     /// Cell area, um2.
     pub area_um2: AreaParts,
+    /// What each part rests on.
+    pub bases: Vec<(&'static str, Basis)>,
     /// Rates at full use.
     pub tflops: Throughput,
     /// What was assumed.
@@ -234,6 +241,7 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
         assumptions: prices.assumptions_of_a_run(),
         table: prices.model.table.name.clone(),
         table_sha256: table::digest(&prices.model.table),
+        header: prices.header(),
     })
 }
 
@@ -249,9 +257,11 @@ pub fn cost_report(design: &Design) -> Result<CostReport, EnergyError> {
         design: design.name.clone(),
         table: prices.model.table.name.clone(),
         table_sha256: table::digest(&prices.model.table),
+        header: prices.header(),
         energy_pj,
         area_um2: prices.area,
         tflops: Throughput { peak, achieved: peak, per_watt: ratio(2.0, energy_pj.total()), per_mm2: ratio(peak, prices.placed_mm2()) },
+        bases: prices.bases(),
         assumptions: prices.assumptions_of_full_use(),
     })
 }

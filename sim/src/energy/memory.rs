@@ -1,5 +1,6 @@
 //! Energy and area of memories and wires.
 
+use super::basis::{Basis, Place};
 use super::model::Model;
 
 /// Bits of the access the table prices.
@@ -43,6 +44,12 @@ pub fn access_pj(model: &Model, bytes: f64) -> f64 {
     let words = 8.0 * bytes / ACCESS_BITS;
     let register_file = model.flip_flops(ACCESS_BITS) + model.shifter(ACCESS_BITS, words);
     law.max(register_file.pj)
+}
+
+/// Where a bank of `bytes` stands among the table's capacities; the wire to it is a component.
+pub fn access_basis(model: &Model, bytes: f64) -> Basis {
+    let capacities: Vec<f64> = model.table.memories.iter().map(|m| m.bytes).collect();
+    Basis::law(Place::among(bytes, &capacities)).with(Basis::COMPONENTS)
 }
 
 /// Energy of carrying `bits` over `um`, pJ.

@@ -7,6 +7,8 @@
 
 mod account;
 mod assumptions;
+mod basis;
+mod labels;
 pub mod mac;
 pub mod memory;
 pub mod model;
@@ -22,6 +24,7 @@ mod validation;
 mod value;
 
 pub use account::{CostReport, EnergyAccount, RegionEnergy, Throughput, account, cost_report};
+pub use basis::{AREA_BAND_FACTORS, Basis, ENERGY_BAND_PERCENT, Place};
 pub use parts::{AreaParts, EnergyParts, MacParts};
 pub use price::{Prices, Registers, Widths};
 pub use report::{table_json, table_text};

@@ -5,6 +5,7 @@
 //! model is made, so the table's own operations come out exactly. p is the number of
 //! significand bits with the hidden one, e the number of exponent bits.
 
+use super::basis::{Basis, Place};
 use super::table::Table;
 use std::ops::{Add, Mul, Sub};
 use std::sync::Arc;
@@ -24,36 +25,46 @@ pub struct Cost {
     pub pj: f64,
     /// Area of the unit, um2.
     pub um2: f64,
+    /// What both rest on.
+    pub basis: Basis,
 }
 
 impl Cost {
     /// No circuit.
-    pub const ZERO: Self = Self { pj: 0.0, um2: 0.0 };
+    pub const ZERO: Self = Self { pj: 0.0, um2: 0.0, basis: Basis::law(Place::None) };
 
     /// The larger of each.
-    pub const fn max(self, other: Self) -> Self {
-        Self { pj: self.pj.max(other.pj), um2: self.um2.max(other.um2) }
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self { pj: self.pj.max(other.pj), um2: self.um2.max(other.um2), basis: self.basis.with(other.basis) }
+    }
+
+    /// The same cost as a law gives it at this place, whatever its terms rest on.
+    #[must_use]
+    const fn on(self, place: Place) -> Self {
+        Self { basis: Basis::law(place), ..self }
     }
 }
 
 impl Add for Cost {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self { pj: self.pj + other.pj, um2: self.um2 + other.um2 }
+        Self { pj: self.pj + other.pj, um2: self.um2 + other.um2, basis: self.basis.with(other.basis) }
     }
 }
 
 impl Sub for Cost {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self { pj: self.pj - other.pj, um2: self.um2 - other.um2 }
+        Self { pj: self.pj - other.pj, um2: self.um2 - other.um2, basis: self.basis.with(other.basis) }
     }
 }
 
 impl Mul<f64> for Cost {
     type Output = Self;
     fn mul(self, factor: f64) -> Self {
-        Self { pj: self.pj * factor, um2: self.um2 * factor }
+        let basis = if factor == 0.0 { Basis::default() } else { self.basis };
+        Self { pj: self.pj * factor, um2: self.um2 * factor, basis }
     }
 }
 
@@ -210,17 +221,33 @@ impl Model {
     /// Integer adder of `bits`: linear between the table's widths and beyond the last.
     pub fn adder(&self, bits: f64) -> Cost {
         let points = &self.table.integer_adders;
-        let at = |i: usize| (points[i].width, Cost { pj: points[i].energy.value, um2: points[i].area.value });
+        let at = |i: usize| (points[i].width, Cost { pj: points[i].energy.value, um2: points[i].area.value, ..Cost::ZERO });
         let last = points.len() - 1;
         let above = (0..last).find(|&i| bits <= points[i].width).unwrap_or(last);
         let (low, high) = if above == 0 { ((0.0, Cost::ZERO), at(0)) } else { (at(above - 1), at(above)) };
-        low.1 + (high.1 - low.1) * ((bits - low.0) / (high.0 - low.0))
+        // No bits cost nothing, which is a point of the law as well.
+        let widths: Vec<f64> = std::iter::once(0.0).chain(points.iter().map(|a| a.width)).collect();
+        (low.1 + (high.1 - low.1) * ((bits - low.0) / (high.0 - low.0))).on(Place::among(bits, &widths))
     }
 
     /// Multiplier of p by q bits.
     pub fn integer_multiplier(&self, p: f64, q: f64) -> Cost {
         let [pj, um2] = self.multiplier.map(|law| law.at([p * q, (p + q) / 2.0]));
-        Cost { pj, um2 }
+        let widths = pair(&self.table.integer_multipliers).map(|a| a.width);
+        let place = match Place::among((p * q).sqrt(), &widths) {
+            Place::Point if p != q => Place::Interpolated,
+            place => place,
+        };
+        Cost { pj, um2, ..Cost::ZERO }.on(place)
+    }
+
+    /// The place of a float of e and p bits among a law's anchors.
+    fn place(e: f64, p: f64, anchors: &[FloatAnchor]) -> Place {
+        let precisions: Vec<f64> = anchors.iter().map(|a| a.precision).collect();
+        match Place::among(p, &precisions) {
+            Place::Point if anchors.iter().all(|a| (a.exponent, a.precision) != (e, p)) => Place::Interpolated,
+            place => place,
+        }
     }
 
     /// Exponent path of a floating-point product: the sum, and the bias taken off.
@@ -236,8 +263,8 @@ impl Model {
     /// Floating-point multiplier as the table has it: rounded and packed.
     pub fn multiply_rounded(&self, e: f64, p: f64) -> Cost {
         let [factor, power] = self.multiplier_finish_um2;
-        let finish = Cost { pj: self.multiplier_finish_pj.at([p * log2_at_least_one(p), p]), um2: factor * p.powf(power) };
-        self.multiply_exact(e, p) + finish
+        let finish = Cost { pj: self.multiplier_finish_pj.at([p * log2_at_least_one(p), p]), um2: factor * p.powf(power), ..Cost::ZERO };
+        (self.multiply_exact(e, p) + finish).on(Self::place(e, p, &self.table.float_multipliers))
     }
 
     /// Floating-point adder with nearest-even rounding.
@@ -251,7 +278,9 @@ impl Model {
         let stages = shifter_bit_stages(width);
         let chains = self.adder(e) + self.adder(width + 3.0);
         let rest = match self.calibration {
-            Calibration::Table => Cost { pj: self.float_adder_pj.at([stages, p]), um2: self.float_adder_um2.at([stages, p * p]) },
+            Calibration::Table => {
+                Cost { pj: self.float_adder_pj.at([stages, p]), um2: self.float_adder_um2.at([stages, p * p]), ..Cost::ZERO }
+            }
             Calibration::Structural => {
                 let swap_and_complement = self.mux(2.0 * p, 1.0) + self.mux(width + 3.0, 1.0);
                 // A leading-zero counter is as large as an adder and switches on cancellation only.
@@ -260,7 +289,15 @@ impl Model {
                 self.mux(1.0, stages) + swap_and_complement + counter + self.rounder(Rounding::Rne, p)
             }
         };
-        chains + rest
+        let sum = chains + rest;
+        match self.calibration {
+            // A sum held wider than its result is no operation of the table.
+            Calibration::Table => {
+                let place = Self::place(e, p, &self.table.float_adders).max(Self::place(e, width, &self.table.float_adders));
+                sum.on(if width == p { place } else { place.max(Place::Interpolated) })
+            }
+            Calibration::Structural => sum,
+        }
     }
 
     /// A floating-point adder without its rounder, and the rounder of `rounding` in its place.
@@ -281,7 +318,8 @@ impl Model {
             Rounding::Rtz => Cost::ZERO,
             Rounding::Sr(bits) => {
                 let bits = f64::from(bits);
-                let taps = Cost { pj: self.mux(bits, 1.0).pj, um2: 4.0 * self.table.mux_area.value / PES_PER_LFSR };
+                let taps =
+                    Cost { pj: self.mux(bits, 1.0).pj, um2: 4.0 * self.table.mux_area.value / PES_PER_LFSR, basis: Basis::COMPONENTS };
                 self.adder(bits) + taps + self.flip_flops(bits) * (1.0 / PES_PER_LFSR)
             }
         }
@@ -289,7 +327,7 @@ impl Model {
 
     /// `stages` rows of 2:1 multiplexers of `bits`.
     pub fn mux(&self, bits: f64, stages: f64) -> Cost {
-        Cost { pj: self.table.mux_energy.value, um2: self.table.mux_area.value } * (bits * stages)
+        Cost { pj: self.table.mux_energy.value, um2: self.table.mux_area.value, basis: Basis::COMPONENTS } * (bits * stages)
     }
 
     /// A shifter of `bits` by up to `range` places.
@@ -305,7 +343,7 @@ impl Model {
     /// Registers of `bits`, clocked and written once with random data.
     pub fn flip_flops(&self, bits: f64) -> Cost {
         let pj = self.table.flip_flop_clock.value + TOGGLE_RATE * self.table.flip_flop_toggle.value;
-        Cost { pj, um2: self.table.flip_flop_area.value } * bits
+        Cost { pj, um2: self.table.flip_flop_area.value, basis: Basis::COMPONENTS } * bits
     }
 
     /// Clock energy of `bits` ungated register bits in one cycle, pJ.
@@ -326,7 +364,7 @@ impl Model {
             Switching::Active => width.min(2.0 * product_bits),
             Switching::Full => width,
         };
-        let shifter = Cost { pj: self.shifter(moving, places).pj, um2: self.shifter(width, places).um2 };
+        let shifter = Cost { pj: self.shifter(moving, places).pj, ..self.shifter(width, places) };
         shifter + self.adder(width)
     }
 }

@@ -1,5 +1,6 @@
 //! What each thing a design can do costs, and how large the design is.
 
+use super::basis::Basis;
 use super::mac::MacCost;
 use super::memory::{Sram, hop_pj};
 use super::model::Model;
@@ -71,6 +72,8 @@ pub struct Prices<'a> {
     pub vector_multiplication_pj: f64,
     /// One vector function, pJ.
     pub vector_function_pj: f64,
+    /// What the vector unit's figures rest on.
+    pub vector_basis: Basis,
     /// Leakage of the whole design in one cycle, pJ.
     pub leakage_pj: f64,
 }
@@ -211,6 +214,7 @@ impl<'a> Prices<'a> {
             vector_addition_pj: (vector_add + vector_registers).pj,
             vector_multiplication_pj: (vector_multiply + vector_registers).pj,
             vector_function_pj: f64::from(vector.function_cycles) * (vector_add + vector_multiply + vector_registers).pj,
+            vector_basis: (vector_add + vector_multiply + vector_registers).basis,
             // W/mm2 times um2 over MHz is pJ.
             leakage_pj: leakage * hotter * area.total() / array.clock_mhz,
             area,

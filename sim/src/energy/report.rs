@@ -1,6 +1,7 @@
 //! Energy and cost as JSON and as text.
 
 use super::account::{CostReport, EnergyAccount, Throughput};
+use super::basis::Basis;
 use super::model::Model;
 use super::table::{Table, digest};
 use crate::text::{bullets, energy, grouped, indented, numeric_table, percent, significant, words};
@@ -55,7 +56,8 @@ impl EnergyAccount {
         }
         let t = &self.tflops;
         format!(
-            "{}\n  {} TFLOPS of {} peak, {} TFLOPS/W, {} TFLOPS/mm2\n",
+            "{}\n{}\n  {} TFLOPS of {} peak, {} TFLOPS/W, {} TFLOPS/mm2\n",
+            bullets(&self.header),
             indented(&table, 1),
             significant(t.achieved),
             significant(t.peak),
@@ -80,31 +82,40 @@ impl CostReport {
             "table_sha256": self.table_sha256,
             "energy_pj": itemised(self.energy_pj.iter(), self.energy_pj.total()),
             "area_um2": itemised(self.area_um2.iter(), self.area_um2.total()),
+            "labels": self.labels_json(),
             "tflops": { "peak": t.peak, "per_watt": t.per_watt, "per_mm2": t.per_mm2 },
+            "header": self.header,
             "assumptions": self.assumptions,
         })
     }
 
     /// The report `systole cost` prints.
     pub fn text(&self) -> String {
-        let mut table = numeric_table(&["", "pJ per MAC", "share", "um2", "share"]);
+        let mut table = numeric_table(&["", "pJ per MAC", "share", "um2", "share", "basis"]);
         let (all_energy, all_area) = (self.energy_pj.total(), self.area_um2.total());
         let energies: Vec<_> = self.energy_pj.iter().collect();
         let areas: Vec<_> = self.area_um2.iter().collect();
         let of = |list: &[(&str, f64)], name: &str| list.iter().find(|(other, _)| *other == name).map_or(0.0, |part| part.1);
         let only_area = areas.iter().filter(|(name, _)| energies.iter().all(|(other, _)| other != name));
+        let mut all = Basis::default();
         for (name, _) in energies.iter().chain(only_area) {
             let (pj, um2) = (of(&energies, name), of(&areas, name));
             if pj > 0.0 || um2 > 0.0 {
-                table.add_row(cost_row(&words(name), pj, all_energy, um2, all_area));
+                let basis = self.basis(name).unwrap_or_default();
+                all = all.with(basis);
+                table.add_row(cost_row(&words(name), (pj, all_energy), (um2, all_area), basis));
             }
         }
-        table.add_row(cost_row("total", all_energy, all_energy, all_area, all_area));
+        table.add_row(cost_row("total", (all_energy, all_energy), (all_area, all_area), all));
+        if let Some(column) = table.column_mut(5) {
+            column.set_cell_alignment(CellAlignment::Left);
+        }
         let t = &self.tflops;
         format!(
-            "{}: cost of mode 0 at full use, priced by {}\n\n{}\n  {} TFLOPS peak, {} TFLOPS/W, {} TFLOPS/mm2\n\nassumptions\n{}",
+            "{}: cost of mode 0 at full use, priced by {}\n{}\n{}\n{LEGEND}\n  {} TFLOPS peak, {} TFLOPS/W, {} TFLOPS/mm2\n\nassumptions\n{}",
             self.design,
             self.table,
+            bullets(&self.header),
             indented(&table, 1),
             significant(t.peak),
             significant(t.per_watt),
@@ -114,13 +125,18 @@ impl CostReport {
     }
 }
 
-fn cost_row(name: &str, pj: f64, all_energy: f64, um2: f64, all_area: f64) -> [String; 5] {
+/// What the column of bases says.
+const LEGEND: &str = "  basis: the table's own points, between them, or beyond them; components: multiplexers, flip-flops,
+  wires and leakage, scaled from another library or assumed. A sum has that of its farthest part.
+";
+
+fn cost_row(name: &str, (pj, all_energy): (f64, f64), (um2, all_area): (f64, f64), basis: Basis) -> [String; 6] {
     let cells = |value: f64, total: f64, text: String| {
         if value > 0.0 { [text, percent(value, total)] } else { ["-".to_owned(), "-".to_owned()] }
     };
     let [pj, pj_share] = cells(pj, all_energy, format!("{pj:.4}"));
     let [um2, um2_share] = cells(um2, all_area, grouped(um2.round() as u64));
-    [name.to_owned(), pj, pj_share, um2, um2_share]
+    [name.to_owned(), pj, pj_share, um2, um2_share, basis.to_string()]
 }
 
 /// Points of the source that no law is solved from: what the model gives there, beside the figure.

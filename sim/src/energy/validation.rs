@@ -104,6 +104,38 @@ fn off_anchor_predictions() {
 }
 
 #[test]
+fn figures_say_where_they_stand() {
+    let m = table_model();
+    let cases: [(Cost, &str); 12] = [
+        (m.adder(16.0), "table"),
+        (m.adder(12.0), "interpolated"),
+        (m.adder(48.0), "extrapolated"),
+        (m.integer_multiplier(8.0, 8.0), "table"),
+        (m.integer_multiplier(4.0, 16.0), "interpolated"),
+        (m.integer_multiplier(4.0, 4.0), "extrapolated"),
+        (m.float_adder(8.0, 24.0), "table"),
+        (m.float_adder(8.0, 11.0), "interpolated"),
+        (m.float_adder_of_width(8.0, 24.0, 48.0), "extrapolated"),
+        (m.multiply_rounded(5.0, 11.0), "table"),
+        (m.multiply_rounded(4.0, 4.0), "extrapolated"),
+        (m.integer_multiplier(8.0, 8.0) + m.mux(8.0, 1.0), "table + components"),
+    ];
+    for (i, (cost, label)) in cases.into_iter().enumerate() {
+        assert_eq!(cost.basis.to_string(), label, "case {i}");
+    }
+    assert_eq!(m.shifter(8.0, 1.0).basis, Cost::ZERO.basis, "no shifter, no components");
+    assert_eq!(model(Calibration::Structural).float_adder(8.0, 24.0).basis.to_string(), "interpolated + components");
+
+    let label = |design: &str, part: &str| cost_report(&built_in(design)).unwrap().json()["labels"][part].clone();
+    assert_eq!(label("int8-16x16", "multipliers")["basis"], "table");
+    assert!(label("int8-16x16", "multipliers").get("energy_band_percent").is_none());
+    let fp8 = label("fp8-16x16", "multipliers");
+    assert_eq!((&fp8["basis"], &fp8["energy_band_percent"]), (&"extrapolated".into(), &30.0.into()));
+    assert_eq!(fp8["area_band_factor"], serde_json::json!([2.0, 3.0]));
+    assert_eq!(label("fp8-16x16", "accumulator_memory"), serde_json::Value::Null, "what is not there has no label");
+}
+
+#[test]
 fn costs_grow_with_every_width() {
     let tables = NAMES.iter().flat_map(|name| [Calibration::Table, Calibration::Structural].map(|calibration| (name, calibration)));
     for (table, calibration) in tables {
