@@ -104,10 +104,11 @@ impl Law {
         Self::Power([values[0] / terms[0][0].powf(exponent), exponent])
     }
 
-    fn at(self, [first, second]: [f64; 2]) -> f64 {
+    /// Its value where the terms are the products of these factors.
+    fn at(self, [first, second]: [[f64; 2]; 2]) -> f64 {
         match self {
-            Self::Terms([a, b]) => a * first + b * second,
-            Self::Power([factor, exponent]) => factor * first.powf(exponent),
+            Self::Terms([a, b]) => a * first[0] * first[1] + b * second[0] * second[1],
+            Self::Power([factor, exponent]) => factor * (first[0] * first[1]).powf(exponent),
         }
     }
 }
@@ -232,7 +233,7 @@ impl Model {
 
     /// Multiplier of p by q bits.
     pub fn integer_multiplier(&self, p: f64, q: f64) -> Cost {
-        let [pj, um2] = self.multiplier.map(|law| law.at([p * q, (p + q) / 2.0]));
+        let [pj, um2] = self.multiplier.map(|law| law.at([[p * q, 1.0], [(p + q) / 2.0, 1.0]]));
         let widths = pair(&self.table.integer_multipliers).map(|a| a.width);
         let place = match Place::among((p * q).sqrt(), &widths) {
             Place::Point if p != q => Place::Interpolated,
@@ -263,7 +264,7 @@ impl Model {
     /// Floating-point multiplier as the table has it: rounded and packed.
     pub fn multiply_rounded(&self, e: f64, p: f64) -> Cost {
         let [factor, power] = self.multiplier_finish_um2;
-        let finish = Cost { pj: self.multiplier_finish_pj.at([p * log2_at_least_one(p), p]), um2: factor * p.powf(power), ..Cost::ZERO };
+        let finish = Cost { pj: self.multiplier_finish_pj.at([[p, log2_at_least_one(p)], [p, 1.0]]), um2: factor * p.powf(power), ..Cost::ZERO };
         (self.multiply_exact(e, p) + finish).on(Self::place(e, p, &self.table.float_multipliers))
     }
 
@@ -279,7 +280,7 @@ impl Model {
         let chains = self.adder(e) + self.adder(width + 3.0);
         let rest = match self.calibration {
             Calibration::Table => {
-                Cost { pj: self.float_adder_pj.at([stages, p]), um2: self.float_adder_um2.at([stages, p * p]), ..Cost::ZERO }
+                Cost { pj: self.float_adder_pj.at([[stages, 1.0], [p, 1.0]]), um2: self.float_adder_um2.at([[stages, 1.0], [p, p]]), ..Cost::ZERO }
             }
             Calibration::Structural => {
                 let swap_and_complement = self.mux(2.0 * p, 1.0) + self.mux(width + 3.0, 1.0);
