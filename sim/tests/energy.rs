@@ -93,3 +93,25 @@ fn table_files_are_refused_with_their_mend() {
     assert!(refusal(&["train", "--set", "energy.table=absent.ron"]).contains("absent.ron"));
     assert!(refusal(&["cost", "--set", "energy.table=jouppi"]).contains("jouppi-7nm"));
 }
+
+/// Both engines count the same zeros; without values gating has nothing to follow.
+#[test]
+fn gating_follows_values() {
+    let on = ["--set", "energy.gating=zero_operand"];
+    let shape = ["gemm", "--shape", "24,20,40", "--data", "codes"];
+    let with = json(&[&shape[..], &on].concat());
+    let without = json(&[&shape[..], &["--set", "energy.gating=none"]].concat());
+    assert!(with["activity"]["zero_operand_macs"].as_u64() > Some(0));
+    assert_eq!((&with["activity"], &with["digest"], &with["events"]), (&without["activity"], &without["digest"], &without["events"]));
+    assert!(with["energy_pj"]["multipliers"].as_f64() < without["energy_pj"]["multipliers"].as_f64());
+    assert!(without["energy_pj"].get("zero_detectors").is_none(), "absent, not 0");
+    let ticked = json(&[&shape[..], &on, &["--engine", "ticked"]].concat());
+    assert_eq!(with["energy_pj"], ticked["energy_pj"]);
+    for args in [vec!["gemm", "--shape", "8,8,8", "--engine", "timing"], vec!["workload", "mlp"]] {
+        let message = refusal(&[&args[..], &on].concat());
+        assert!(message.contains("energy.gating") && message.contains("timing"), "{message}");
+    }
+    assert!(refusal(&["cost", "--set", "energy.gating=zeros"]).contains("zero_operand"));
+    let cost = json(&["cost", "--set", "energy.gating=zero_operand"]);
+    assert!(cost["gated_mac_energy_pj"]["total"].as_f64() < cost["energy_pj"]["total"].as_f64());
+}

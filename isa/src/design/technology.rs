@@ -160,6 +160,10 @@ pub struct Technology {
     pub flip_flop_toggle: Figure,
     /// One flip-flop bit, um2/bit.
     pub flip_flop_area: Figure,
+    /// Seeing whether an operand is zero, pJ/bit.
+    pub zero_detector_energy: Figure,
+    /// What sees it, um2/bit.
+    pub zero_detector_area: Figure,
     /// SRAM with its periphery, um2/bit.
     pub sram_area: Figure,
     /// One bit carried one millimetre, at the mean toggle rate, pJ/bit/mm.
@@ -257,6 +261,8 @@ impl Technology {
             ("flip_flop_clock", "flip-flop, clock", "pJ/bit", &self.flip_flop_clock),
             ("flip_flop_toggle", "flip-flop, toggle", "pJ/bit", &self.flip_flop_toggle),
             ("flip_flop_area", "flip-flop", "um2/bit", &self.flip_flop_area),
+            ("zero_detector_energy", "zero detector", "pJ/bit", &self.zero_detector_energy),
+            ("zero_detector_area", "zero detector", "um2/bit", &self.zero_detector_area),
             ("sram_area", "SRAM", "um2/bit", &self.sram_area),
             ("wire", "wire, half the bits toggling", "pJ/bit/mm", &self.wire),
             ("leakage", "leakage at 25 C", "W/mm2", &self.leakage),

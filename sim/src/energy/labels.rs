@@ -33,7 +33,7 @@ impl Prices<'_> {
             let ports = f64::from(array.count) * f64::from(array.cols);
             list.push(("accumulator_memory", access_basis(&self.model, 1024.0 * f64::from(memory.accumulator_kib) / ports)));
         }
-        list.extend([("vector", self.vector_basis), ("leakage", Basis::COMPONENTS)]);
+        list.extend([("vector", self.vector_basis), ("leakage", Basis::COMPONENTS), ("zero_detectors", Basis::COMPONENTS)]);
         list
     }
 

@@ -30,6 +30,8 @@ pub use price::{Prices, Registers, Widths};
 pub use report::{table_json, table_text};
 pub use table::technology;
 
+use systole_isa::design::Design;
+
 /// A design or record that cannot be priced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EnergyError {
@@ -59,6 +61,18 @@ pub enum EnergyError {
         /// What contradicts what.
         problems: Vec<String>,
     },
+    /// An option that prices what values did, and no values.
+    #[error(
+        "{field}: {value} follows the values of operands, and engine timing computes none; use engine fast or ticked, or --set {field}={without}"
+    )]
+    NeedsValues {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: &'static str,
+        /// The value that does without.
+        without: &'static str,
+    },
     /// A record has MACs of a mode the design lacks.
     #[error("the record has MACs of mode {mode}, but design `{design}` has {modes}; price it with the design that made it")]
     UnknownMode {
@@ -79,10 +93,15 @@ pub enum EnergyError {
     },
 }
 
-/// Whether a design can be priced: its table is there and fits together.
+/// Whether runs of a design can be priced: its table is there and fits together, and there are
+/// `values` where an option needs them.
 ///
 /// # Errors
-/// What keeps it from being priced.
-pub fn check(design: &systole_isa::design::Design) -> Result<(), EnergyError> {
-    Prices::of(design).map(|_| ())
+/// What keeps them from being priced.
+pub fn check(design: &Design, values: bool) -> Result<(), EnergyError> {
+    let prices = Prices::of(design)?;
+    if prices.gates_zeros() && !values {
+        return Err(EnergyError::NeedsValues { field: "energy.gating", value: "zero_operand", without: "none" });
+    }
+    Ok(())
 }

@@ -264,7 +264,8 @@ impl Model {
     /// Floating-point multiplier as the table has it: rounded and packed.
     pub fn multiply_rounded(&self, e: f64, p: f64) -> Cost {
         let [factor, power] = self.multiplier_finish_um2;
-        let finish = Cost { pj: self.multiplier_finish_pj.at([[p, log2_at_least_one(p)], [p, 1.0]]), um2: factor * p.powf(power), ..Cost::ZERO };
+        let finish =
+            Cost { pj: self.multiplier_finish_pj.at([[p, log2_at_least_one(p)], [p, 1.0]]), um2: factor * p.powf(power), ..Cost::ZERO };
         (self.multiply_exact(e, p) + finish).on(Self::place(e, p, &self.table.float_multipliers))
     }
 
@@ -279,9 +280,11 @@ impl Model {
         let stages = shifter_bit_stages(width);
         let chains = self.adder(e) + self.adder(width + 3.0);
         let rest = match self.calibration {
-            Calibration::Table => {
-                Cost { pj: self.float_adder_pj.at([[stages, 1.0], [p, 1.0]]), um2: self.float_adder_um2.at([[stages, 1.0], [p, p]]), ..Cost::ZERO }
-            }
+            Calibration::Table => Cost {
+                pj: self.float_adder_pj.at([[stages, 1.0], [p, 1.0]]),
+                um2: self.float_adder_um2.at([[stages, 1.0], [p, p]]),
+                ..Cost::ZERO
+            },
             Calibration::Structural => {
                 let swap_and_complement = self.mux(2.0 * p, 1.0) + self.mux(width + 3.0, 1.0);
                 // A leading-zero counter is as large as an adder and switches on cancellation only.

@@ -6,7 +6,7 @@ use super::memory::{Sram, hop_pj};
 use super::model::Model;
 use super::parts::AreaParts;
 use super::{EnergyError, table};
-use systole_isa::design::{Dataflow, Design, MacMode, PartialSums, Preload, Scaling};
+use systole_isa::design::{Dataflow, Design, Gating, MacMode, PartialSums, Preload, Scaling};
 use systole_isa::format::Format;
 
 const BYTES_PER_KIB: f64 = 1024.0;
@@ -62,6 +62,8 @@ pub struct Prices<'a> {
     pub area: AreaParts,
     /// Cell area of one PE, um2.
     pub pe_um2: f64,
+    /// Looking at an operand bit for zeros, pJ; 0 without detectors.
+    pub zero_detector_pj: f64,
     /// Scratchpad access, pJ per bit.
     pub scratchpad_pj: f64,
     /// Accumulator memory access, pJ per bit.
@@ -165,10 +167,16 @@ impl<'a> Prices<'a> {
         let lanes = f64::from(design.mac.lanes);
         let datapath = MacCost::union(&model, design, &modes);
         let ff_um2 = model.table.flip_flop_area.value;
+        let gated = energy.gating == Gating::ZeroOperand;
+        // Every lane looks at the widest operands of any mode.
+        let widest = |part: fn(&Widths) -> f64| widths.iter().map(part).fold(0.0, f64::max);
+        let detectors_um2 =
+            if gated { lanes * (widest(|w| w.streaming) + widest(|w| w.stationary)) * model.table.zero_detector_area.value } else { 0.0 };
         let pe_um2 = lanes * (datapath.multiplier.um2 + datapath.adder.um2 + datapath.rounding.um2)
             + datapath.outer_adder.um2
             + datapath.outer_rounding.um2
-            + ff_um2 * registers.pe_bits;
+            + ff_um2 * registers.pe_bits
+            + detectors_um2;
         let partial_sums_leave = array.dataflow != Dataflow::Os;
         let ports = arrays * f64::from(if partial_sums_leave { array.cols } else { array.rows });
         let memory_adders = match array.partial_sums {
@@ -200,6 +208,7 @@ impl<'a> Prices<'a> {
             scratchpad: scratchpad.um2(&model),
             accumulator_memory: if partial_sums_leave { accumulators.um2(&model) } else { 0.0 },
             vector: f64::from(vector.lanes) * (vector_add + vector_multiply + vector_registers).um2,
+            zero_detectors: pes * detectors_um2,
         };
         let hotter = 2.0_f64.powf((energy.temperature_c - 25.0) / model.table.leakage_doubling.value);
         let leakage = model.table.leakage.value;
@@ -209,6 +218,7 @@ impl<'a> Prices<'a> {
             widths,
             registers,
             pe_um2,
+            zero_detector_pj: if gated { model.table.zero_detector_energy.value } else { 0.0 },
             scratchpad_pj: scratchpad.pj_per_bit(&model),
             accumulator_memory_pj: accumulators.pj_per_bit(&model),
             vector_addition_pj: (vector_add + vector_registers).pj,
@@ -221,6 +231,17 @@ impl<'a> Prices<'a> {
             modes,
             model,
         })
+    }
+
+    /// True if MACs with a zero operand are gated.
+    pub fn gates_zeros(&self) -> bool {
+        self.design.energy.gating == Gating::ZeroOperand
+    }
+
+    /// True if a gated MAC leaves its accumulator as it is: a partial sum that travels is written
+    /// all the same, and one of several products in a cycle does not decide.
+    pub fn gating_spares_accumulators(&self) -> bool {
+        self.gates_zeros() && self.design.array.dataflow == Dataflow::Os && self.design.mac.lanes == 1
     }
 
     /// Register bits over the whole design.

@@ -76,7 +76,7 @@ impl CostReport {
     /// The object `systole cost --json` prints.
     pub fn json(&self) -> Value {
         let t = &self.tflops;
-        json!({
+        let mut object = json!({
             "design": self.design,
             "table": self.table,
             "table_sha256": self.table_sha256,
@@ -86,7 +86,11 @@ impl CostReport {
             "tflops": { "peak": t.peak, "per_watt": t.per_watt, "per_mm2": t.per_mm2 },
             "header": self.header,
             "assumptions": self.assumptions,
-        })
+        });
+        if let Some(gated) = &self.gated_mac_energy_pj {
+            object["gated_mac_energy_pj"] = itemised(gated.iter(), gated.total());
+        }
+        object
     }
 
     /// The report `systole cost` prints.
@@ -111,8 +115,11 @@ impl CostReport {
             column.set_cell_alignment(CellAlignment::Left);
         }
         let t = &self.tflops;
+        let gated = self.gated_mac_energy_pj.map_or_else(String::new, |gated| {
+            format!("  {:.4} pJ where no operand is zero; {:.4} pJ where one is: the MAC is gated\n", all_energy, gated.total())
+        });
         format!(
-            "{}: cost of mode 0 at full use, priced by {}\n{}\n{}\n{LEGEND}\n  {} TFLOPS peak, {} TFLOPS/W, {} TFLOPS/mm2\n\nassumptions\n{}",
+            "{}: cost of mode 0 at full use, priced by {}\n{}\n{}\n{LEGEND}\n{gated}  {} TFLOPS peak, {} TFLOPS/W, {} TFLOPS/mm2\n\nassumptions\n{}",
             self.design,
             self.table,
             bullets(&self.header),
