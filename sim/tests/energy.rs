@@ -115,3 +115,32 @@ fn gating_follows_values() {
     let cost = json(&["cost", "--set", "energy.gating=zero_operand"]);
     assert!(cost["gated_mac_energy_pj"]["total"].as_f64() < cost["energy_pj"]["total"].as_f64());
 }
+
+#[test]
+fn scaling_is_labelled_wherever_it_is_printed() {
+    let on = ["--set", "energy.node_nm=16"];
+    let label = "optimistic, device-only";
+    for args in [vec!["cost"], vec!["gemm", "--shape", "8,8,8"], vec!["workload", "mlp"], vec!["figure", "formats"]] {
+        let args = [&args[..], &on].concat();
+        let flat = text(&args).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(flat.contains(label), "{args:?}: {flat}");
+        assert!(json(&args).to_string().contains(label), "{args:?}");
+    }
+    let (plain, scaled) = (json(&["cost"]), json(&[&["cost"][..], &on].concat()));
+    let total = |cost: &Value, group: &str, part: &str| cost[group][part].as_f64().unwrap();
+    let factor = scaled["scaling"]["energy"].as_f64().unwrap();
+    assert!((total(&scaled, "energy_pj", "multipliers") / total(&plain, "energy_pj", "multipliers") / factor - 1.0).abs() < 1e-9);
+    assert!((total(&scaled, "area_um2", "total") / total(&plain, "area_um2", "total") - 0.19).abs() < 1e-9);
+    assert_eq!((plain.get("scaling"), &plain["table_sha256"]), (None, &scaled["table_sha256"]));
+    assert!(text(&["cost", "--set", "energy.node_nm=7"]).contains("jouppi-7nm"));
+    for (setting, needle) in
+        [("energy.node_nm=22", "45, 32, 20, 16"), ("energy.voltage_v=0.5", "0.6 to 1.1 V"), ("energy.table=jouppi-7nm", "")]
+    {
+        let args = ["cost", "--set", setting];
+        if needle.is_empty() {
+            assert!(refusal(&[&args[..], &on].concat()).contains("cannot be scaled"));
+        } else {
+            assert!(refusal(&args).contains(needle), "{setting}");
+        }
+    }
+}

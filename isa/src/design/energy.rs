@@ -13,6 +13,10 @@ pub struct EnergySpec {
     pub calibration: Calibration,
     /// Die temperature for leakage, degrees Celsius.
     pub temperature_c: f64,
+    /// Node the table is scaled to, nm; its own where absent.
+    pub node_nm: Option<u32>,
+    /// Supply it is scaled to, V.
+    pub voltage_v: Option<f64>,
     /// What a zero operand saves.
     #[serde(with = "unless_default")]
     pub gating: Gating,
@@ -26,6 +30,8 @@ impl Default for EnergySpec {
             table: "horowitz-45nm".to_owned(),
             calibration: Calibration::Table,
             temperature_c: 25.0,
+            node_nm: None,
+            voltage_v: None,
             gating: Gating::None,
             figures: None,
         }

@@ -1,10 +1,11 @@
 //! From events to picojoules: a pure function of a design and a record.
 
+use super::EnergyError;
 use super::basis::Basis;
 use super::mac::MacCost;
 use super::parts::{AreaParts, EnergyParts, MacParts};
 use super::price::{Prices, Widths};
-use super::{EnergyError, table};
+use super::scaling::NodeScaling;
 use std::collections::BTreeMap;
 use systole_isa::design::{Dataflow, Design, PartialSums, Scaling};
 use systole_isa::device::{Activity, Events, Record};
@@ -51,6 +52,8 @@ pub struct EnergyAccount {
     pub table: String,
     /// SHA-256 of what that table says.
     pub table_sha256: String,
+    /// How it was scaled, if it was.
+    pub scaling: Option<NodeScaling>,
     /// Whose figures these are, and the engineering choices in them: what a report begins with.
     pub header: Vec<String>,
 }
@@ -64,6 +67,8 @@ pub struct CostReport {
     pub table: String,
     /// SHA-256 of what that table says.
     pub table_sha256: String,
+    /// How it was scaled, if it was.
+    pub scaling: Option<NodeScaling>,
     /// Whose figures these are, and the engineering choices in them: what a report begins with.
     pub header: Vec<String>,
     /// Energy of one MAC of mode 0 at full use, pJ.
@@ -278,7 +283,8 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
         },
         assumptions: prices.assumptions_of_a_run(),
         table: prices.model.table.name.clone(),
-        table_sha256: table::digest(&prices.model.table),
+        table_sha256: prices.table_sha256.clone(),
+        scaling: prices.scaling,
         header: prices.header(),
     })
 }
@@ -294,7 +300,8 @@ pub fn cost_report(design: &Design) -> Result<CostReport, EnergyError> {
     Ok(CostReport {
         design: design.name.clone(),
         table: prices.model.table.name.clone(),
-        table_sha256: table::digest(&prices.model.table),
+        table_sha256: prices.table_sha256.clone(),
+        scaling: prices.scaling,
         header: prices.header(),
         energy_pj,
         gated_mac_energy_pj: prices.energy_per_gated_mac(),

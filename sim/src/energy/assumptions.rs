@@ -2,6 +2,7 @@
 
 use super::model::{PES_PER_LFSR, TOGGLE_RATE};
 use super::price::Prices;
+use super::scaling::NodeScaling;
 use systole_isa::design::{Calibration, Dataflow, MacMode, PartialSums, Product, Scaling, Unit};
 use systole_isa::format::Format;
 use systole_isa::round::Rounding;
@@ -63,6 +64,7 @@ impl Prices<'_> {
     fn common(&self) -> Vec<String> {
         let (design, table) = (self.design, &self.model.table);
         let mut list = vec![format!("figures of {}: {}", table.name, table.summary)];
+        list.extend(self.scaling.iter().map(NodeScaling::text));
         list.push(match design.energy.calibration {
             Calibration::Table => "floating-point adders calibrated on the table (energy.calibration = table)".to_owned(),
             Calibration::Structural => {

@@ -5,6 +5,7 @@ use super::basis::{AREA_BAND_FACTORS, Basis, ENERGY_BAND_PERCENT};
 use super::memory::access_basis;
 use super::model::TOGGLE_RATE;
 use super::price::Prices;
+use super::scaling::NodeScaling;
 use serde_json::{Map, Value, json};
 use systole_isa::design::{Dataflow, PartialSums};
 
@@ -40,7 +41,8 @@ impl Prices<'_> {
     /// Whose figures these are and what engineering choices are in them: the head of a report.
     pub(super) fn header(&self) -> Vec<String> {
         let table = &self.model.table;
-        vec![
+        let scaled = self.scaling.iter().map(NodeScaling::text);
+        let figures = [
             format!("priced by {}; off its own points {}", table.name, bands()),
             format!(
                 "assumed: {} % of written bits change; {} pJ and {} um2 per multiplexer bit; {} pJ clock, {} pJ toggle per flip-flop bit; {} pJ/bit/mm of wire; {} W/mm2 leakage at 25 C, doubling every {} C, die at {} C; placement density {}",
@@ -55,7 +57,8 @@ impl Prices<'_> {
                 self.design.energy.temperature_c,
                 table.placement_density.value
             ),
-        ]
+        ];
+        figures.into_iter().chain(scaled).collect()
     }
 }
 
@@ -71,7 +74,8 @@ impl CostReport {
         let costs = |part: &str| self.energy_pj.iter().chain(self.area_um2.iter()).any(|(name, cost)| name == part && cost > 0.0);
         let label = |basis: Basis| {
             let mut label = json!({ "basis": basis.name(), "components": basis.components });
-            if !basis.is_of_table() {
+            // What was scaled is no point of the table any more.
+            if !basis.is_of_table() || self.scaling.is_some() {
                 label["energy_band_percent"] = json!(ENERGY_BAND_PERCENT);
                 label["area_band_factor"] = json!(AREA_BAND_FACTORS);
             }

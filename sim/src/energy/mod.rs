@@ -17,6 +17,7 @@ mod price;
 mod report;
 #[cfg(test)]
 mod runs;
+mod scaling;
 pub mod table;
 mod unit;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use basis::{AREA_BAND_FACTORS, Basis, ENERGY_BAND_PERCENT, Place};
 pub use parts::{AreaParts, EnergyParts, MacParts};
 pub use price::{Prices, Registers, Widths};
 pub use report::{table_json, table_text};
+pub use scaling::NodeScaling;
 pub use table::technology;
 
 use systole_isa::design::Design;
@@ -60,6 +62,14 @@ pub enum EnergyError {
         table: String,
         /// What contradicts what.
         problems: Vec<String>,
+    },
+    /// A table cannot be scaled so.
+    #[error("{field}: {message}")]
+    Scaling {
+        /// The field.
+        field: &'static str,
+        /// What is wrong and what would be right.
+        message: String,
     },
     /// An option that prices what values did, and no values.
     #[error(

@@ -5,6 +5,7 @@ use super::mac::MacCost;
 use super::memory::{Sram, hop_pj};
 use super::model::Model;
 use super::parts::AreaParts;
+use super::scaling::NodeScaling;
 use super::{EnergyError, table};
 use systole_isa::design::{Dataflow, Design, Gating, MacMode, PartialSums, Preload, Scaling};
 use systole_isa::format::Format;
@@ -48,6 +49,10 @@ pub struct Registers {
 pub struct Prices<'a> {
     /// The design.
     pub design: &'a Design,
+    /// SHA-256 of what its technology table says, before any scaling.
+    pub table_sha256: String,
+    /// How that table was scaled, if it was.
+    pub scaling: Option<NodeScaling>,
     /// Its circuit model.
     pub model: Model,
     /// Its MAC modes.
@@ -151,7 +156,10 @@ impl<'a> Prices<'a> {
     /// [`EnergyError::UnknownTable`], or a table of the design's own that contradicts itself.
     pub fn of(design: &'a Design) -> Result<Self, EnergyError> {
         let energy = &design.energy;
-        let model = Model::new(table::of(energy)?, energy.calibration);
+        let table = table::of(energy)?;
+        let scaling = NodeScaling::of(energy, table)?;
+        let scaled = scaling.map(|scaling| scaling.apply(table));
+        let model = Model::new(scaled.as_ref().unwrap_or(table), energy.calibration);
         let problems = if energy.figures.is_some() { model.contradictions() } else { Vec::new() };
         if !problems.is_empty() {
             return Err(EnergyError::Contradiction { design: design.name.clone(), table: energy.table.clone(), problems });
@@ -214,6 +222,8 @@ impl<'a> Prices<'a> {
         let leakage = model.table.leakage.value;
         Ok(Self {
             design,
+            table_sha256: table::digest(table),
+            scaling,
             macs,
             widths,
             registers,

@@ -29,9 +29,13 @@ impl EnergyAccount {
         itemised(self.energy_pj.iter(), self.energy_pj.total())
     }
 
-    /// `{"name", "sha256"}` of the technology table.
+    /// `{"name", "sha256"}` of the technology table, and `scaling` where it was scaled.
     pub fn table_json(&self) -> Value {
-        json!({ "name": self.table, "sha256": self.table_sha256 })
+        let mut table = json!({ "name": self.table, "sha256": self.table_sha256 });
+        if let Some(scaling) = &self.scaling {
+            table["scaling"] = scaling.json();
+        }
+        table
     }
 
     /// `[{"name", "energy_pj": {PART, "total"}}]` in the record's order.
@@ -87,6 +91,9 @@ impl CostReport {
             "header": self.header,
             "assumptions": self.assumptions,
         });
+        if let Some(scaling) = &self.scaling {
+            object["scaling"] = scaling.json();
+        }
         if let Some(gated) = &self.gated_mac_energy_pj {
             object["gated_mac_energy_pj"] = itemised(gated.iter(), gated.total());
         }
