@@ -4,12 +4,16 @@
 //! Nothing here computes; state lives in the engines.
 
 mod builtin;
+mod energy;
 mod mode;
+pub mod technology;
 mod unit;
 mod validate;
 
 pub use builtin::{BuiltIn, DESIGNS, find};
+pub use energy::{Calibration, EnergySpec, Gating};
 pub use mode::{MacMode, ModeOverride, Product, ScaledBlocks};
+pub use technology::Technology;
 pub use unit::{Addend, Aligned, EntropySource, LfsrShare, Scaling, Truncation, Unit};
 pub use validate::Problem;
 
@@ -253,35 +257,6 @@ impl Default for MemorySpec {
             dram_pj_per_bit: 20.0,
         }
     }
-}
-
-/// How energy and area are priced.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct EnergySpec {
-    /// Technology table by name (`horowitz-45nm`).
-    pub table: String,
-    /// How floating-point adders are priced.
-    pub calibration: Calibration,
-    /// Die temperature for leakage, degrees Celsius.
-    pub temperature_c: f64,
-}
-
-impl Default for EnergySpec {
-    fn default() -> Self {
-        Self { table: "horowitz-45nm".to_owned(), calibration: Calibration::Table, temperature_c: 25.0 }
-    }
-}
-
-/// Source of the floating-point adder's cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Calibration {
-    /// Exact at the table's anchors.
-    #[default]
-    Table,
-    /// From gate counts alone (matches gate-count papers, 3 to 4 times below the table's FP adders).
-    Structural,
 }
 
 /// A design could not be read.

@@ -19,10 +19,12 @@ impl fmt::Display for Problem {
     }
 }
 
-struct Findings(Vec<Problem>);
+/// Problems found so far.
+#[derive(Default)]
+pub(super) struct Findings(pub(super) Vec<Problem>);
 
 impl Findings {
-    fn require(&mut self, holds: bool, path: &str, message: impl FnOnce() -> String) {
+    pub(super) fn require(&mut self, holds: bool, path: &str, message: impl FnOnce() -> String) {
         if !holds {
             self.0.push(Problem { path: path.to_owned(), message: message() });
         }
@@ -32,7 +34,7 @@ impl Findings {
         self.require((low..=high).contains(&value), path, || format!("must be {low} to {high}, is {value}"));
     }
 
-    fn range_f64(&mut self, value: f64, low: f64, high: f64, path: &str) {
+    pub(super) fn range_f64(&mut self, value: f64, low: f64, high: f64, path: &str) {
         self.require(value >= low && value <= high, path, || format!("must be {low} to {high}, is {value}"));
     }
 
@@ -211,6 +213,15 @@ impl Design {
         found.range_f64(memory.dram_pj_per_bit, 0.0, 1e6, "memory.dram_pj_per_bit");
         let energy = &self.energy;
         found.range_f64(energy.temperature_c, -55.0, 150.0, "energy.temperature_c");
+        if let Some(figures) = &energy.figures {
+            found.0.extend(figures.problems("energy.figures"));
+            found.require(energy.table == figures.name, "energy.table", || {
+                format!(
+                    "is `{}`, but energy.figures is table `{}`; set energy.figures to none, or energy.table to that name",
+                    energy.table, figures.name
+                )
+            });
+        }
         found.0
     }
 }

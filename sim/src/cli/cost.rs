@@ -1,12 +1,14 @@
 //! `systole cost`: what a design costs, or the technology table behind the figures.
 
 use super::{Common, load_design, print_json, refuse};
-use crate::energy::{cost_report, table::HOROWITZ_45NM, table_json, table_text, technology};
+use crate::energy::table::{self, HOROWITZ_45NM};
+use crate::energy::{cost_report, table_json, table_text, technology};
 use crate::lint;
 use crate::report::notes_text;
 use clap::Args;
 use miette::Result;
 use serde_json::json;
+use std::path::Path;
 use std::process::ExitCode;
 
 /// Arguments of `cost`.
@@ -15,7 +17,7 @@ pub struct CostArgs {
     /// Built-in design or RON file.
     #[arg(long, value_name = "DESIGN", default_value = "fp8-16x16")]
     design: String,
-    /// Print a technology table instead: every figure with its source and status.
+    /// Print a technology table instead, built in or a RON file: every figure with its source and status.
     #[arg(long, value_name = "TABLE", num_args = 0..=1, default_missing_value = HOROWITZ_45NM, conflicts_with = "design")]
     table: Option<String>,
     /// Print one JSON object.
@@ -26,11 +28,15 @@ pub struct CostArgs {
 /// Prints the cost of a design, or a table.
 pub fn run(args: &CostArgs, common: &Common) -> Result<ExitCode> {
     if let Some(name) = &args.table {
-        let table = technology(name).map_err(refuse)?;
-        if args.json {
-            print_json(&table_json(table))
+        let table = if name.ends_with(".ron") || name.contains(['/', '\\']) {
+            table::read(Path::new(name)).map_err(refuse)?
         } else {
-            print!("{}", table_text(table))
+            technology(name).map_err(refuse)?.clone()
+        };
+        if args.json {
+            print_json(&table_json(&table))
+        } else {
+            print!("{}", table_text(&table))
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -139,8 +139,8 @@ pub fn parse_shape(text: &str) -> Result<[u32; 3]> {
 /// Runs the product and reports.
 pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     let design = load_design(&args.design, &common.settings()?)?;
-    energy::technology(&design.energy.table).map_err(refuse)?;
     let engine = Engine::from(args.engine);
+    energy::check(&design, engine.computes_values()).map_err(refuse)?;
     let task = args.operands.task(&design, engine.computes_values())?;
     if args.out.is_some() && !engine.computes_values() {
         return Err(miette!("--out needs values, and --engine timing computes none; use --engine fast"));
@@ -167,7 +167,9 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
             object["kernels"] = json!(outcome.kernels);
         }
         object["energy_pj"] = account.energy_json();
+        object["energy_table"] = account.table_json();
         object["tflops"] = account.tflops.json();
+        object["assumptions"] = json!(account.assumptions);
         object["seconds"] = json!(outcome.seconds);
         print_json(&object);
     } else {

@@ -140,7 +140,7 @@ fn explain(error: SpecificationError) -> miette::Report {
         SpecificationError::Unknown { known, .. } => {
             miette!(help = format!("built in are {}; anything else is the path of a RON file", known.join(", ")), "{error}")
         }
-        SpecificationError::Read { .. } | SpecificationError::Design(_) => miette!("{error}"),
+        SpecificationError::Read { .. } | SpecificationError::Design(_) | SpecificationError::Energy(_) => miette!("{error}"),
     }
 }
 

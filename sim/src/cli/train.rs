@@ -112,7 +112,7 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
         return host_only(args, &loaded);
     }
     let design = load_design(args.design.as_deref().unwrap_or(&recipe.design), &design_settings)?;
-    energy::technology(&design.energy.table).map_err(refuse)?;
+    energy::check(&design, true).map_err(refuse)?;
     let engine = match args.engine {
         Some(EngineArg::Timing) => return Err(miette!("--engine timing computes no values, and training needs them; use fast or ticked")),
         Some(engine) => Engine::from(engine),

@@ -75,7 +75,7 @@ impl Trials {
                 return Err(miette!("recipe `{}` trains on the host, which is the reference anyway; leave it out", recipe.name));
             }
             let design = load_design(design.unwrap_or(&recipe.design), &design_settings)?;
-            energy::technology(&design.energy.table).map_err(refuse)?;
+            energy::check(&design, true).map_err(refuse)?;
             Ok((recipe, design))
         };
         recipes.into_iter().map(contender).collect()

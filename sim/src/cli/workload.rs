@@ -74,7 +74,7 @@ fn of_topology(args: &WorkloadArgs, path: &Path, common: &Common) -> Result<Exit
         return Err(miette!("a topology's products take mode 0 of the design; leave out --recipe, or set mac.* fields"));
     }
     let design = load_design(args.design.as_deref().unwrap_or("fp8-16x16"), &common.settings()?)?;
-    energy::technology(&design.energy.table).map_err(refuse)?;
+    energy::check(&design, false).map_err(refuse)?;
     let topology = Topology::read(path).map_err(refuse)?;
     let (batch, pass) = (args.batch.unwrap_or(1), args.pass.into());
     let program = topology.program(&design, batch, pass, path).map_err(refuse)?;
@@ -124,7 +124,7 @@ pub fn network(choice: &Choice<'_>, common: &Common) -> Result<Network> {
         return Err(miette!("recipe `{}` trains on the host and simulates no hardware; name another", recipe.name));
     }
     let design = load_design(choice.design.unwrap_or(&recipe.design), &design_settings)?;
-    energy::technology(&design.energy.table).map_err(refuse)?;
+    energy::check(&design, false).map_err(refuse)?;
     let model = match known {
         Some(workload) => workload.model(),
         None => {

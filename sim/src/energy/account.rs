@@ -1,12 +1,14 @@
 //! From events to picojoules: a pure function of a design and a record.
 
 use super::EnergyError;
+use super::basis::Basis;
 use super::mac::MacCost;
 use super::parts::{AreaParts, EnergyParts, MacParts};
 use super::price::{Prices, Widths};
+use super::scaling::NodeScaling;
 use std::collections::BTreeMap;
 use systole_isa::design::{Dataflow, Design, PartialSums, Scaling};
-use systole_isa::device::{Events, Record};
+use systole_isa::device::{Activity, Events, Record};
 use systole_isa::format::Format;
 
 const BITS_PER_BYTE: f64 = 8.0;
@@ -46,6 +48,14 @@ pub struct EnergyAccount {
     pub tflops: Throughput,
     /// What was assumed.
     pub assumptions: Vec<String>,
+    /// Name of the technology table.
+    pub table: String,
+    /// SHA-256 of what that table says.
+    pub table_sha256: String,
+    /// How it was scaled, if it was.
+    pub scaling: Option<NodeScaling>,
+    /// Whose figures these are, and the engineering choices in them: what a report begins with.
+    pub header: Vec<String>,
 }
 
 /// What a design costs before it runs anything.
@@ -54,11 +64,21 @@ pub struct CostReport {
     /// Name of the design.
     pub design: String,
     /// Name of the technology table.
-    pub table: &'static str,
+    pub table: String,
+    /// SHA-256 of what that table says.
+    pub table_sha256: String,
+    /// How it was scaled, if it was.
+    pub scaling: Option<NodeScaling>,
+    /// Whose figures these are, and the engineering choices in them: what a report begins with.
+    pub header: Vec<String>,
     /// Energy of one MAC of mode 0 at full use, pJ.
     pub energy_pj: MacParts,
+    /// The same of a MAC gated by a zero operand; `None` where the design gates none.
+    pub gated_mac_energy_pj: Option<MacParts>,
     /// Cell area, um2.
     pub area_um2: AreaParts,
+    /// What each part rests on.
+    pub bases: Vec<(&'static str, Basis)>,
     /// Rates at full use.
     pub tflops: Throughput,
     /// What was assumed.
@@ -91,8 +111,23 @@ impl Prices<'_> {
         if attributed == events.macs_spent { Ok(macs) } else { Err(EnergyError::Unattributed { attributed, macs: events.macs_spent }) }
     }
 
+    /// MACs that zero operands gate.
+    fn gated_macs(&self, events: &Events, activity: Option<&Activity>) -> Result<f64, EnergyError> {
+        match activity {
+            _ if !self.gates_zeros() || events.macs_spent == 0 => Ok(0.0),
+            Some(activity) => Ok(activity.zero_operand_macs as f64),
+            None => Err(EnergyError::NeedsValues { field: "energy.gating", value: "zero_operand", without: "none" }),
+        }
+    }
+
     /// Energy of these events over this many cycles.
-    fn energy(&self, cycles: u64, events: &Events, macs_by_mode: &BTreeMap<usize, u64>) -> Result<EnergyParts, EnergyError> {
+    fn energy(
+        &self,
+        cycles: u64,
+        events: &Events,
+        macs_by_mode: &BTreeMap<usize, u64>,
+        activity: Option<&Activity>,
+    ) -> Result<EnergyParts, EnergyError> {
         let macs = self.macs_of_modes(events, macs_by_mode)?;
         // A chunk closes once in so many MACs of its mode.
         let closings: Vec<f64> =
@@ -102,12 +137,16 @@ impl Prices<'_> {
         let per_closing = |price: fn(&MacCost) -> f64| self.mean(&closings, |mode| price(&self.macs[mode]));
         let width = |part: fn(&Widths) -> f64| self.mean(&macs, |mode| part(&self.widths[mode]));
 
+        let gated = self.gated_macs(events, activity)?;
+        // Which modes' MACs were gated is not counted: their mean.
+        let spared = |price: fn(&MacCost) -> f64| if gated > 0.0 { gated * per_mac(price) } else { 0.0 };
         let outer = events.outer_additions as f64;
         let memory_additions = events.accumulator_memory_additions as f64;
         let moves_partial_sums = self.design.array.dataflow != Dataflow::Os;
         let streaming = events.streaming_register_writes as f64 * width(|w| w.streaming);
         let stationary = events.stationary_register_writes as f64 * width(|w| w.stationary);
-        let accumulators = events.accumulator_register_writes as f64 * width(|w| w.accumulator);
+        let kept = if self.gating_spares_accumulators() { gated } else { 0.0 };
+        let accumulators = (events.accumulator_register_writes as f64 - kept) * width(|w| w.accumulator);
         let outers = outer * self.mean(&closings, |mode| self.widths[mode].outer);
         let skew = events.skew_register_writes as f64 * width(|w| w.skew);
         let drain = events.drain_register_writes as f64 * width(|w| w.drain);
@@ -117,9 +156,11 @@ impl Prices<'_> {
         let memory_words = (events.accumulator_memory_reads + events.accumulator_memory_writes) as f64;
         let dram_bytes = (events.dram_read_bytes + events.dram_write_bytes) as f64;
         Ok(EnergyParts {
-            multipliers: mac(|c| c.multiplier.pj),
-            adders: mac(|c| c.adder.pj) + outer * per_closing(|c| c.outer_adder.pj) + memory_additions * per_mac(|c| c.memory_adder.pj),
-            rounding: mac(|c| c.rounding.pj)
+            multipliers: mac(|c| c.multiplier.pj) - spared(|c| c.multiplier.pj),
+            adders: mac(|c| c.adder.pj) - spared(|c| c.spared_pj.0)
+                + outer * per_closing(|c| c.outer_adder.pj)
+                + memory_additions * per_mac(|c| c.memory_adder.pj),
+            rounding: mac(|c| c.rounding.pj) - spared(|c| c.spared_pj.1)
                 + outer * per_closing(|c| c.outer_rounding.pj)
                 + memory_additions * per_mac(|c| c.memory_rounding.pj)
                 + events.conversions as f64 * per_mac(|c| c.conversion.pj),
@@ -133,6 +174,7 @@ impl Prices<'_> {
                 + events.vector_functions as f64 * self.vector_function_pj,
             instructions: events.instructions as f64 * self.model.table.instruction.value,
             leakage: self.leakage_pj * cycles as f64,
+            zero_detectors: self.zero_detector_pj * (streaming + stationary),
         })
     }
 
@@ -175,7 +217,21 @@ impl Prices<'_> {
             scratchpad: edge_bits * self.scratchpad_pj,
             accumulator_memory: 2.0 * leaving * widths.accumulator * self.accumulator_memory_pj,
             leakage: self.leakage_pj / per_cycle,
+            zero_detectors: self.zero_detector_pj * moving_bits,
         }
+    }
+
+    /// The same of a MAC that a zero operand gates, where such MACs are gated.
+    fn energy_per_gated_mac(&self) -> Option<MacParts> {
+        let (whole, cost) = (self.energy_per_mac(), &self.macs[0]);
+        let kept = if self.gating_spares_accumulators() { self.model.write_pj(self.widths[0].accumulator) } else { 0.0 };
+        self.gates_zeros().then_some(MacParts {
+            multipliers: whole.multipliers - cost.multiplier.pj,
+            adders: whole.adders - cost.spared_pj.0,
+            rounding: whole.rounding - cost.spared_pj.1,
+            registers: whole.registers - kept,
+            ..whole
+        })
     }
 }
 
@@ -201,7 +257,7 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
         .regions
         .iter()
         .map(|r| {
-            let energy_pj = prices.energy(r.cycles.total, &r.events, &r.macs_by_mode)?;
+            let energy_pj = prices.energy(r.cycles.total, &r.events, &r.macs_by_mode, r.activity.as_ref())?;
             Ok(RegionEnergy { name: r.name.clone(), energy_pj })
         })
         .collect::<Result<Vec<_>, EnergyError>>()?;
@@ -210,7 +266,7 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
         regions.iter().for_each(|r| sum += r.energy_pj);
         sum
     } else {
-        prices.energy(record.cycles.total, &record.events, &record.macs_by_mode)?
+        prices.energy(record.cycles.total, &record.events, &record.macs_by_mode, record.activity.as_ref())?
     };
     let macs = record.events.macs_spent as f64;
     let peak = prices.peak_tflops();
@@ -226,6 +282,10 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
             per_mm2: ratio(peak, prices.placed_mm2()),
         },
         assumptions: prices.assumptions_of_a_run(),
+        table: prices.model.table.name.clone(),
+        table_sha256: prices.table_sha256.clone(),
+        scaling: prices.scaling,
+        header: prices.header(),
     })
 }
 
@@ -239,10 +299,15 @@ pub fn cost_report(design: &Design) -> Result<CostReport, EnergyError> {
     let peak = prices.peak_tflops();
     Ok(CostReport {
         design: design.name.clone(),
-        table: prices.model.table.name,
+        table: prices.model.table.name.clone(),
+        table_sha256: prices.table_sha256.clone(),
+        scaling: prices.scaling,
+        header: prices.header(),
         energy_pj,
+        gated_mac_energy_pj: prices.energy_per_gated_mac(),
         area_um2: prices.area,
         tflops: Throughput { peak, achieved: peak, per_watt: ratio(2.0, energy_pj.total()), per_mm2: ratio(peak, prices.placed_mm2()) },
+        bases: prices.bases(),
         assumptions: prices.assumptions_of_full_use(),
     })
 }

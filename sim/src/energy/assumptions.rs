@@ -2,6 +2,7 @@
 
 use super::model::{PES_PER_LFSR, TOGGLE_RATE};
 use super::price::Prices;
+use super::scaling::NodeScaling;
 use systole_isa::design::{Calibration, Dataflow, MacMode, PartialSums, Product, Scaling, Unit};
 use systole_isa::format::Format;
 use systole_isa::round::Rounding;
@@ -17,7 +18,7 @@ fn addend_bits(mode: &MacMode) -> u32 {
 impl Prices<'_> {
     /// Assumptions of an account of a run.
     pub(super) fn assumptions_of_a_run(&self) -> Vec<String> {
-        let (design, table) = (self.design, self.model.table);
+        let (design, table) = (self.design, &self.model.table);
         let mut list = self.common();
         list.extend([
             "a write to memory costs what a read costs".to_owned(),
@@ -61,8 +62,9 @@ impl Prices<'_> {
     }
 
     fn common(&self) -> Vec<String> {
-        let (design, table) = (self.design, self.model.table);
+        let (design, table) = (self.design, &self.model.table);
         let mut list = vec![format!("figures of {}: {}", table.name, table.summary)];
+        list.extend(self.scaling.iter().map(NodeScaling::text));
         list.push(match design.energy.calibration {
             Calibration::Table => "floating-point adders calibrated on the table (energy.calibration = table)".to_owned(),
             Calibration::Structural => {
@@ -78,10 +80,23 @@ impl Prices<'_> {
             table.flip_flop_area.value
         ));
         list.push(format!(
-            "random data: {} % of written register bits change; no register is clock-gated ({:.0} bits); operands of zero save nothing; an idle lane costs its clock and leakage",
+            "random data: {} % of written register bits change; no register is clock-gated ({:.0} bits); {}; an idle lane costs its clock and leakage",
             100.0 * TOGGLE_RATE,
-            self.register_bits()
+            self.register_bits(),
+            if self.gates_zeros() { "MACs with an operand of zero are gated" } else { "operands of zero save nothing" }
         ));
+        if self.gates_zeros() {
+            let spared = if self.gating_spares_accumulators() {
+                ", and its accumulator is not written"
+            } else {
+                "; its accumulator is written all the same"
+            };
+            list.push(format!(
+                "zero gating (energy.gating): a gated MAC forms no product, and spares its addition in a chain, its shifter in a tree{spared}; clocks run on; detectors of {} pJ and {} um2 per bit look at every operand that enters a PE",
+                table.zero_detector_energy.value, table.zero_detector_area.value
+            ));
+            list.push("gated are all MACs with an operand of zero, those of zero times infinity among them".to_owned());
+        }
         let modes = &self.modes;
         let chains = |m: &MacMode| m.unit.is_sequential() && m.accumulator.as_float().is_some();
         if modes.iter().any(|m| !m.subnormals.flushes_inputs() && chains(m)) {

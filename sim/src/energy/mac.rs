@@ -28,6 +28,8 @@ pub struct MacCost {
     pub memory_rounding: Cost,
     /// Converting one result to the output format.
     pub conversion: Cost,
+    /// Of `adder` and of `rounding`, what a product that is not formed saves, pJ.
+    pub spared_pj: (f64, f64),
     /// Exponent path, part of `multiplier`: a shared datapath needs one of the widest.
     exponent: Cost,
 }
@@ -101,6 +103,7 @@ impl MacCost {
             Product::Rounded(format) => (Value::of(format), conversion(model, exact, format, mode.rounding, mode.subnormals)),
         };
         let (adder, rounding) = unit::accumulation(model, mode, product);
+        let spared = unit::spared_pj(model, mode, product);
         let outermost = mode.outermost();
         let (outer_adder, outer_rounding) = if mode.chunk.is_some() { closing(model, mode) } else { (Cost::ZERO, Cost::ZERO) };
         let (memory_adder, memory_rounding) = addition(model, Value::of(outermost), outermost, mode.outer_policy().rounding, mode.overflow);
@@ -114,6 +117,7 @@ impl MacCost {
             memory_adder,
             memory_rounding,
             conversion: conversion(model, Value::of(outermost), design.output_format(mode), output, SubnormalPolicy::Gradual),
+            spared_pj: (spared.0, spared.1 + product_rounding.pj),
             exponent,
         }
     }
@@ -129,6 +133,7 @@ impl MacCost {
             memory_adder: self.memory_adder.max(other.memory_adder),
             memory_rounding: self.memory_rounding.max(other.memory_rounding),
             conversion: self.conversion.max(other.conversion),
+            spared_pj: (self.spared_pj.0.max(other.spared_pj.0), self.spared_pj.1.max(other.spared_pj.1)),
             exponent: self.exponent.max(other.exponent),
         }
     }

@@ -1,5 +1,6 @@
 //! Energy and area of memories and wires.
 
+use super::basis::{Basis, Place};
 use super::model::Model;
 
 /// Bits of the access the table prices.
@@ -35,13 +36,20 @@ impl Sram {
 /// Energy of one 64-bit access of a single bank of `bytes`, pJ: a power law between the
 /// table's capacities and beyond them, never below a register file of the same capacity.
 pub fn access_pj(model: &Model, bytes: f64) -> f64 {
-    let [small, middle, large] = model.table.memories;
-    let (low, high) = if bytes <= middle.bytes { (small, middle) } else { (middle, large) };
+    let points = &model.table.memories;
+    let above = (1..points.len() - 1).find(|&i| bytes <= points[i].bytes).unwrap_or(points.len() - 1);
+    let (low, high) = (&points[above - 1], &points[above]);
     let power = (high.energy.value / low.energy.value).ln() / (high.bytes / low.bytes).ln();
     let law = low.energy.value * (bytes / low.bytes).powf(power);
     let words = 8.0 * bytes / ACCESS_BITS;
     let register_file = model.flip_flops(ACCESS_BITS) + model.shifter(ACCESS_BITS, words);
     law.max(register_file.pj)
+}
+
+/// Where a bank of `bytes` stands among the table's capacities; the wire to it is a component.
+pub fn access_basis(model: &Model, bytes: f64) -> Basis {
+    let capacities: Vec<f64> = model.table.memories.iter().map(|m| m.bytes).collect();
+    Basis::law(Place::among(bytes, &capacities)).with(Basis::COMPONENTS)
 }
 
 /// Energy of carrying `bits` over `um`, pJ.
@@ -57,11 +65,11 @@ pub fn hop_pj(model: &Model, bits: f64, pe_um2: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::energy::table::{HOROWITZ_45NM, Table};
+    use crate::energy::table::{HOROWITZ_45NM, named};
     use systole_isa::design::Calibration;
 
     fn model() -> Model {
-        Model::new(Table::named(HOROWITZ_45NM).unwrap(), Calibration::Table)
+        Model::new(named(HOROWITZ_45NM).unwrap(), Calibration::Table)
     }
 
     #[test]

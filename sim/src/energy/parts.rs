@@ -1,27 +1,29 @@
 //! Itemised sums: what energy and area are made of.
 
-/// Declares a sum of named parts.
+/// Declares a sum of named parts. Those after the semicolon are named only where there are any.
 macro_rules! parts {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident),* $(,)? }) => {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident),*; $($(#[$extra_meta:meta])* $extra:ident),* $(,)? }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, Debug, Default, PartialEq)]
-        pub struct $name { $($(#[$field_meta])* pub $field: f64),* }
+        pub struct $name { $($(#[$field_meta])* pub $field: f64,)* $($(#[$extra_meta])* pub $extra: f64),* }
 
         impl $name {
             /// Every part with its name, in declaration order.
             pub fn iter(&self) -> impl Iterator<Item = (&'static str, f64)> + use<> {
-                [$((stringify!($field), self.$field)),*].into_iter()
+                let extra = [$((stringify!($extra), self.$extra)),*].into_iter().filter(|(_, value)| *value > 0.0);
+                [$((stringify!($field), self.$field)),*].into_iter().chain(extra)
             }
 
             /// Sum of the parts.
             pub fn total(&self) -> f64 {
-                0.0 $(+ self.$field)*
+                0.0 $(+ self.$field)* $(+ self.$extra)*
             }
         }
 
         impl std::ops::AddAssign for $name {
             fn add_assign(&mut self, other: Self) {
                 $(self.$field += other.$field;)*
+                $(self.$extra += other.$extra;)*
             }
         }
     };
@@ -51,7 +53,9 @@ parts! {
         /// Fetching and decoding instructions.
         instructions,
         /// Leakage over the whole time.
-        leakage,
+        leakage;
+        /// Detectors of zero operands.
+        zero_detectors,
     }
 }
 
@@ -73,7 +77,9 @@ parts! {
         /// Its share of accumulator memory accesses.
         accumulator_memory,
         /// Its share of leakage.
-        leakage,
+        leakage;
+        /// Detectors of zero operands.
+        zero_detectors,
     }
 }
 
@@ -93,6 +99,8 @@ parts! {
         /// Accumulator memory.
         accumulator_memory,
         /// Vector unit.
-        vector,
+        vector;
+        /// Detectors of zero operands.
+        zero_detectors,
     }
 }

@@ -1,11 +1,13 @@
 //! What each thing a design can do costs, and how large the design is.
 
+use super::basis::Basis;
 use super::mac::MacCost;
 use super::memory::{Sram, hop_pj};
 use super::model::Model;
 use super::parts::AreaParts;
-use super::{EnergyError, technology};
-use systole_isa::design::{Dataflow, Design, MacMode, PartialSums, Preload, Scaling};
+use super::scaling::NodeScaling;
+use super::{EnergyError, table};
+use systole_isa::design::{Dataflow, Design, Gating, MacMode, PartialSums, Preload, Scaling};
 use systole_isa::format::Format;
 
 const BYTES_PER_KIB: f64 = 1024.0;
@@ -47,6 +49,10 @@ pub struct Registers {
 pub struct Prices<'a> {
     /// The design.
     pub design: &'a Design,
+    /// SHA-256 of what its technology table says, before any scaling.
+    pub table_sha256: String,
+    /// How that table was scaled, if it was.
+    pub scaling: Option<NodeScaling>,
     /// Its circuit model.
     pub model: Model,
     /// Its MAC modes.
@@ -61,6 +67,8 @@ pub struct Prices<'a> {
     pub area: AreaParts,
     /// Cell area of one PE, um2.
     pub pe_um2: f64,
+    /// Looking at an operand bit for zeros, pJ; 0 without detectors.
+    pub zero_detector_pj: f64,
     /// Scratchpad access, pJ per bit.
     pub scratchpad_pj: f64,
     /// Accumulator memory access, pJ per bit.
@@ -71,6 +79,8 @@ pub struct Prices<'a> {
     pub vector_multiplication_pj: f64,
     /// One vector function, pJ.
     pub vector_function_pj: f64,
+    /// What the vector unit's figures rest on.
+    pub vector_basis: Basis,
     /// Leakage of the whole design in one cycle, pJ.
     pub leakage_pj: f64,
 }
@@ -143,10 +153,17 @@ impl<'a> Prices<'a> {
     /// Prices a design.
     ///
     /// # Errors
-    /// [`EnergyError::UnknownTable`].
+    /// [`EnergyError::UnknownTable`], or a table of the design's own that contradicts itself.
     pub fn of(design: &'a Design) -> Result<Self, EnergyError> {
         let energy = &design.energy;
-        let model = Model::new(technology(&energy.table)?, energy.calibration);
+        let table = table::of(energy)?;
+        let scaling = NodeScaling::of(energy, table)?;
+        let scaled = scaling.map(|scaling| scaling.apply(table));
+        let model = Model::new(scaled.as_ref().unwrap_or(table), energy.calibration);
+        let problems = if energy.figures.is_some() { model.contradictions() } else { Vec::new() };
+        if !problems.is_empty() {
+            return Err(EnergyError::Contradiction { design: design.name.clone(), table: energy.table.clone(), problems });
+        }
         let modes = design.mac_modes();
         let macs: Vec<MacCost> = modes.iter().map(|mode| MacCost::of(&model, design, mode)).collect();
         let widths: Vec<Widths> = modes.iter().map(|mode| widths(design, mode)).collect();
@@ -158,10 +175,16 @@ impl<'a> Prices<'a> {
         let lanes = f64::from(design.mac.lanes);
         let datapath = MacCost::union(&model, design, &modes);
         let ff_um2 = model.table.flip_flop_area.value;
+        let gated = energy.gating == Gating::ZeroOperand;
+        // Every lane looks at the widest operands of any mode.
+        let widest = |part: fn(&Widths) -> f64| widths.iter().map(part).fold(0.0, f64::max);
+        let detectors_um2 =
+            if gated { lanes * (widest(|w| w.streaming) + widest(|w| w.stationary)) * model.table.zero_detector_area.value } else { 0.0 };
         let pe_um2 = lanes * (datapath.multiplier.um2 + datapath.adder.um2 + datapath.rounding.um2)
             + datapath.outer_adder.um2
             + datapath.outer_rounding.um2
-            + ff_um2 * registers.pe_bits;
+            + ff_um2 * registers.pe_bits
+            + detectors_um2;
         let partial_sums_leave = array.dataflow != Dataflow::Os;
         let ports = arrays * f64::from(if partial_sums_leave { array.cols } else { array.rows });
         let memory_adders = match array.partial_sums {
@@ -193,25 +216,42 @@ impl<'a> Prices<'a> {
             scratchpad: scratchpad.um2(&model),
             accumulator_memory: if partial_sums_leave { accumulators.um2(&model) } else { 0.0 },
             vector: f64::from(vector.lanes) * (vector_add + vector_multiply + vector_registers).um2,
+            zero_detectors: pes * detectors_um2,
         };
         let hotter = 2.0_f64.powf((energy.temperature_c - 25.0) / model.table.leakage_doubling.value);
+        let leakage = model.table.leakage.value;
         Ok(Self {
             design,
-            model,
+            table_sha256: table::digest(table),
+            scaling,
             macs,
             widths,
             registers,
             pe_um2,
+            zero_detector_pj: if gated { model.table.zero_detector_energy.value } else { 0.0 },
             scratchpad_pj: scratchpad.pj_per_bit(&model),
             accumulator_memory_pj: accumulators.pj_per_bit(&model),
             vector_addition_pj: (vector_add + vector_registers).pj,
             vector_multiplication_pj: (vector_multiply + vector_registers).pj,
             vector_function_pj: f64::from(vector.function_cycles) * (vector_add + vector_multiply + vector_registers).pj,
+            vector_basis: (vector_add + vector_multiply + vector_registers).basis,
             // W/mm2 times um2 over MHz is pJ.
-            leakage_pj: model.table.leakage.value * hotter * area.total() / array.clock_mhz,
+            leakage_pj: leakage * hotter * area.total() / array.clock_mhz,
             area,
             modes,
+            model,
         })
+    }
+
+    /// True if MACs with a zero operand are gated.
+    pub fn gates_zeros(&self) -> bool {
+        self.design.energy.gating == Gating::ZeroOperand
+    }
+
+    /// True if a gated MAC leaves its accumulator as it is: a partial sum that travels is written
+    /// all the same, and one of several products in a cycle does not decide.
+    pub fn gating_spares_accumulators(&self) -> bool {
+        self.gates_zeros() && self.design.array.dataflow == Dataflow::Os && self.design.mac.lanes == 1
     }
 
     /// Register bits over the whole design.

@@ -1,11 +1,11 @@
 //! Accounts of records, some priced by hand, and reports.
 
-use super::table::HOROWITZ_45NM;
+use super::table::{HOROWITZ_45NM, NAMES};
 use super::validation::{built_in, near};
 use super::{EnergyError, account, cost_report, table_json, table_text, technology};
 use std::collections::BTreeMap;
-use systole_isa::design::{self, Dataflow, Design, PartialSums, Scaling};
-use systole_isa::device::{Cycles, Events, Record, RegionRecord};
+use systole_isa::design::{self, Dataflow, Design, Gating, PartialSums, Scaling};
+use systole_isa::device::{Activity, Cycles, Events, Record, RegionRecord};
 use systole_isa::format::Format;
 
 /// A made-up record: `scale` times an arbitrary mix of events, all MACs in `mode`.
@@ -117,6 +117,59 @@ fn every_event_has_its_part() {
     let mut idle = base;
     idle.events.idle_lane_cycles += 1000;
     assert_eq!(total(idle), before);
+}
+
+/// Detectors look at every operand; a gated MAC of a chain that stays saves its arithmetic and the
+/// accumulator's write, one of a chain that travels the arithmetic alone.
+#[test]
+fn zero_operands_save_what_gating_says() {
+    let gated = |name: &str, dataflow| {
+        let mut design = built_in(name);
+        design.array.dataflow = dataflow;
+        design.energy.gating = Gating::ZeroOperand;
+        design
+    };
+    let parts = |design: &Design, zeros: Option<u64>| {
+        let mut region = sample(1, 0);
+        region.activity = zeros.map(|zero_operand_macs| Activity { zero_operand_macs, ..Activity::default() });
+        let mut record = record_of(vec![region.clone()]);
+        record.activity = region.activity;
+        account(design, &record).map(|account| account.energy_pj)
+    };
+    for dataflow in [Dataflow::Os, Dataflow::Ws, Dataflow::Is] {
+        let design = gated("int8-16x16", dataflow);
+        let mut plain = design.clone();
+        plain.energy.gating = Gating::None;
+        let (without, none, some) = (parts(&plain, None).unwrap(), parts(&design, Some(0)).unwrap(), parts(&design, Some(1000)).unwrap());
+        assert!(without.iter().all(|(name, _)| name != "zero_detectors"), "absent, not 0");
+        // 8192 operand registers of 8 bits; a multiplier of 0.2 pJ, an adder of 0.1 pJ.
+        near(none.zero_detectors, 8192.0 * 8.0 * 0.0005, 1e-12, "detectors");
+        near(none.multipliers - some.multipliers, 200.0, 1e-9, "multipliers");
+        near(none.adders - some.adders, 100.0, 1e-9, "adders");
+        let written = if dataflow == Dataflow::Os { 1000.0 * 32.0 * 0.5 * 0.0005 } else { 0.0 };
+        assert!((none.registers - some.registers - written).abs() < 1e-9, "accumulators");
+        assert_eq!((none.multipliers, none.adders, none.registers), (without.multipliers, without.adders, without.registers));
+        let area = |design: &Design| cost_report(design).unwrap().area_um2;
+        near(area(&design).zero_detectors, 256.0 * 16.0 * 0.67, 1e-12, "area");
+        near(area(&design).total() - area(&plain).total(), area(&design).zero_detectors, 1e-9, "area in all");
+        // At full use the two kinds of MAC are priced apart.
+        let report = cost_report(&design).unwrap();
+        let spared = report.energy_pj.total() - report.gated_mac_energy_pj.unwrap().total();
+        near(spared, 0.3 + written / 1000.0, 1e-9, "one MAC");
+        assert!(cost_report(&plain).unwrap().gated_mac_energy_pj.is_none());
+        assert!(matches!(parts(&design, None), Err(EnergyError::NeedsValues { field: "energy.gating", .. })));
+    }
+    // A tree's adders carry the other products on: multiplier and shifter alone.
+    let h100 = gated("h100-fp8", Dataflow::Os);
+    let report = cost_report(&h100).unwrap();
+    let (whole, rest) = (report.energy_pj, report.gated_mac_energy_pj.unwrap());
+    assert_eq!((rest.multipliers, rest.registers), (0.0, whole.registers));
+    near(whole.adders - rest.adders, 0.0014 * 15.0 * 15f64.log2(), 1e-9, "shifter");
+    for built_in in design::DESIGNS {
+        let design = gated(built_in.name, Dataflow::Os);
+        let gated = cost_report(&design).unwrap().gated_mac_energy_pj.unwrap();
+        assert!(gated.iter().all(|(_, pj)| pj > -1e-12), "{}: {gated:?}", built_in.name);
+    }
 }
 
 #[test]
@@ -281,11 +334,13 @@ fn reports_have_the_agreed_shape_and_fit_their_width() {
             assert!(text.lines().all(|line| line.len() <= 100), "{text}");
         }
     }
-    let table = technology(HOROWITZ_45NM).unwrap();
-    let text = table_text(table);
-    assert!(text.lines().all(|line| line.len() <= 100), "{text}");
-    for figure in table.figures() {
-        assert!(text.contains(figure.source) && text.contains(figure.status.text()), "{figure:?}");
+    for name in NAMES {
+        let table = technology(name).unwrap();
+        let text = table_text(table);
+        assert!(text.lines().all(|line| line.len() <= 100), "{text}");
+        for figure in table.figures() {
+            assert!(text.contains(figure.source) && text.contains(figure.status.text()), "{figure:?}");
+        }
+        assert_eq!(table_json(table)["figures"].as_array().unwrap().len(), table.figures().len());
     }
-    assert_eq!(table_json(table)["figures"].as_array().unwrap().len(), table.figures().len());
 }

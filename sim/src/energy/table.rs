@@ -1,257 +1,153 @@
-//! The technology table: every priced figure with its unit, source and status.
+//! Technology tables: those built in, and files of the same form.
+
+use super::EnergyError;
+use super::model::Model;
+use sha2::{Digest, Sha256};
+use std::path::Path;
+use std::sync::LazyLock;
+use systole_isa::design::{Calibration, Design, EnergySpec};
+
+pub use systole_isa::design::Technology as Table;
 
 /// Circuit figures at 45 nm and 0.9 V around the ISSCC 2014 table.
 pub const HOROWITZ_45NM: &str = "horowitz-45nm";
+/// The same operations at 7 nm.
+pub const JOUPPI_7NM: &str = "jouppi-7nm";
 
 /// Tables by the name `energy.table` takes.
-pub const NAMES: &[&str] = &[HOROWITZ_45NM];
+pub const NAMES: &[&str] = &[HOROWITZ_45NM, JOUPPI_7NM];
 
-/// How far a figure may be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Status {
-    /// Compared with a transcription of the source.
-    Verified,
-    /// Recalled, not compared with the source.
-    Unverified,
-    /// Derived from other figures by the stated law.
-    Interpolated,
-    /// An engineering choice.
-    Assumed,
+static BUILT_IN: LazyLock<[Table; 2]> = LazyLock::new(|| {
+    let files = [include_str!("../../tables/horowitz-45nm.ron"), include_str!("../../tables/jouppi-7nm.ron")];
+    files.map(|text| Table::from_ron("built-in table", text).unwrap_or_else(|e| unreachable!("{e}")))
+});
+
+/// The built-in table of that name.
+pub fn named(name: &str) -> Option<&'static Table> {
+    BUILT_IN.iter().find(|table| table.name == name)
 }
 
-impl Status {
-    /// The word tables print.
-    pub const fn text(self) -> &'static str {
-        match self {
-            Self::Verified => "verified transcription",
-            Self::Unverified => "from memory, unverified",
-            Self::Interpolated => "interpolated",
-            Self::Assumed => "assumption",
-        }
+/// The technology table of that name.
+///
+/// # Errors
+/// [`EnergyError::UnknownTable`].
+pub fn technology(name: &str) -> Result<&'static Table, EnergyError> {
+    named(name).ok_or_else(|| EnergyError::UnknownTable { name: name.to_owned(), known: NAMES.join(", ") })
+}
+
+/// The table a design is priced by.
+///
+/// # Errors
+/// [`EnergyError::UnknownTable`].
+pub fn of(energy: &EnergySpec) -> Result<&Table, EnergyError> {
+    energy.figures.as_deref().map_or_else(|| technology(&energy.table), Ok)
+}
+
+/// SHA-256 of what a table says, as hexadecimal digits: the same for files that differ in layout.
+pub fn digest(table: &Table) -> String {
+    let text = serde_json::to_string(table).unwrap_or_default();
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads a table file.
+///
+/// # Errors
+/// A file that cannot be read, is no table, or holds figures no law can be solved from.
+pub fn read(path: &Path) -> Result<Table, EnergyError> {
+    let file = path.display().to_string();
+    let refuse = |message| EnergyError::TableFile { file: file.clone(), message };
+    let text = std::fs::read_to_string(path).map_err(|e| refuse(format!("cannot be read: {e}; {} are built in", NAMES.join(", "))))?;
+    let table = Table::from_ron(&file, &text).map_err(|message| refuse(format!("is no table: {message}")))?;
+    let mut problems: Vec<String> = table.problems("").iter().map(ToString::to_string).collect();
+    if named(&table.name).is_some_and(|built_in| *built_in != table) {
+        problems.push(format!("name: `{}` is a built-in table with other figures; give the file's table a name of its own", table.name));
+    }
+    if problems.is_empty() {
+        problems.extend(Model::new(&table, Calibration::Table).contradictions());
+    }
+    if problems.is_empty() {
+        Ok(table)
+    } else {
+        Err(refuse(format!("is not usable:{}", problems.iter().map(|p| format!("\n  {p}")).collect::<String>())))
     }
 }
 
-/// One figure of a table.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Figure {
-    /// What it is the energy, area or size of.
-    pub name: &'static str,
-    /// Its value in `unit`.
-    pub value: f64,
-    /// Unit.
-    pub unit: &'static str,
-    /// Where it comes from.
-    pub source: &'static str,
-    /// How far it may be trusted.
-    pub status: Status,
-}
-
-/// Energy and area of one integer operation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct IntegerAnchor {
-    /// Operand width, bits.
-    pub width: f64,
-    /// Energy of one operation, pJ.
-    pub energy: Figure,
-    /// Area of one unit, um2.
-    pub area: Figure,
-}
-
-/// Energy and area of one floating-point operation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct FloatAnchor {
-    /// Exponent bits.
-    pub exponent: f64,
-    /// Significand bits with the hidden one.
-    pub precision: f64,
-    /// Energy of one operation, pJ.
-    pub energy: Figure,
-    /// Area of one unit, um2.
-    pub area: Figure,
-}
-
-/// Energy of one 64-bit read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct MemoryAnchor {
-    /// Capacity, bytes.
-    pub bytes: f64,
-    /// Energy of one 64-bit access, pJ.
-    pub energy: Figure,
-}
-
-/// A technology: anchors of the fitted laws, and components the anchors do not cover.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Table {
-    /// Name `energy.table` takes.
-    pub name: &'static str,
-    /// Node, voltage and origin in one line.
-    pub summary: &'static str,
-    /// Integer adders, ascending width.
-    pub integer_adders: [IntegerAnchor; 3],
-    /// Integer multipliers, ascending width.
-    pub integer_multipliers: [IntegerAnchor; 2],
-    /// Floating-point adders, ascending precision.
-    pub float_adders: [FloatAnchor; 2],
-    /// Floating-point multipliers, ascending precision.
-    pub float_multipliers: [FloatAnchor; 2],
-    /// On-chip memories, ascending capacity.
-    pub memories: [MemoryAnchor; 3],
-    /// SRAM area per bit with its periphery.
-    pub sram_area: Figure,
-    /// DRAM, cheapest.
-    pub dram_low: Figure,
-    /// DRAM, dearest.
-    pub dram_high: Figure,
-    /// Fetching and decoding one instruction.
-    pub instruction: Figure,
-    /// One 2:1 multiplexer bit.
-    pub mux_energy: Figure,
-    /// One 2:1 multiplexer bit.
-    pub mux_area: Figure,
-    /// One flip-flop bit, clock, every cycle it is not gated.
-    pub flip_flop_clock: Figure,
-    /// One flip-flop bit that changes its value.
-    pub flip_flop_toggle: Figure,
-    /// One flip-flop bit.
-    pub flip_flop_area: Figure,
-    /// One bit carried one millimetre, at the mean toggle rate.
-    pub wire: Figure,
-    /// Leakage at 25 C.
-    pub leakage: Figure,
-    /// Temperature step that doubles leakage.
-    pub leakage_doubling: Figure,
-    /// Share of a placed region that cells cover.
-    pub placement_density: Figure,
-}
-
-const ISSCC: &str = "Horowitz, ISSCC 2014, fig. 1.1.9";
-const REPRINT: &str = "as reprinted by Sze et al., not in Horowitz; unverified";
-const ALADDIN_SCALED: &str = "Aladdin 40 nm library, scaled by the 32-bit adders (0.10 / 0.21)";
-
-const fn figure(name: &'static str, value: f64, unit: &'static str, source: &'static str, status: Status) -> Figure {
-    Figure { name, value, unit, source, status }
-}
-
-const fn energy(name: &'static str, value: f64) -> Figure {
-    figure(name, value, "pJ", ISSCC, Status::Verified)
-}
-
-/// An area seen in a second-hand transcription is still unverified: its primary source is not at hand.
-const fn area(name: &'static str, value: f64) -> Figure {
-    figure(name, value, "um2", REPRINT, Status::Unverified)
-}
-
-const fn integer(width: f64, energy: Figure, area: Figure) -> IntegerAnchor {
-    IntegerAnchor { width, energy, area }
-}
-
-const fn float(exponent: f64, precision: f64, energy: Figure, area: Figure) -> FloatAnchor {
-    FloatAnchor { exponent, precision, energy, area }
-}
-
-const KIB: f64 = 1024.0;
-
-const HOROWITZ: Table = Table {
-    name: HOROWITZ_45NM,
-    summary: "45 nm, 0.9 V; +-30 % in energy and a factor 2 to 3 in area away from the anchors",
-    integer_adders: [
-        integer(8.0, energy("integer add, 8 bit", 0.03), area("integer add, 8 bit", 36.0)),
-        integer(16.0, energy("integer add, 16 bit", 0.05), area("integer add, 16 bit", 67.0)),
-        integer(32.0, energy("integer add, 32 bit", 0.1), area("integer add, 32 bit", 137.0)),
-    ],
-    integer_multipliers: [
-        integer(8.0, energy("integer multiply, 8 bit", 0.2), area("integer multiply, 8 bit", 282.0)),
-        integer(32.0, energy("integer multiply, 32 bit", 3.1), area("integer multiply, 32 bit", 3495.0)),
-    ],
-    float_adders: [
-        float(5.0, 11.0, energy("floating-point add, 16 bit", 0.4), area("floating-point add, 16 bit", 1360.0)),
-        float(8.0, 24.0, energy("floating-point add, 32 bit", 0.9), area("floating-point add, 32 bit", 4184.0)),
-    ],
-    float_multipliers: [
-        float(5.0, 11.0, energy("floating-point multiply, 16 bit", 1.1), area("floating-point multiply, 16 bit", 1640.0)),
-        float(8.0, 24.0, energy("floating-point multiply, 32 bit", 3.7), area("floating-point multiply, 32 bit", 7700.0)),
-    ],
-    memories: [
-        MemoryAnchor { bytes: 8.0 * KIB, energy: energy("cache read, 64 bit, 8 KiB", 10.0) },
-        MemoryAnchor { bytes: 32.0 * KIB, energy: energy("cache read, 64 bit, 32 KiB", 20.0) },
-        MemoryAnchor { bytes: 1024.0 * KIB, energy: energy("cache read, 64 bit, 1 MiB", 100.0) },
-    ],
-    sram_area: figure("SRAM", 0.55, "um2/bit", "0.36 um2 bit cell at 0.65 array efficiency", Status::Unverified),
-    dram_low: figure("DRAM, low", 20.0, "pJ/bit", "Horowitz, ISSCC 2014, fig. 1.1.9 (1.3 nJ per 64 bit)", Status::Verified),
-    dram_high: figure("DRAM, high", 40.0, "pJ/bit", "Horowitz, ISSCC 2014, fig. 1.1.9 (2.6 nJ per 64 bit)", Status::Verified),
-    instruction: figure("instruction overhead", 70.0, "pJ", "Horowitz, ISSCC 2014, fig. 1.1.9", Status::Verified),
-    mux_energy: figure("2:1 multiplexer", 0.0014, "pJ/bit", ALADDIN_SCALED, Status::Assumed),
-    mux_area: figure("2:1 multiplexer", 1.9, "um2/bit", "the table's 0.75 fJ/um2 density", Status::Assumed),
-    flip_flop_clock: figure("flip-flop, clock", 0.0038, "pJ/bit", ALADDIN_SCALED, Status::Interpolated),
-    flip_flop_toggle: figure("flip-flop, toggle", 0.0005, "pJ/bit", ALADDIN_SCALED, Status::Interpolated),
-    flip_flop_area: figure("flip-flop", 5.98, "um2/bit", "Aladdin 40 nm library", Status::Verified),
-    wire: figure(
-        "wire, half the bits toggling",
-        0.12,
-        "pJ/bit/mm",
-        "Keckler et al., IEEE Micro 2011 (240 fJ a transition at 40 nm)",
-        Status::Interpolated,
-    ),
-    leakage: figure("leakage at 25 C", 0.012, "W/mm2", "Aladdin 40 nm library (0.0081 to 0.0124)", Status::Interpolated),
-    leakage_doubling: figure("leakage doubles every", 25.0, "C", "engineering choice", Status::Assumed),
-    placement_density: figure("placement density", 0.7, "1", "engineering choice", Status::Assumed),
-};
-
-impl Table {
-    /// The table of that name.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        (name == HOROWITZ_45NM).then_some(&HOROWITZ)
+/// A design whose `energy.table` names a file, with what that file holds; `directory` is where a
+/// relative path begins. Any other design as it is.
+///
+/// # Errors
+/// [`EnergyError::TableFile`].
+pub fn resolve(mut design: Design, directory: &Path) -> Result<Design, EnergyError> {
+    let energy = &mut design.energy;
+    let path = directory.join(&energy.table);
+    let is_file = energy.table.ends_with(".ron") || energy.table.contains(['/', '\\']);
+    if energy.figures.is_none() && named(&energy.table).is_none() && is_file {
+        let table = read(&path)?;
+        energy.table.clone_from(&table.name);
+        energy.figures = named(&table.name).is_none().then(|| Box::new(table));
     }
-
-    /// Every figure, in printing order.
-    pub fn figures(&self) -> Vec<Figure> {
-        let integers = self.integer_adders.iter().chain(&self.integer_multipliers).flat_map(|a| [a.energy, a.area]);
-        let floats = self.float_adders.iter().chain(&self.float_multipliers).flat_map(|a| [a.energy, a.area]);
-        let rest = [
-            self.dram_low,
-            self.dram_high,
-            self.instruction,
-            self.mux_energy,
-            self.mux_area,
-            self.flip_flop_clock,
-            self.flip_flop_toggle,
-            self.flip_flop_area,
-            self.sram_area,
-            self.wire,
-            self.leakage,
-            self.leakage_doubling,
-            self.placement_density,
-        ];
-        integers.chain(floats).chain(self.memories.iter().map(|m| m.energy)).chain(rest).collect()
-    }
+    Ok(design)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use systole_isa::design::technology::Status;
 
     #[test]
     fn names_find_their_tables() {
         for name in NAMES {
-            assert_eq!(Table::named(name).map(|t| t.name), Some(*name));
+            assert_eq!(named(name).map(|t| t.name.as_str()), Some(*name));
         }
-        assert_eq!(Table::named("horowitz"), None);
+        assert_eq!(named("horowitz"), None);
     }
 
     #[test]
     fn every_figure_is_positive_and_cited() {
-        for figure in HOROWITZ.figures() {
-            assert!(figure.value > 0.0 && !figure.source.is_empty(), "{figure:?}");
+        for table in BUILT_IN.iter() {
+            assert_eq!(table.problems(""), []);
+            assert_eq!(Model::new(table, Calibration::Table).contradictions(), Vec::<String>::new());
+            for figure in table.figures() {
+                assert!(figure.value > 0.0 && !figure.source.is_empty(), "{figure:?}");
+            }
         }
     }
 
+    /// No table has areas that its source gives.
     #[test]
     fn areas_of_arithmetic_are_flagged() {
-        let t = &HOROWITZ;
-        let areas = t.integer_adders.iter().chain(&t.integer_multipliers).map(|a| a.area);
-        for area in areas.chain(t.float_adders.iter().chain(&t.float_multipliers).map(|a| a.area)) {
-            assert_eq!(area.status, Status::Unverified, "{area:?}");
-            assert!(area.source.contains("unverified"), "{area:?}");
+        for (name, status) in [(HOROWITZ_45NM, Status::Unverified), (JOUPPI_7NM, Status::Derived)] {
+            let t = named(name).unwrap();
+            let areas = t.integer_adders.iter().chain(&t.integer_multipliers).map(|a| &a.area);
+            for area in areas.chain(t.float_adders.iter().chain(&t.float_multipliers).map(|a| &a.area)) {
+                assert_eq!(area.status, status, "{area:?}");
+                assert!(area.source.contains("unverified") || area.source.contains("0.059"), "{area:?}");
+            }
         }
+    }
+
+    /// Shrunk areas, and the components scaled with the adders, follow from the 45 nm table.
+    #[test]
+    fn figures_brought_to_7_nm_are_those_of_45_nm_scaled() {
+        let (old, new) = (named(HOROWITZ_45NM).unwrap(), named(JOUPPI_7NM).unwrap());
+        let near = |got: f64, wanted: f64| assert!((got / wanted - 1.0).abs() < 1e-4, "{got} {wanted}");
+        let ends = |t: &Table| [t.integer_adders[0].area.value, t.integer_adders[t.integer_adders.len() - 1].area.value];
+        for (new, old) in ends(new).into_iter().zip(ends(old)) {
+            near(new, 0.059 * old);
+        }
+        for (new, old) in new.float_adders.iter().chain(&new.float_multipliers).zip(old.float_adders.iter().chain(&old.float_multipliers)) {
+            near(new.area.value, 0.059 * old.area.value);
+        }
+        let (shrunk, scaled) = (
+            [(&new.mux_area, &old.mux_area), (&new.flip_flop_area, &old.flip_flop_area), (&new.sram_area, &old.sram_area)],
+            [
+                (&new.mux_energy, &old.mux_energy),
+                (&new.flip_flop_clock, &old.flip_flop_clock),
+                (&new.flip_flop_toggle, &old.flip_flop_toggle),
+                (&new.instruction, &old.instruction),
+            ],
+        );
+        shrunk.iter().for_each(|(new, old)| near(new.value, 0.059 * old.value));
+        scaled.iter().for_each(|(new, old)| near(new.value, 0.3 * old.value));
     }
 }

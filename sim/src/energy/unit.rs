@@ -37,6 +37,25 @@ pub(super) fn accumulation(model: &Model, mode: &MacMode, product: Value) -> (Co
     }
 }
 
+/// What a product that is not formed saves of its part in the sum, pJ of adder and of rounding: all
+/// of it in a chain, its shifter in a tree, whose adders the other products pass.
+pub(super) fn spared_pj(model: &Model, mode: &MacMode, product: Value) -> (f64, f64) {
+    match mode.unit {
+        Unit::Chain | Unit::Descending | Unit::Interleaved { .. } => {
+            let (adder, rounding) = addition(model, product, mode.accumulator, mode.rounding, mode.overflow);
+            (adder.pj, rounding.pj)
+        }
+        Unit::Exact | Unit::ExactApart => {
+            let (tree, sum) = exact_tree(model, product, f64::from(mode.lanes));
+            (tree.pj - model.adder(sum.precision).pj, 0.0)
+        }
+        Unit::Aligned(unit) => {
+            let window = f64::from(unit.fraction_bits) + 2.0;
+            (model.shifter(window, window).pj, 0.0)
+        }
+    }
+}
+
 /// Bits that a sum of so many terms has above one of them.
 fn carries(terms: f64) -> f64 {
     terms.log2().ceil()

@@ -7,13 +7,13 @@
 use super::cost_report;
 use super::mac::MacCost;
 use super::model::{Cost, Model, Switching};
-use super::table::{HOROWITZ_45NM, Table};
+use super::table::{HOROWITZ_45NM, JOUPPI_7NM, NAMES, named};
 use systole_isa::design::{self, Addend, Aligned, Calibration, Design, MacMode, Product, Scaling, Unit};
 use systole_isa::format::Format;
 use systole_isa::round::{Overflow, Rounding, SubnormalPolicy};
 
 fn model(calibration: Calibration) -> Model {
-    Model::new(Table::named(HOROWITZ_45NM).unwrap(), calibration)
+    Model::new(named(HOROWITZ_45NM).unwrap(), calibration)
 }
 
 fn table_model() -> Model {
@@ -57,6 +57,30 @@ fn anchors_come_out_exactly() {
     }
 }
 
+/// At 7 nm the linear coefficient of the multiplier would be negative: a power law takes the
+/// place, exact at the anchors and positive below them.
+#[test]
+fn anchors_of_7_nm_come_out_exactly_and_bf16_nearly() {
+    let m = Model::new(named(JOUPPI_7NM).unwrap(), Calibration::Table);
+    let cases = [
+        (m.adder(8.0), 0.007),
+        (m.adder(32.0), 0.03),
+        (m.integer_multiplier(8.0, 8.0), 0.07),
+        (m.integer_multiplier(32.0, 32.0), 1.48),
+        (m.float_adder(5.0, 11.0), 0.16),
+        (m.float_adder(8.0, 24.0), 0.38),
+        (m.multiply_rounded(5.0, 11.0), 0.34),
+        (m.multiply_rounded(8.0, 24.0), 1.31),
+    ];
+    for (i, (got, pj)) in cases.into_iter().enumerate() {
+        near(got.pj, pj, 1e-9, &format!("energy {i}"));
+    }
+    for (i, check) in m.table.checks.iter().enumerate() {
+        let got = if i == 0 { m.float_adder(check.exponent, check.precision) } else { m.multiply_rounded(check.exponent, check.precision) };
+        near(got.pj, check.energy.value, 0.3, &check.name());
+    }
+}
+
 #[test]
 fn off_anchor_predictions() {
     // (e, p, rounded product, exact product, sum): pJ and um2 of independent evaluations of the laws.
@@ -80,9 +104,42 @@ fn off_anchor_predictions() {
 }
 
 #[test]
+fn figures_say_where_they_stand() {
+    let m = table_model();
+    let cases: [(Cost, &str); 12] = [
+        (m.adder(16.0), "table"),
+        (m.adder(12.0), "interpolated"),
+        (m.adder(48.0), "extrapolated"),
+        (m.integer_multiplier(8.0, 8.0), "table"),
+        (m.integer_multiplier(4.0, 16.0), "interpolated"),
+        (m.integer_multiplier(4.0, 4.0), "extrapolated"),
+        (m.float_adder(8.0, 24.0), "table"),
+        (m.float_adder(8.0, 11.0), "interpolated"),
+        (m.float_adder_of_width(8.0, 24.0, 48.0), "extrapolated"),
+        (m.multiply_rounded(5.0, 11.0), "table"),
+        (m.multiply_rounded(4.0, 4.0), "extrapolated"),
+        (m.integer_multiplier(8.0, 8.0) + m.mux(8.0, 1.0), "table + components"),
+    ];
+    for (i, (cost, label)) in cases.into_iter().enumerate() {
+        assert_eq!(cost.basis.to_string(), label, "case {i}");
+    }
+    assert_eq!(m.shifter(8.0, 1.0).basis, Cost::ZERO.basis, "no shifter, no components");
+    assert_eq!(model(Calibration::Structural).float_adder(8.0, 24.0).basis.to_string(), "interpolated + components");
+
+    let label = |design: &str, part: &str| cost_report(&built_in(design)).unwrap().json()["labels"][part].clone();
+    assert_eq!(label("int8-16x16", "multipliers")["basis"], "table");
+    assert!(label("int8-16x16", "multipliers").get("energy_band_percent").is_none());
+    let fp8 = label("fp8-16x16", "multipliers");
+    assert_eq!((&fp8["basis"], &fp8["energy_band_percent"]), (&"extrapolated".into(), &30.0.into()));
+    assert_eq!(fp8["area_band_factor"], serde_json::json!([2.0, 3.0]));
+    assert_eq!(label("fp8-16x16", "accumulator_memory"), serde_json::Value::Null, "what is not there has no label");
+}
+
+#[test]
 fn costs_grow_with_every_width() {
-    for calibration in [Calibration::Table, Calibration::Structural] {
-        let m = model(calibration);
+    let tables = NAMES.iter().flat_map(|name| [Calibration::Table, Calibration::Structural].map(|calibration| (name, calibration)));
+    for (table, calibration) in tables {
+        let m = Model::new(named(table).unwrap(), calibration);
         type Law<'a> = (&'a str, &'a dyn Fn(f64, f64) -> Cost);
         let laws: [Law<'_>; 6] = [
             ("exact product", &|e, p| m.multiply_exact(e, p)),

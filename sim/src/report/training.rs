@@ -72,6 +72,7 @@ impl Summary<'_> {
             object["activity"] = counters_json(activity.iter());
         }
         object["energy_pj"] = outcome.account.energy_json();
+        object["energy_table"] = outcome.account.table_json();
         object["area_um2"] = outcome.account.area_json();
         object["tflops"] = outcome.account.tflops.json();
         object["layers"] = Value::Array(self.layers().json());

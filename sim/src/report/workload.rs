@@ -61,6 +61,7 @@ impl Summary<'_> {
             "cycles": cycles_json(&record.cycles),
             "events": counters_json(record.events.iter()),
             "energy_pj": account.energy_json(),
+            "energy_table": account.table_json(),
             "area_um2": account.area_json(),
             "tflops": account.tflops.json(),
             "assumptions": self.assumptions(),

@@ -1,6 +1,7 @@
 //! Specifications by name or file, and settings by what they belong to.
 
-use std::path::PathBuf;
+use crate::energy::{self, EnergyError};
+use std::path::{Path, PathBuf};
 use systole_isa::design::{DESIGNS, Design, DesignError};
 
 /// `PATH=VALUE` settings, split at their equals signs.
@@ -34,6 +35,9 @@ pub enum SpecificationError {
     /// A design that is none, or that settings make none.
     #[error(transparent)]
     Design(#[from] DesignError),
+    /// A technology table that is none.
+    #[error(transparent)]
+    Energy(#[from] EnergyError),
 }
 
 /// Text of a specification file, for a name that is not built in.
@@ -60,7 +64,10 @@ pub fn design(name: &str, settings: &[(String, String)]) -> Result<Design, Speci
         Some(design) => design,
         None => Design::from_ron(name, &read("design", name, DESIGNS.iter().map(|d| d.name).collect())?)?,
     };
-    Ok(design.with_overrides(settings)?)
+    // A path in a design file begins where the file lies, one in a setting where the command runs.
+    let set = settings.iter().any(|(path, _)| path == "energy.table" || path == "energy");
+    let of_file = Path::new(name).parent().filter(|_| !set && systole_isa::design::find(name).is_none());
+    Ok(energy::table::resolve(design.with_overrides(settings)?, of_file.unwrap_or(Path::new("")))?)
 }
 
 /// Settings that name a part of the design, and the others.

@@ -194,8 +194,8 @@ fn resolve(
         return Ok(None);
     }
     let recipe = base.with_overrides(&recipe_settings).map_err(|e| e.to_string())?;
-    let design = design_base.with_overrides(&choice.design).map_err(|e| e.to_string())?;
-    energy::technology(&design.energy.table).map_err(|e| e.to_string())?;
+    let design = specification::design(&design_name, &choice.design).map_err(|e| e.to_string())?;
+    energy::check(&design, matches!(spec.task, Task::Train(_))).map_err(|e| e.to_string())?;
     if recipe.backend == Backend::Host {
         return Err(Failure::Point(format!("recipe `{}` trains on the host and simulates no hardware", recipe.name)));
     }

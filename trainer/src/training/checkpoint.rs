@@ -85,6 +85,16 @@ fn recipe_identity(task: &Task<'_>) -> serde_json::Value {
     recipe
 }
 
+/// A design without fields that say nothing: what was added to designs since names no other run.
+fn says(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::Object(fields) => fields.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k.clone(), says(v))).collect(),
+        Value::Array(items) => items.iter().map(says).collect(),
+        other => other.clone(),
+    }
+}
+
 fn data_identity(task: &Task<'_>) -> String {
     let data = task.data;
     format!("{} {} {}+{}", data.name, data.shape, data.train.len(), data.test.len())
@@ -133,7 +143,7 @@ impl Checkpoint {
             (self.model == fresh.model, "model"),
             (self.data == fresh.data, "data set"),
             (relevant(self.recipe.clone()) == relevant(fresh.recipe), "recipe"),
-            (self.design == fresh.design, "design"),
+            (says(&self.design) == says(&fresh.design), "design"),
             (self.seed == fresh.seed, "seed"),
         ] {
             if !same {

@@ -1,5 +1,6 @@
 //! Formats side by side.
 
+use crate::energy::NodeScaling;
 use crate::run::figure::formats::{Row, Table};
 use crate::text::{bullets, dyadic, grouped, indented, numeric_table, short, significant};
 use serde_json::{Value, json};
@@ -43,7 +44,7 @@ fn cells(row: &Row) -> Vec<String> {
 /// What the arrays are, and whose figures these are.
 fn assumptions(table: &Table) -> Vec<String> {
     let yardstick = &table.yardstick;
-    vec![
+    let mut list = vec![
         format!(
             "equal area: MACs of the format, both operands in it, in the place of those of `{}`, as many as fit into the {} um2 of its \
              multipliers, adders, rounding and registers; peak at {} MHz, priced by {} as `systole cost` does",
@@ -60,7 +61,9 @@ fn assumptions(table: &Table) -> Vec<String> {
         "TFLOPS/W: the same array at full use; registers, wires, scratchpad and leakage included, DRAM and vector unit not".to_owned(),
         "H100: all tensor cores of the chip, as the designs h100-* have them, at their published clock; not from the area model".to_owned(),
         "an operation of integers or posits counts as one of floats".to_owned(),
-    ]
+    ];
+    list.extend(yardstick.scaling.iter().map(NodeScaling::text));
+    list
 }
 
 /// The report `systole figure formats` prints.

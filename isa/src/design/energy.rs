@@ -1,0 +1,75 @@
+//! How energy and area are priced.
+
+use super::Technology;
+use serde::{Deserialize, Serialize};
+
+/// How energy and area are priced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnergySpec {
+    /// Technology table by name (`horowitz-45nm`, `jouppi-7nm`), or the path of a RON file.
+    pub table: String,
+    /// How floating-point adders are priced.
+    pub calibration: Calibration,
+    /// Die temperature for leakage, degrees Celsius.
+    pub temperature_c: f64,
+    /// Node the table is scaled to, nm; its own where absent.
+    pub node_nm: Option<u32>,
+    /// Supply it is scaled to, V.
+    pub voltage_v: Option<f64>,
+    /// What a zero operand saves.
+    #[serde(with = "unless_default")]
+    pub gating: Gating,
+    /// The table itself where it is not built in: what a file of `table` held when it was read.
+    pub figures: Option<Box<Technology>>,
+}
+
+impl Default for EnergySpec {
+    fn default() -> Self {
+        Self {
+            table: "horowitz-45nm".to_owned(),
+            calibration: Calibration::Table,
+            temperature_c: 25.0,
+            node_nm: None,
+            voltage_v: None,
+            gating: Gating::None,
+            figures: None,
+        }
+    }
+}
+
+/// Source of the floating-point adder's cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibration {
+    /// Exact at the table's anchors.
+    #[default]
+    Table,
+    /// From gate counts alone (matches gate-count papers, 3 to 4 times below the table's FP adders).
+    Structural,
+}
+
+/// What a MAC saves that has a zero among its operands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gating {
+    /// Nothing.
+    #[default]
+    None,
+    /// Its arithmetic: detectors look at every operand.
+    ZeroOperand,
+}
+
+/// Fields that are written as nothing where they have their default: a design that leaves them so
+/// says what it said before there were such fields.
+mod unless_default {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<T: Default + PartialEq + Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        if *value == T::default() { to.serialize_none() } else { to.serialize_some(value) }
+    }
+
+    pub fn deserialize<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        Option::deserialize(from).map(Option::unwrap_or_default)
+    }
+}
