@@ -21,7 +21,7 @@ pub enum ResultsError {
         source: std::io::Error,
     },
     /// One of its lines.
-    #[error("results `{}`, line {line}: {message}; remove the line, and what it told is computed again", path.display())]
+    #[error("results `{}`, line {line}: {message}; remove the line, and what it told is computed again, or give another --out directory", path.display())]
     Line {
         /// The file.
         path: PathBuf,
