@@ -13,7 +13,7 @@ use systole::trace::task::{Outcome, Target, Time, waveform};
 use systole::trace::wave::Format as File;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::codes::Codes;
-use systole_isa::design::Design;
+use systole_isa::design::{Dataflow, Design};
 use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
 use systole_isa::program::Program;
@@ -282,7 +282,12 @@ fn check_product(design: &Design, task: &Task, directory: &Path, what: &str) {
     assert_eq!(seen, vec![1; d.codes.len()], "{what}");
     // The array drains at full geometry, so behind a ragged fold's last output come idle registers.
     assert!(last < compute, "{what}");
-    let whole = task.m.is_multiple_of(design.array.rows) && task.n.is_multiple_of(design.array.cols) && design.array.count == 1;
+    let (down, across) = match design.array.dataflow {
+        Dataflow::Os => (task.m, task.n),
+        Dataflow::Ws => (task.k, task.n),
+        Dataflow::Is => (task.k, task.m),
+    };
+    let whole = down.is_multiple_of(design.array.rows) && across.is_multiple_of(design.array.cols) && design.array.count == 1;
     assert!(!whole || last + 1 == compute, "{what}: {last} of {compute}");
 }
 
@@ -370,11 +375,13 @@ fn programs_show_each_instruction_in_its_window() {
         let record = machine.run_with_data(&program, 0).expect("runs");
         let period = wave.end() / record.cycles.total;
         assert_eq!((wave.end(), outcome.cycles), (record.cycles.total * period, record.cycles.total), "{name}");
+        // One of seven like products is under a power of two that is NaN, and never enters the array.
+        let seen_of = |all: u64| if name == "powers.s" { all / 7 * 6 } else { all };
         // Cycles in which an instruction is named are those that the arrays compute.
         let named = (0..record.cycles.total).filter(|cycle| wave.value("systole.ordinal", cycle * period).is_some()).count();
-        assert_eq!(named as u64, record.cycles.compute, "{name}");
+        assert_eq!(named as u64, seen_of(record.cycles.compute), "{name}");
         let outputs: usize = (0..record.cycles.total).map(|cycle| wave.outputs(cycle * period).len()).sum();
-        assert_eq!(outputs as u64 * 2, 2 * drained(&design, &program), "{name}");
+        assert_eq!(outputs as u64, seen_of(drained(&design, &program)), "{name}");
         seen += outcome.products;
     }
     assert!(seen > 10, "{seen}");
