@@ -375,13 +375,13 @@ fn programs_show_each_instruction_in_its_window() {
         let record = machine.run_with_data(&program, 0).expect("runs");
         let period = wave.end() / record.cycles.total;
         assert_eq!((wave.end(), outcome.cycles), (record.cycles.total * period, record.cycles.total), "{name}");
-        // One of seven like products is under a power of two that is NaN: its cycles are not named.
-        let seen_of = |all: u64| if name == "powers.s" { all / 7 * 6 } else { all };
         // Cycles in which an instruction is named are those that the arrays compute.
         let named = (0..record.cycles.total).filter(|cycle| wave.value("systole.ordinal", cycle * period).is_some()).count();
-        assert_eq!(named as u64, seen_of(record.cycles.compute), "{name}");
+        assert_eq!(named as u64, record.cycles.compute, "{name}");
         let outputs: usize = (0..record.cycles.total).map(|cycle| wave.outputs(cycle * period).len()).sum();
-        assert_eq!(outputs as u64, drained(&design, &program), "{name}");
+        // One of seven like products is under a power of two that is NaN, and never enters the array.
+        let entered = |all: u64| if name == "powers.s" { all / 7 * 6 } else { all };
+        assert_eq!(outputs as u64, entered(drained(&design, &program)), "{name}");
         seen += outcome.products;
     }
     assert!(seen > 10, "{seen}");
