@@ -41,6 +41,14 @@ impl<T: Token> Skew<T> {
         self.elements
     }
 
+    /// Every register with its place on the edge: lane i's i + 1, the one facing the array first.
+    pub fn each(&self) -> impl Iterator<Item = (usize, &T)> {
+        self.facing.iter().enumerate().flat_map(move |(lane, &facing)| {
+            let (start, length) = (self.offsets[lane], lane + 1);
+            (0..length).map(move |i| (start + i, &self.registers[start + (facing - start + i) % length]))
+        })
+    }
+
     /// Puts a token in place of the one facing the array.
     pub fn replace_facing(&mut self, lane: usize, token: T) {
         self.elements += token.elements();
@@ -83,6 +91,8 @@ mod tests {
             for (lane, registers) in copied.iter().enumerate() {
                 assert_eq!(Some(skew.facing(lane)), registers.last());
             }
+            let listed: Vec<_> = skew.each().map(|(_, token)| token).collect();
+            assert!(listed.into_iter().eq(copied.iter().flat_map(|registers| registers.iter().rev())));
         }
     }
 }

@@ -18,12 +18,13 @@ use crate::datapath::{Chain, Element, Entropy, Mac, Register, Registers};
 use crate::mask::Mask;
 use crate::ordinal::{adder_register, pe_register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
+use crate::toggles::probe::{Place, Probe};
 use lanes::{Lanes, Many, One};
 use std::cell::Cell;
 use std::ops::Range;
 use systole_isa::codes::Codes;
 use systole_isa::design::{Convention, Dataflow, EntropySource, MacMode};
-use systole_isa::device::{Activity, Events};
+use systole_isa::device::{Activity, Events, Toggles};
 use systole_isa::lfsr::Lfsr;
 
 /// PEs this engine holds at most.
@@ -75,6 +76,19 @@ pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(Val
     Ok((values, cost))
 }
 
+/// [`gemm`] with the bits that operands changed in registers and multipliers, counted there.
+///
+/// # Errors
+/// As [`gemm`].
+pub fn gemm_with_toggles(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(Values, Cost, Toggles), TickedError> {
+    check(setup, shape, operands)?;
+    let mut bench = Bench::new(setup, shape, operands);
+    bench.probe = Some(Box::new(Probe::new(setup)));
+    let (bench, compute_cycles, _) = walk(bench);
+    let toggles = bench.probe.as_deref().map(Probe::toggles).unwrap_or_default();
+    Ok((Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, toggles))
+}
+
 /// When a fold was seen to run, as [`crate::dataflow::Fold`] predicts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
@@ -85,9 +99,15 @@ struct Span {
 
 /// [`gemm`] of a checked problem, with the spans of each array's folds.
 fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Cost, Vec<Vec<Span>>) {
+    let (bench, compute_cycles, spans) = walk(Bench::new(setup, shape, operands));
+    (Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, spans)
+}
+
+/// Walks all folds of all arrays; compute cycles, and when each fold ran.
+fn walk(mut bench: Bench<'_>) -> (Bench<'_>, u64, Vec<Vec<Span>>) {
+    let Bench { setup, shape, operands, .. } = bench;
     let array = &setup.array;
     let mut plan = Plan::new(array, &setup.mode, &setup.output, shape, operands.c.is_some());
-    let mut bench = Bench::new(setup, shape, operands);
     if let Some(mask) = operands.mask {
         let selection = bench.read_mask(&plan, mask);
         plan = plan.with_mask(mask.element_bytes(), Some(selection));
@@ -101,6 +121,9 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
     for folds in queues.iter().filter(|folds| !folds.is_empty()) {
         bench.events.folds += folds.len() as u64;
         bench.registers = ShiftRegisters::new(setup, folds[0].array);
+        if let Some(probe) = &mut bench.probe {
+            probe.clear();
+        }
         spans.push(match array.dataflow {
             Dataflow::Os if setup.mode.lanes == 1 => os::run::<One>(&mut bench, folds),
             Dataflow::Os => os::run::<Many>(&mut bench, folds),
@@ -115,7 +138,7 @@ fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Co
     let lanes = u64::from(array.rows) * u64::from(array.cols) * u64::from(array.count) * u64::from(setup.mode.lanes);
     bench.events.macs = shape.macs();
     bench.events.idle_lane_cycles = (lanes * compute_cycles).saturating_sub(bench.events.macs_spent);
-    (Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, spans)
+    (bench, compute_cycles, spans)
 }
 
 fn check(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(), TickedError> {
@@ -165,6 +188,8 @@ struct Bench<'a> {
     events: Events,
     /// Of the array under way, where the mode draws from shift registers.
     registers: Option<ShiftRegisters>,
+    /// Where toggles are counted.
+    probe: Option<Box<Probe>>,
 }
 
 /// The shift registers of an array: one per PE, and one per column for the memory's adder.
@@ -204,6 +229,7 @@ impl<'a> Bench<'a> {
             activity: Activity::default(),
             events: Events::default(),
             registers: None,
+            probe: None,
         }
     }
 
@@ -264,6 +290,9 @@ impl<'a> Bench<'a> {
         (start, end): (u32, u32),
         output: impl FnOnce() -> (u32, u32),
     ) {
+        if let Some(probe) = &mut self.probe {
+            probe.multiply(pe, (0..a.len()).map(|lane| (a.get(lane), b.get(lane))));
+        }
         if a.len() == 1
             && let Some(closed) = chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity)
         {
@@ -305,6 +334,14 @@ impl<'a> Bench<'a> {
         self.events.macs_spent += u64::from(products);
         let closed = (k..k + products).filter(|&k| Chain::closes(mac, k, start, k + 1 == end)).count();
         self.events.outer_additions += closed as u64;
+    }
+
+    /// A register takes the elements of a token.
+    #[inline(always)]
+    fn probe<L: Lanes>(&mut self, place: Place, codes: &L) {
+        if let Some(probe) = &mut self.probe {
+            probe.write(place, (0..codes.len()).map(|lane| codes.get(lane)));
+        }
     }
 
     /// An element of C; `None` where the product has none.

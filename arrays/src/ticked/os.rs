@@ -11,6 +11,7 @@ use super::mesh::Mesh;
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
+use crate::toggles::probe::Place;
 use systole_isa::design::Drain;
 
 #[derive(Clone, Default)]
@@ -291,9 +292,33 @@ impl<L: Lanes> Array<L> {
     fn step_pes(&mut self, bench: &mut Bench<'_>) {
         self.a.shift_right(|row| self.left.facing(row).clone());
         self.b.shift_down(|column| self.top.facing(column).clone());
+        if bench.probe.is_some() {
+            self.probe(bench);
+        }
         for row in 0..self.rows {
             self.step_row(bench, row);
         }
+    }
+
+    /// Operand registers as they were written this cycle.
+    fn probe(&self, bench: &mut Bench<'_>) {
+        for row in 0..self.rows {
+            let operands = self.a.row(row).iter().zip(self.b.row(row));
+            for (pe, (a, b)) in (row * self.cols..).zip(operands) {
+                if a.data {
+                    bench.probe(Place::Streaming(pe), &a.codes);
+                }
+                if b.data {
+                    bench.probe(Place::Shadow(pe), &b.codes);
+                }
+            }
+        }
+    }
+
+    /// The same of the skew registers.
+    fn probe_edges(&self, bench: &mut Bench<'_>) {
+        self.left.each().filter(|(_, token)| token.data).for_each(|(at, token)| bench.probe(Place::Left(at), &token.codes));
+        self.top.each().filter(|(_, token)| token.data).for_each(|(at, token)| bench.probe(Place::Top(at), &token.codes));
     }
 
     fn step_row(&mut self, bench: &mut Bench<'_>, row: usize) {
@@ -352,6 +377,9 @@ impl<L: Lanes> Array<L> {
             });
         }
         bench.events.skew_register_writes += writes;
+        if bench.probe.is_some() {
+            self.probe_edges(bench);
+        }
     }
 }
 

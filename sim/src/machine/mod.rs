@@ -31,7 +31,7 @@ use systole_arrays::fast::KernelChoice;
 use systole_arrays::vector::{self, Operation as VectorKind};
 use systole_isa::codes::Codes;
 use systole_isa::design::{Arithmetic, Design};
-use systole_isa::device::{Activity, Device, DeviceError, Record};
+use systole_isa::device::{Activity, Device, DeviceError, Record, Toggles};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
@@ -56,8 +56,8 @@ struct Kept {
 
 /// What a run with values tells beside memory.
 struct Valued {
-    /// Activity by region.
-    regions: Vec<(String, Activity)>,
+    /// Activity by region, and toggles where they are counted.
+    regions: Vec<(String, Activity, Option<Toggles>)>,
     /// What the masks of masked products left, in order.
     selections: Vec<Selection>,
 }
@@ -287,18 +287,18 @@ impl Machine {
     /// Executes the program with values.
     fn valued(&mut self, program: &Program, step: u64) -> Result<Valued, DeviceError> {
         self.memories.scratchpad.clear();
-        let mut regions: Vec<(String, Activity)> = Vec::new();
+        let mut regions: Vec<(String, Activity, Option<Toggles>)> = Vec::new();
         let mut present = None;
         let Self { hardware, engine, choice, memories, limit, gathered_bytes, kernels, .. } = self;
         let (engine, choice, gathered_bytes, selections) = (*engine, *choice, *gathered_bytes, Vec::new());
-        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections };
+        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections, toggles: None };
         walk(hardware, *limit, program, |turn, operation| {
             let slot = match (operation, present) {
                 (Operation::Mark(_), _) | (_, None) => {
                     let name = if let Operation::Mark(region) = operation { program.regions[*region].as_str() } else { "" };
-                    let known = regions.iter().position(|(known, _)| known == name);
+                    let known = regions.iter().position(|(known, ..)| known == name);
                     known.unwrap_or_else(|| {
-                        regions.push((name.to_owned(), Activity::default()));
+                        regions.push((name.to_owned(), Activity::default(), None));
                         regions.len() - 1
                     })
                 }
@@ -307,6 +307,9 @@ impl Machine {
             present = Some(slot);
             let site = Site { seed: hardware.design.seed, step: step as u32, instruction: turn.ordinal as u32, ..Site::default() };
             regions[slot].1 += executor.execute(operation, site)?;
+            if let Some(toggles) = executor.toggles.take() {
+                *regions[slot].2.get_or_insert_default() += toggles;
+            }
             Ok(())
         })?;
         Ok(Valued { regions, selections: executor.selections })
@@ -395,10 +398,13 @@ impl Device for Machine {
         let Valued { regions: activity, selections } = self.valued(program, step)?;
         let mut record = self.schedule(program, selections)?;
         let mut total = Activity::default();
-        for (name, counts) in activity {
+        for (name, counts, toggles) in activity {
             total += counts;
+            if let Some(toggles) = toggles {
+                *record.toggles.get_or_insert_default() += toggles;
+            }
             if let Some(region) = record.regions.iter_mut().find(|r| r.name == name) {
-                region.activity = Some(counts);
+                (region.activity, region.toggles) = (Some(counts), toggles);
             }
         }
         record.activity = Some(total);
