@@ -18,6 +18,7 @@ pub mod program;
 pub mod recipe;
 mod source;
 mod sum;
+pub mod sweep;
 mod text;
 mod truth;
 pub mod unit;
@@ -80,6 +81,7 @@ pub const TARGETS: &[Target] = &[
     target::<assembly::Assembly>("assembly", 2_000, "text and words assemble, or name their errors; what assembles round-trips"),
     target::<design::Text>("design", 300, "text is a design or a located error; an accepted override leaves a design usable"),
     target::<recipe::Text>("recipe", 300, "text is a recipe or a located error; an accepted override leaves a recipe usable"),
+    target::<sweep::Text>("sweep", 300, "text is a sweep or a located error; a sweep is planned, or says what it lacks"),
     target::<idx::Files>("idx", 200, "IDX files are read as their headers say, or refused with the file's name"),
     target::<npy::File>("npy", 200, "a .npy file is a matrix of codes of its format that round-trips, or is refused with its name"),
     target::<vectors::File>("vectors", 300, "a file of vectors is judged case by case, or refused with its line"),

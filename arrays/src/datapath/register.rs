@@ -55,6 +55,14 @@ impl Register {
         }
     }
 
+    /// Its bits, 64 at a time, the lowest first; those above its format's width mean nothing.
+    pub fn words(&self) -> &[u64] {
+        match self {
+            Self::Narrow(code) => std::slice::from_ref(code),
+            Self::Wide(wide) => wide.limbs(),
+        }
+    }
+
     /// Holding the value of a code of `from`, rounded where a wide format cannot hold it;
     /// narrow registers take codes of their own format only.
     pub fn load(format: Format, from: Format, code: u64, policy: Policy) -> Self {

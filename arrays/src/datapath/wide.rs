@@ -90,6 +90,11 @@ impl Wide {
         self.limbs[0]
     }
 
+    /// The integer, least limb first.
+    pub fn limbs(&self) -> &[u64] {
+        &self.limbs
+    }
+
     /// Exponent of the lowest bit.
     pub const fn lsb(&self) -> i32 {
         self.lsb

@@ -23,9 +23,20 @@ impl<T: Token> Skew<T> {
         Self { registers: vec![T::default(); offsets[lanes]], facing: offsets[..lanes].to_vec(), offsets, elements: 0 }
     }
 
+    /// Lanes of the edge.
+    pub const fn lanes(&self) -> usize {
+        self.facing.len()
+    }
+
     /// The register of `lane` that faces the array.
     pub fn facing(&self, lane: usize) -> &T {
         &self.registers[self.facing[lane]]
+    }
+
+    /// The registers of `lane` from the one tokens enter to the one that faces the array.
+    pub fn registers(&self, lane: usize) -> impl Iterator<Item = &T> {
+        let (before, after) = self.registers[self.offsets[lane]..self.offsets[lane + 1]].split_at(self.facing[lane] - self.offsets[lane]);
+        before.iter().rev().chain(after.iter().rev())
     }
 
     /// One cycle: every lane moves by a register, `entering` gives each lane's next token.
@@ -39,14 +50,6 @@ impl<T: Token> Skew<T> {
             *facing = if *facing + 1 == self.offsets[lane + 1] { self.offsets[lane] } else { *facing + 1 };
         }
         self.elements
-    }
-
-    /// Every register with its place on the edge: lane i's i + 1, the one facing the array first.
-    pub fn each(&self) -> impl Iterator<Item = (usize, &T)> {
-        self.facing.iter().enumerate().flat_map(move |(lane, &facing)| {
-            let (start, length) = (self.offsets[lane], lane + 1);
-            (0..length).map(move |i| (start + i, &self.registers[start + (facing - start + i) % length]))
-        })
     }
 
     /// Puts a token in place of the one facing the array.
@@ -90,9 +93,8 @@ mod tests {
             }
             for (lane, registers) in copied.iter().enumerate() {
                 assert_eq!(Some(skew.facing(lane)), registers.last());
+                assert!(skew.registers(lane).eq(registers));
             }
-            let listed: Vec<_> = skew.each().map(|(_, token)| token).collect();
-            assert!(listed.into_iter().eq(copied.iter().flat_map(|registers| registers.iter().rev())));
         }
     }
 }

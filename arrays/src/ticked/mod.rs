@@ -10,6 +10,7 @@
 mod edge;
 mod lanes;
 mod mesh;
+mod observe;
 mod os;
 mod stationary;
 
@@ -18,14 +19,18 @@ use crate::datapath::{Chain, Element, Entropy, Mac, Register, Registers};
 use crate::mask::Mask;
 use crate::ordinal::{adder_register, pe_register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
-use crate::toggles::probe::{Place, Probe};
+use crate::toggles::meter::{Meter, Port};
+use edge::{Skew, Token};
 use lanes::{Lanes, Many, One};
+use observe::Probe;
 use std::cell::Cell;
 use std::ops::Range;
 use systole_isa::codes::Codes;
 use systole_isa::design::{Convention, Dataflow, EntropySource, MacMode};
 use systole_isa::device::{Activity, Events, Toggles};
 use systole_isa::lfsr::Lfsr;
+
+pub use observe::{Edge, Held, Name, Observer, Place, Side};
 
 /// PEs this engine holds at most.
 const MAX_PES: u64 = 1 << 24;
@@ -71,21 +76,34 @@ pub enum TickedError {
 /// [`TickedError`]: an array of more than 2^24 PEs, an extent of 0, or operands of another
 /// length than the shape asks for.
 pub fn gemm(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(Values, Cost), TickedError> {
-    check(setup, shape, operands)?;
-    let (values, cost, _) = simulate(setup, shape, operands);
-    Ok((values, cost))
+    observe(setup, shape, operands, &mut ())
 }
 
-/// [`gemm`] with the bits that operands changed in registers and multipliers, counted there.
+/// [`gemm`] with an observer at the registers, which changes nothing of the result.
 ///
 /// # Errors
 /// As [`gemm`].
-pub fn gemm_with_toggles(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(Values, Cost, Toggles), TickedError> {
+pub fn observe<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>, observer: &mut O) -> Result<(Values, Cost), TickedError> {
+    check(setup, shape, operands)?;
+    let (values, cost, _) = simulate(setup, shape, operands, observer);
+    Ok((values, cost))
+}
+
+/// [`observe`] with the bits that operands changed in registers and multipliers, counted there.
+///
+/// # Errors
+/// As [`gemm`].
+pub fn gemm_with_toggles<O: Observer>(
+    setup: &Setup,
+    shape: Shape,
+    operands: &Operands<'_>,
+    observer: &mut O,
+) -> Result<(Values, Cost, Toggles), TickedError> {
     check(setup, shape, operands)?;
     let mut bench = Bench::new(setup, shape, operands);
-    bench.probe = Some(Box::new(Probe::new(setup)));
-    let (bench, compute_cycles, _) = walk(bench);
-    let toggles = bench.probe.as_deref().map(Probe::toggles).unwrap_or_default();
+    bench.meter = Some(Box::new(Meter::new(setup)));
+    let (bench, compute_cycles, _) = walk(bench, observer);
+    let toggles = bench.meter.as_deref().map(Meter::toggles).unwrap_or_default();
     Ok((Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, toggles))
 }
 
@@ -98,13 +116,13 @@ struct Span {
 }
 
 /// [`gemm`] of a checked problem, with the spans of each array's folds.
-fn simulate(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> (Values, Cost, Vec<Vec<Span>>) {
-    let (bench, compute_cycles, spans) = walk(Bench::new(setup, shape, operands));
+fn simulate<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>, observer: &mut O) -> (Values, Cost, Vec<Vec<Span>>) {
+    let (bench, compute_cycles, spans) = walk(Bench::new(setup, shape, operands), observer);
     (Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, spans)
 }
 
 /// Walks all folds of all arrays; compute cycles, and when each fold ran.
-fn walk(mut bench: Bench<'_>) -> (Bench<'_>, u64, Vec<Vec<Span>>) {
+fn walk<'a, O: Observer>(mut bench: Bench<'a>, observer: &mut O) -> (Bench<'a>, u64, Vec<Vec<Span>>) {
     let Bench { setup, shape, operands, .. } = bench;
     let array = &setup.array;
     let mut plan = Plan::new(array, &setup.mode, &setup.output, shape, operands.c.is_some());
@@ -121,14 +139,15 @@ fn walk(mut bench: Bench<'_>) -> (Bench<'_>, u64, Vec<Vec<Span>>) {
     for folds in queues.iter().filter(|folds| !folds.is_empty()) {
         bench.events.folds += folds.len() as u64;
         bench.registers = ShiftRegisters::new(setup, folds[0].array);
-        if let Some(probe) = &mut bench.probe {
-            probe.clear();
+        if let Some(meter) = &mut bench.meter {
+            meter.clear();
         }
+        let probe = Probe::new(observer, folds[0].array);
         spans.push(match array.dataflow {
-            Dataflow::Os if setup.mode.lanes == 1 => os::run::<One>(&mut bench, folds),
-            Dataflow::Os => os::run::<Many>(&mut bench, folds),
-            Dataflow::Ws | Dataflow::Is if setup.mode.lanes == 1 => stationary::run::<One>(&mut bench, folds),
-            Dataflow::Ws | Dataflow::Is => stationary::run::<Many>(&mut bench, folds),
+            Dataflow::Os if setup.mode.lanes == 1 => os::run::<One, O>(&mut bench, folds, probe),
+            Dataflow::Os => os::run::<Many, O>(&mut bench, folds, probe),
+            Dataflow::Ws | Dataflow::Is if setup.mode.lanes == 1 => stationary::run::<One, O>(&mut bench, folds, probe),
+            Dataflow::Ws | Dataflow::Is => stationary::run::<Many, O>(&mut bench, folds, probe),
         });
     }
     let compute_cycles = match array.convention {
@@ -189,7 +208,7 @@ struct Bench<'a> {
     /// Of the array under way, where the mode draws from shift registers.
     registers: Option<ShiftRegisters>,
     /// Where toggles are counted.
-    probe: Option<Box<Probe>>,
+    meter: Option<Box<Meter>>,
 }
 
 /// The shift registers of an array: one per PE, and one per column for the memory's adder.
@@ -229,7 +248,7 @@ impl<'a> Bench<'a> {
             activity: Activity::default(),
             events: Events::default(),
             registers: None,
-            probe: None,
+            meter: None,
         }
     }
 
@@ -290,8 +309,8 @@ impl<'a> Bench<'a> {
         (start, end): (u32, u32),
         output: impl FnOnce() -> (u32, u32),
     ) {
-        if let Some(probe) = &mut self.probe {
-            probe.multiply(pe, (0..a.len()).map(|lane| (a.get(lane), b.get(lane))));
+        if let Some(meter) = &mut self.meter {
+            meter.multiply(pe, (0..a.len()).map(|lane| (a.get(lane), b.get(lane))));
         }
         if a.len() == 1
             && let Some(closed) = chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity)
@@ -338,9 +357,20 @@ impl<'a> Bench<'a> {
 
     /// A register takes the elements of a token.
     #[inline(always)]
-    fn probe<L: Lanes>(&mut self, place: Place, codes: &L) {
-        if let Some(probe) = &mut self.probe {
-            probe.write(place, (0..codes.len()).map(|lane| codes.get(lane)));
+    fn meter<L: Lanes>(&mut self, port: Port, codes: &L) {
+        if let Some(meter) = &mut self.meter {
+            meter.write(port, (0..codes.len()).map(|lane| codes.get(lane)));
+        }
+    }
+
+    /// The skew registers of an edge take the elements of the tokens they hold now.
+    fn meter_edge<T: Token, L: Lanes>(&mut self, edge: &Skew<T>, port: fn(usize) -> Port, codes: impl Fn(&T) -> Option<&L>) {
+        let mut at = 0;
+        for lane in 0..edge.lanes() {
+            for token in edge.registers(lane) {
+                codes(token).into_iter().for_each(|codes| self.meter(port(at), codes));
+                at += 1;
+            }
         }
     }
 
@@ -351,14 +381,15 @@ impl<'a> Bench<'a> {
         Some(c.get(row as usize * self.shape.n as usize + column as usize))
     }
 
-    /// A finished sum written to an output register leaves for the scratchpad.
-    fn write_output(&mut self, row: u32, column: u32, outermost: &Register) {
+    /// A finished sum written to an output register, as this code, leaves for the scratchpad.
+    fn write_output(&mut self, row: u32, column: u32, outermost: &Register) -> u64 {
         self.events.drain_register_writes += 1;
         self.events.conversions += u64::from(self.setup.output.converts(self.setup.mode.outermost()));
         self.events.scratchpad_write_bytes += u64::from(self.setup.output.format.storage_bytes());
         let element = self.element(row, column);
         let code = self.mac.finish(outermost, &self.setup.output, &element, &mut self.activity);
         self.d.set(row as usize * self.shape.n as usize + column as usize, code);
+        code
     }
 }
 

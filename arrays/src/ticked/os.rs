@@ -5,13 +5,16 @@
 //! drain register. When a capture has passed a row's last column, the row shifts C times. A PE
 //! whose output is not selected takes its operands and does nothing with them.
 
+mod show;
+
 use super::edge::{Skew, Token};
 use super::lanes::Lanes;
 use super::mesh::Mesh;
+use super::observe::{Observer, Probe};
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
-use crate::toggles::probe::Place;
+use crate::toggles::meter::Port;
 use systole_isa::design::Drain;
 
 #[derive(Clone, Default)]
@@ -194,7 +197,7 @@ struct Array<L> {
 }
 
 /// Walks one array's folds; returns when each ran.
-pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
+pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], mut probe: Probe<'_, O>) -> Vec<Span> {
     let (rows, cols) = (bench.setup.array.rows as usize, bench.setup.array.cols as usize);
     let has_c = bench.operands.c.is_some();
     let mut array: Array<L> = Array {
@@ -229,9 +232,13 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
     while array.drained < folds.len() {
         let drained = array.drained;
         let issue = sequencer.issue(drained);
-        array.shift_drains(bench);
+        probe.open(cycle, rows, 0);
+        array.shift_drains(bench, &mut probe);
         array.step_pes(bench);
         array.shift_edges(bench, folds, issue);
+        if probe.is_on() {
+            array.show(bench, folds, issue, &mut probe);
+        }
         if let Some((fold, 0)) = issue.product {
             spans[fold].stream = cycle;
             if !has_c {
@@ -248,13 +255,14 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
             spans[drained].end = cycle;
         }
     }
+    probe.end(cycle);
     spans
 }
 
 impl<L: Lanes> Array<L> {
     /// Rows that drain move results right and into the output register, rows that receive C
     /// move it in behind them.
-    fn shift_drains(&mut self, bench: &mut Bench<'_>) {
+    fn shift_drains<O: Observer>(&mut self, bench: &mut Bench<'_>, probe: &mut Probe<'_, O>) {
         for i in 0..self.rows {
             let out = self.shifts_left[i];
             let entering = *self.initial.facing(i);
@@ -268,7 +276,8 @@ impl<L: Lanes> Array<L> {
             debug_assert!(out == 0 || !entering.shifts || initials == results + 1, "C and results shift together");
             if out > 0 {
                 if let Cell::Result { outermost, row, column } = &row[self.cols - 1] {
-                    bench.write_output(*row, *column, outermost);
+                    let code = bench.write_output(*row, *column, outermost);
+                    probe.output(i, (*row, *column), code);
                 }
                 row[results..].rotate_right(1);
                 row[results] = Cell::Empty;
@@ -292,8 +301,8 @@ impl<L: Lanes> Array<L> {
     fn step_pes(&mut self, bench: &mut Bench<'_>) {
         self.a.shift_right(|row| self.left.facing(row).clone());
         self.b.shift_down(|column| self.top.facing(column).clone());
-        if bench.probe.is_some() {
-            self.probe(bench);
+        if bench.meter.is_some() {
+            self.meter(bench);
         }
         for row in 0..self.rows {
             self.step_row(bench, row);
@@ -301,24 +310,24 @@ impl<L: Lanes> Array<L> {
     }
 
     /// Operand registers as they were written this cycle.
-    fn probe(&self, bench: &mut Bench<'_>) {
+    fn meter(&self, bench: &mut Bench<'_>) {
         for row in 0..self.rows {
             let operands = self.a.row(row).iter().zip(self.b.row(row));
             for (pe, (a, b)) in (row * self.cols..).zip(operands) {
                 if a.data {
-                    bench.probe(Place::Streaming(pe), &a.codes);
+                    bench.meter(Port::Streaming(pe), &a.codes);
                 }
                 if b.data {
-                    bench.probe(Place::Shadow(pe), &b.codes);
+                    bench.meter(Port::Shadow(pe), &b.codes);
                 }
             }
         }
     }
 
     /// The same of the skew registers.
-    fn probe_edges(&self, bench: &mut Bench<'_>) {
-        self.left.each().filter(|(_, token)| token.data).for_each(|(at, token)| bench.probe(Place::Left(at), &token.codes));
-        self.top.each().filter(|(_, token)| token.data).for_each(|(at, token)| bench.probe(Place::Top(at), &token.codes));
+    fn meter_edges(&self, bench: &mut Bench<'_>) {
+        bench.meter_edge(&self.left, Port::Left, |token| token.data.then_some(&token.codes));
+        bench.meter_edge(&self.top, Port::Top, |token| token.data.then_some(&token.codes));
     }
 
     fn step_row(&mut self, bench: &mut Bench<'_>, row: usize) {
@@ -377,8 +386,8 @@ impl<L: Lanes> Array<L> {
             });
         }
         bench.events.skew_register_writes += writes;
-        if bench.probe.is_some() {
-            self.probe_edges(bench);
+        if bench.meter.is_some() {
+            self.meter_edges(bench);
         }
     }
 }

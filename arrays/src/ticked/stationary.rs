@@ -6,13 +6,16 @@
 //! Streaming tokens pass idle rows as control, so a ragged fold keeps time with a whole one.
 //! An output that is not selected has no partial sum: its place is kept by control as well.
 
+mod show;
+
 use super::edge::{Skew, Token};
 use super::lanes::Lanes;
 use super::mesh::Mesh;
+use super::observe::{Observer, Probe};
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
-use crate::toggles::probe::Place;
+use crate::toggles::meter::Port;
 use std::ops::Range;
 use systole_isa::design::{Dataflow, Drain, PartialSums, Preload};
 
@@ -234,7 +237,7 @@ struct Array<'a, L> {
 }
 
 /// Walks one array's folds; returns when each ran.
-pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> {
+pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], mut probe: Probe<'_, O>) -> Vec<Span> {
     let spec = bench.setup.array;
     let (rows, cols) = (spec.rows as usize, spec.cols as usize);
     let input_stationary = spec.dataflow == Dataflow::Is;
@@ -276,9 +279,13 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
     while array.drained < folds.len() {
         let drained = array.drained;
         let issue = sequencer.issue(drained, array.returned);
-        array.leave(bench);
+        probe.open(array.cycle, cols, cols);
+        array.leave(bench, &mut probe);
         array.step_pes(bench);
         array.shift_edges(bench, issue);
+        if probe.is_on() {
+            array.show(bench, issue, &mut probe);
+        }
         if let Some((fold, 0)) = issue.stream {
             spans[fold].stream = array.cycle;
         }
@@ -292,6 +299,7 @@ pub(super) fn run<L: Lanes>(bench: &mut Bench<'_>, folds: &[Fold]) -> Vec<Span> 
             spans[drained].end = array.cycle;
         }
     }
+    probe.end(array.cycle);
     spans
 }
 
@@ -305,7 +313,7 @@ impl<L: Lanes> Array<'_, L> {
     }
 
     /// Partial sums in the bottom row go to the memory, or to the output registers.
-    fn leave(&mut self, bench: &mut Bench<'_>) {
+    fn leave<O: Observer>(&mut self, bench: &mut Bench<'_>, probe: &mut Probe<'_, O>) {
         for column in 0..self.cols {
             let token = &mut self.partial.row_mut(self.rows - 1)[column];
             if !token.present {
@@ -339,15 +347,18 @@ impl<L: Lanes> Array<'_, L> {
                 let sum = bench.add_fold(column, &memory, chain.outermost(&bench.mac), fold.k.end - 1, element);
                 bench.events.accumulator_memory_additions += 1;
                 if fold.last_k {
-                    bench.write_output(row, col, &sum);
+                    let code = bench.write_output(row, col, &sum);
+                    probe.output(column, (row, col), code);
                     continue;
                 }
                 chain = Chain { inner: sum, outer: Register::default() };
             } else if fold.last_k {
-                bench.write_output(row, col, chain.outermost(&bench.mac));
+                let code = bench.write_output(row, col, chain.outermost(&bench.mac));
+                probe.output(column, (row, col), code);
                 continue;
             }
             bench.events.accumulator_memory_writes += 1;
+            probe.write(column, token.t, &chain);
             self.memory[token.t as usize * self.cols + column] = Word { chain, folds: token.fold + 1, cycle: self.cycle };
         }
     }
@@ -405,7 +416,7 @@ impl<L: Lanes> Array<'_, L> {
             self.active[pe] = std::mem::take(&mut self.shadow[pe]);
             bench.events.stationary_register_writes += self.active[pe].elements();
             if self.active[pe].data {
-                bench.probe(Place::Active(pe), &self.active[pe].codes);
+                bench.meter(Port::Active(pe), &self.active[pe].codes);
             }
         }
         let enters = entering.present;
@@ -413,7 +424,7 @@ impl<L: Lanes> Array<'_, L> {
             debug_assert!(!self.double || !self.shadow[pe].present || moves_on, "a tile is overwritten before its use");
             bench.events.stationary_register_writes += entering.elements();
             if entering.data {
-                bench.probe(Place::Shadow(pe), &entering.codes);
+                bench.meter(Port::Shadow(pe), &entering.codes);
             }
             self.shadow[pe] = entering;
         } else if moves_on {
@@ -431,7 +442,7 @@ impl<L: Lanes> Array<'_, L> {
             streamed += a.elements();
             written += u64::from(partial.data);
             if a.data {
-                bench.probe(Place::Streaming(pes.start + column), &a.codes);
+                bench.meter(Port::Streaming(pes.start + column), &a.codes);
             }
             debug_assert_eq!(partial.present, a.present, "operand and partial sum meet");
             if partial.present {
@@ -486,9 +497,9 @@ impl<L: Lanes> Array<'_, L> {
             Tile { codes, data: true, ..tile }
         });
         bench.events.skew_register_writes += writes;
-        if bench.probe.is_some() {
-            self.left.each().filter(|(_, token)| token.data).for_each(|(at, token)| bench.probe(Place::Left(at), &token.codes));
-            self.tiles.each().filter(|(_, token)| token.data).for_each(|(at, token)| bench.probe(Place::Top(at), &token.codes));
+        if bench.meter.is_some() {
+            bench.meter_edge(&self.left, Port::Left, |token| token.data.then_some(&token.codes));
+            bench.meter_edge(&self.tiles, Port::Top, |token| token.data.then_some(&token.codes));
         }
     }
 

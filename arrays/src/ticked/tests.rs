@@ -15,7 +15,7 @@ fn check(problem: &Problem) {
         plan = plan.with_mask(mask.element_bytes(), Some(selection));
     }
     super::check(&problem.setup, problem.shape, &problem.operands()).unwrap();
-    let (values, cost, spans) = simulate(&problem.setup, problem.shape, &problem.operands());
+    let (values, cost, spans) = simulate(&problem.setup, problem.shape, &problem.operands(), &mut ());
     let expected = plan.cost();
     assert_eq!(cost.compute_cycles, expected.compute_cycles);
     for ((name, counted), (_, predicted)) in cost.events.iter().zip(expected.events.iter()) {
@@ -48,6 +48,92 @@ proptest! {
     ]) {
         check(&problem);
         check_mask(&problem);
+    }
+}
+
+/// A register as it is declared.
+type Signal = (Place, Name, u32);
+
+/// Looks at everything.
+#[derive(Default)]
+struct Everything {
+    arrays: Vec<u32>,
+    /// Cycle and registers of each look at the present array.
+    looks: Vec<(u64, Vec<Signal>)>,
+    ended: Vec<u64>,
+    /// Codes at the output registers, by row and column of D.
+    outputs: Vec<(u64, u64, u64)>,
+    writes: u64,
+    output: [Option<u64>; 3],
+}
+
+impl Observer for Everything {
+    fn begin(&mut self, array: u32) {
+        self.arrays.push(array);
+        self.looks.clear();
+    }
+
+    fn wants(&self, _: u64) -> bool {
+        true
+    }
+
+    fn register(&mut self, cycle: u64, held: Held<'_>) {
+        if self.looks.last().is_none_or(|(last, _)| *last != cycle) {
+            self.looks.push((cycle, Vec::new()));
+        }
+        self.looks.last_mut().unwrap().1.push((held.place, held.name, held.bits));
+        let word = held.words.map(|words| words[0]);
+        match (held.place, held.name.stem, held.name.suffix) {
+            (Place::Output { .. }, "d", "") => self.output[2] = word,
+            (Place::Output { .. }, "row", _) => self.output[0] = word,
+            (Place::Output { .. }, "col", _) => {
+                if let [Some(row), Some(code)] = [self.output[0], self.output[2]] {
+                    self.outputs.push((row, word.unwrap(), code));
+                }
+            }
+            (Place::Memory { .. }, "sum", "_valid") => self.writes += word.unwrap(),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, cycles: u64) {
+        self.ended.push(cycles);
+        let (_, first) = &self.looks[0];
+        let mut names = first.clone();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), first.len(), "two registers of one name");
+        for (cycle, (at, registers)) in self.looks.iter().enumerate() {
+            assert_eq!((*at, registers), (cycle as u64, first), "all registers, every cycle");
+        }
+        assert_eq!(self.looks.len() as u64, cycles);
+    }
+}
+
+/// Looking changes nothing, and shows every result on its way out and every word on its way to memory.
+fn check_observed(problem: &Problem) {
+    let mut seen = Everything::default();
+    let observed = simulate(&problem.setup, problem.shape, &problem.operands(), &mut seen);
+    let plain = simulate(&problem.setup, problem.shape, &problem.operands(), &mut ());
+    assert_eq!(observed, plain);
+    let (values, cost, spans) = plain;
+    assert_eq!(seen.ended, spans.iter().map(|spans| spans.iter().map(|span| span.end).max().unwrap()).collect::<Vec<_>>());
+    assert_eq!(seen.arrays, (0..spans.len() as u32).collect::<Vec<_>>());
+    assert_eq!(seen.outputs.len() as u64, cost.events.scratchpad_write_bytes / u64::from(problem.setup.output.format.storage_bytes()));
+    for (row, column, code) in seen.outputs {
+        assert_eq!(values.d.get(row as usize * problem.shape.n as usize + column as usize), code);
+    }
+    assert_eq!(seen.writes, cost.events.accumulator_memory_writes);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn observers_change_nothing(problem in prop_oneof![
+        testing::problem(), testing::problem_of(testing::unit_mode()), testing::masked_problem_of(testing::mode()),
+    ]) {
+        check_observed(&problem);
     }
 }
 

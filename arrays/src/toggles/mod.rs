@@ -11,9 +11,9 @@
 //! over a tile of PEs each term is the product of a sum over rows and one over columns. Only the
 //! first product of a fold meets what the fold before left, PE by PE.
 
+pub(crate) mod meter;
 mod multiplicand;
 mod os;
-pub(crate) mod probe;
 mod stationary;
 
 pub(crate) use multiplicand::Multiplicands;

@@ -8,12 +8,12 @@ use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 
 fn check(problem: &Problem) {
-    let counted = ticked::gemm_with_toggles(&problem.setup, problem.shape, &problem.operands()).unwrap();
+    let counted = ticked::gemm_with_toggles(&problem.setup, problem.shape, &problem.operands(), &mut ()).unwrap();
     let predicted = count(&problem.setup, problem.shape, &problem.operands());
     for ((name, counted), (_, predicted)) in counted.2.iter().zip(predicted.iter()) {
         assert_eq!(predicted, counted, "{name}");
     }
-    // Probes change nothing, and see as many elements as there are events.
+    // Meters change nothing, and see as many elements as there are events.
     let (values, cost) = ticked::gemm(&problem.setup, problem.shape, &problem.operands()).unwrap();
     assert_eq!((&counted.0, counted.1), (&values, cost));
     let mode = &problem.setup.mode;

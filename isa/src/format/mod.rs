@@ -335,6 +335,11 @@ impl Format {
         }
     }
 
+    /// The code of the smallest number above zero; of the smallest of all where there is no zero.
+    pub const fn smallest_positive(self) -> u64 {
+        if self.is_zero(0) { 1 } else { 0 }
+    }
+
     /// The code of the finite value largest in magnitude with the given sign.
     pub const fn max_finite(self, negative: bool) -> u64 {
         match self {

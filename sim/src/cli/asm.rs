@@ -4,12 +4,16 @@ use super::{Common, gemm::EngineArg, load_design, print_json, refuse};
 use crate::machine::{Engine, Machine};
 use crate::report;
 use crate::text::grouped;
+use crate::trace::log::CommitLog;
 use clap::Args;
 use miette::{Result, miette};
 use serde_json::json;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use systole_isa::asm;
+use systole_isa::device::DeviceError;
 use systole_isa::program::Program;
 
 /// Arguments of `asm`.
@@ -40,12 +44,17 @@ pub struct RunArgs {
     /// Engine: fast, ticked or timing.
     #[arg(long, value_enum, default_value_t = EngineArg::Fast)]
     engine: EngineArg,
+    /// Write a line for each instruction as it retires: to FILE, or without one to standard output,
+    /// the summary then to standard error.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "-")]
+    log: Option<PathBuf>,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-fn read(path: &Path) -> Result<Program> {
+/// Reads a program, text or binary.
+pub fn read(path: &Path) -> Result<Program> {
     let bytes = std::fs::read(path).map_err(|e| miette!("program `{}` cannot be read: {e}", path.display()))?;
     if bytes.starts_with(&asm::MAGIC) {
         return asm::from_bytes(&bytes).map_err(|e| miette!("program `{}`: {e}", path.display()));
@@ -78,7 +87,25 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
     let design = load_design(&args.design, &common.settings()?)?;
     let engine = Engine::from(args.engine);
     let mut machine = Machine::new(design.clone(), engine, common.kernel()?).map_err(refuse)?;
-    let record = machine.run_with_data(&program, 0).map_err(|e| miette!("program `{}`: {e}", args.file.display()))?;
+    let to_output = args.log.as_deref().is_some_and(|log| log == Path::new("-"));
+    if to_output && args.json {
+        return Err(miette!(help = "write --log=FILE", "--json prints one object on standard output, and --log would print there too"));
+    }
+    let refuse_program = |e: DeviceError| miette!("program `{}`: {e}", args.file.display());
+    let record = match &args.log {
+        None => machine.run_with_data(&program, 0).map_err(refuse_program)?,
+        Some(path) => {
+            let failure = |e: std::io::Error| miette!("log `{}` cannot be written: {e}", path.display());
+            let out: Box<dyn Write> =
+                if to_output { Box::new(std::io::stdout().lock()) } else { Box::new(File::create(path).map_err(failure)?) };
+            let mut log = CommitLog::new(BufWriter::new(out), &design.name);
+            machine.place(&program).map_err(refuse_program)?;
+            let ran = machine.run_watched(&program, 0, &mut log);
+            // What had retired is in the log, whatever came then.
+            log.finish().map_err(failure)?;
+            ran.map_err(refuse_program)?
+        }
+    };
     let differing: Vec<String> = if engine.computes_values() {
         let differences = machine.differences(&program).map_err(refuse)?;
         differences
@@ -108,18 +135,23 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
         print_json(&object);
     } else {
         let cycles = &record.cycles;
-        println!("{} on {} ({})", args.file.display(), design.name, engine.name());
-        println!("  instructions {}", grouped(record.events.instructions));
-        println!(
-            "  cycles       {} total, {} compute; stalls: {}",
+        let mut text = format!("{} on {} ({})\n", args.file.display(), design.name, engine.name());
+        text += &format!("  instructions {}\n", grouped(record.events.instructions));
+        text += &format!(
+            "  cycles       {} total, {} compute; stalls: {}\n",
             grouped(cycles.total),
             grouped(cycles.compute),
             report::stalls_text(cycles)
         );
         for line in differing.iter().take(20) {
-            println!("  {line}");
+            text += &format!("  {line}\n");
         }
-        println!("  checked {checked}, differ {}", differing.len());
+        text += &format!("  checked {checked}, differ {}", differing.len());
+        if to_output {
+            eprintln!("{text}");
+        } else {
+            println!("{text}");
+        }
     }
     Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -3,8 +3,11 @@
 use super::{Common, load_design, print_json, refuse};
 use crate::energy::table::{self, HOROWITZ_45NM};
 use crate::energy::{cost_report, table_json, table_text, technology};
+use crate::lint;
+use crate::report::notes_text;
 use clap::Args;
 use miette::Result;
+use serde_json::json;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -39,10 +42,13 @@ pub fn run(args: &CostArgs, common: &Common) -> Result<ExitCode> {
     }
     let design = load_design(&args.design, &common.settings()?)?;
     let report = cost_report(&design).map_err(refuse)?;
+    let notes = lint::of_design(&design);
     if args.json {
-        print_json(&report.json())
+        let mut object = report.json();
+        object["notes"] = json!(notes);
+        print_json(&object)
     } else {
-        print!("{}", report.text())
+        print!("{}{}", report.text(), notes_text(&notes))
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,6 @@ use super::list::plain_table;
 use crate::text::{dyadic, short};
 use clap::Args;
 use comfy_table::Table;
-pub use landmarks::smallest_positive;
 use landmarks::{Landmark, binades, landmarks, nan_codes};
 use miette::{Result, miette};
 use policy::{cases, overflows};

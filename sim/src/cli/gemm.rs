@@ -11,13 +11,11 @@ use miette::{Result, miette};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use systole_isa::design::Design;
 
-/// Arguments of `gemm`.
+/// Operands of a product: from files, or made.
 #[derive(Args)]
-pub struct GemmArgs {
-    /// Built-in design or RON file.
-    #[arg(long, value_name = "DESIGN", default_value = "fp8-16x16")]
-    design: String,
+pub struct OperandArgs {
     /// A (M x K) as .npy: unsigned integers are codes, floats are rounded to the format.
     #[arg(long, value_name = "NPY", requires = "b")]
     a: Option<PathBuf>,
@@ -34,15 +32,51 @@ pub struct GemmArgs {
     /// Block scales of B as .npy, a row to a chunk and a column to mac.scale_cols columns of B.
     #[arg(long, value_name = "NPY", requires = "a")]
     scale_b: Option<PathBuf>,
-    /// Write D as .npy codes of the output format.
-    #[arg(long, value_name = "NPY")]
-    out: Option<PathBuf>,
     /// Make operands of these extents, and block scales where the design takes them, from its seed.
-    #[arg(long, value_name = "M,N,K", conflicts_with = "a", required_unless_present = "a")]
+    #[arg(long, value_name = "M,N,K", conflicts_with = "a")]
     shape: Option<String>,
     /// What the made operands hold.
     #[arg(long, value_enum, default_value_t = Data::Normal)]
     data: Data,
+}
+
+impl OperandArgs {
+    /// Whether there are any.
+    pub const fn is_given(&self) -> bool {
+        self.a.is_some() || self.shape.is_some()
+    }
+
+    /// The product of them.
+    pub fn task(&self, design: &Design, with_values: bool) -> Result<Task> {
+        match (&self.shape, &self.a, &self.b) {
+            (Some(shape), _, _) => {
+                let [m, n, k] = parse_shape(shape)?;
+                Ok(if with_values { Task::generated(design, m, n, k, self.data.into()) } else { Task::shape(design, m, n, k) })
+            }
+            (None, Some(a), Some(b)) => {
+                let c = self.c.as_ref().map(|c| read_npy(c, design.addend_format(&design.mac))).transpose().map_err(refuse)?;
+                let a = read_npy(a, design.mac.a).map_err(refuse)?;
+                let b = read_npy(b, design.mac.b).map_err(refuse)?;
+                let scales = |path: &Option<PathBuf>| path.as_ref().map(|path| read_scales(path, design.mac.scale_format)).transpose();
+                let scales = [scales(&self.scale_a).map_err(refuse)?, scales(&self.scale_b).map_err(refuse)?];
+                Task::given(design, a, b, c, scales).map_err(refuse)
+            }
+            _ => Err(miette!("give --shape M,N,K, or both --a and --b")),
+        }
+    }
+}
+
+/// Arguments of `gemm`.
+#[derive(Args)]
+pub struct GemmArgs {
+    /// Built-in design or RON file.
+    #[arg(long, value_name = "DESIGN", default_value = "fp8-16x16")]
+    design: String,
+    #[command(flatten)]
+    operands: OperandArgs,
+    /// Write D as .npy codes of the output format.
+    #[arg(long, value_name = "NPY")]
+    out: Option<PathBuf>,
     /// Engine: fast, ticked (every register, every cycle) or timing (no values).
     #[arg(long, value_enum, default_value_t = EngineArg::Fast)]
     engine: EngineArg,
@@ -107,21 +141,7 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     let design = load_design(&args.design, &common.settings()?)?;
     let engine = Engine::from(args.engine);
     energy::check(&design, engine.computes_values()).map_err(refuse)?;
-    let task = match (&args.shape, &args.a, &args.b) {
-        (Some(shape), _, _) => {
-            let [m, n, k] = parse_shape(shape)?;
-            if engine.computes_values() { Task::generated(&design, m, n, k, args.data.into()) } else { Task::shape(&design, m, n, k) }
-        }
-        (None, Some(a), Some(b)) => {
-            let c = args.c.as_ref().map(|c| read_npy(c, design.addend_format(&design.mac))).transpose().map_err(refuse)?;
-            let a = read_npy(a, design.mac.a).map_err(refuse)?;
-            let b = read_npy(b, design.mac.b).map_err(refuse)?;
-            let scales = |path: &Option<PathBuf>| path.as_ref().map(|path| read_scales(path, design.mac.scale_format)).transpose();
-            let scales = [scales(&args.scale_a).map_err(refuse)?, scales(&args.scale_b).map_err(refuse)?];
-            Task::given(&design, a, b, c, scales).map_err(refuse)?
-        }
-        _ => return Err(miette!("give --shape M,N,K, or both --a and --b")),
-    };
+    let task = args.operands.task(&design, engine.computes_values())?;
     if args.out.is_some() && !engine.computes_values() {
         return Err(miette!("--out needs values, and --engine timing computes none; use --engine fast"));
     }

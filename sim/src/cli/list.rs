@@ -1,7 +1,7 @@
 //! `systole list`: what is built in.
 
-use super::format::smallest_positive;
 use super::{quantize, refuse};
+use crate::sweep::{SWEEPS, Spec};
 use crate::text::short;
 use clap::{Args, ValueEnum};
 use comfy_table::{Table, presets};
@@ -25,6 +25,7 @@ enum What {
     Recipes,
     Models,
     Workloads,
+    Sweeps,
     Formats,
     Schemes,
 }
@@ -80,7 +81,7 @@ fn formats() -> Vec<String> {
                 if let Format::Float(f) = format {
                     row.extend([format!("{}.{}.{}", u32::from(f.signed), f.exponent_bits, f.mantissa_bits), f.bias.to_string()]);
                 }
-                row.extend([value(smallest_positive(format)), value(format.max_finite(false))]);
+                row.extend([value(format.smallest_positive()), value(format.max_finite(false))]);
                 if floats {
                     let negative_zero = format.is_zero(0) && format.zero(true) != 0;
                     row.extend([yes(format.infinity(false).is_some()), yes(format.canonical_nan().is_some()), yes(negative_zero)]);
@@ -130,6 +131,14 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         let mut table = plain_table(&["workload", "batch", "summary"]);
         for workload in WORKLOADS {
             table.add_row([workload.name, &workload.batch.to_string(), workload.summary]);
+        }
+        sections.push(table.to_string());
+    }
+    if wanted(What::Sweeps) {
+        let mut table = plain_table(&["sweep", "summary"]);
+        for built_in in SWEEPS {
+            let spec = Spec::from_ron(built_in.name, built_in.ron).map_err(refuse)?;
+            table.add_row([spec.name, spec.summary]);
         }
         sections.push(table.to_string());
     }

@@ -11,17 +11,19 @@ mod gemm;
 mod golden;
 mod list;
 mod quantize;
+mod report;
+mod sweep;
+mod trace;
 mod train;
 mod trials;
 mod workload;
 
-use crate::energy;
+use crate::run::specification::{self, Settings, SpecificationError, split_settings};
 use clap::{Args, Parser, Subcommand};
 use miette::{Result, miette};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use systole_arrays::fast::KernelChoice;
-use systole_isa::design::{DESIGNS, Design};
+use systole_isa::design::Design;
 use systole_isa::overrides;
 
 /// Simulate FP8 MAC arrays to the bit while networks train on them.
@@ -42,6 +44,15 @@ enum Command {
     Train(train::TrainArgs),
     /// Train recipes side by side on the same seeds.
     Compare(compare::CompareArgs),
+    /// Train, or cost, many designs side by side.
+    ///
+    /// A file spans the points: axes over fields of design, recipe, model and data, and constraints.
+    /// Every finished run is a line on disk; what is killed goes on with --resume.
+    Sweep(sweep::SweepArgs),
+    /// Put the results of a sweep's shards together.
+    Merge(sweep::MergeArgs),
+    /// Show a sweep: which design to take, fronts, tables and pictures in one HTML file.
+    Report(report::ReportArgs),
     /// Tables and histories of a training run's evidence.
     ///
     /// Reads what `train --evidence EVERY --out DIR` wrote.
@@ -73,6 +84,11 @@ enum Command {
     Disasm(asm::DisasmArgs),
     /// Run a program on the simulated machine.
     Run(asm::RunArgs),
+    /// Waveforms of the arrays' registers, timelines of the machine.
+    ///
+    /// Of a matrix product, of a program, or (timelines only) of a network's step. Waveforms are FST or VCD,
+    /// timelines Chrome trace events that Perfetto opens.
+    Trace(trace::TraceArgs),
     /// Measure the speed of this machine's kernels and engines.
     ///
     /// Every product is timed by turns with the machine's own f32 product, and held against another
@@ -81,9 +97,6 @@ enum Command {
     /// List what is built in.
     List(list::ListArgs),
 }
-
-/// `--set` options, split at their equals signs.
-type Settings = Vec<(String, String)>;
 
 /// Options every subcommand takes.
 #[derive(Args, Clone, Debug)]
@@ -118,44 +131,17 @@ impl Common {
 
 /// Reads `--design`: a built-in name or a RON file, with overrides applied.
 fn load_design(name: &str, settings: &[(String, String)]) -> Result<Design> {
-    let design = match systole_isa::design::find(name) {
-        Some(design) => design,
-        None => {
-            let text = read_specification("design", name, &DESIGNS.iter().map(|d| d.name).collect::<Vec<_>>())?;
-            Design::from_ron(name, &text).map_err(refuse)?
+    specification::design(name, settings).map_err(explain)
+}
+
+/// A refused specification; a name that is neither built in nor a file is explained.
+fn explain(error: SpecificationError) -> miette::Report {
+    match &error {
+        SpecificationError::Unknown { known, .. } => {
+            miette!(help = format!("built in are {}; anything else is the path of a RON file", known.join(", ")), "{error}")
         }
-    };
-    // A path in a design file begins where the file lies, one in a setting where the command runs.
-    let set = settings.iter().any(|(path, _)| path == "energy.table" || path == "energy");
-    let of_file = Path::new(name).parent().filter(|_| !set && systole_isa::design::find(name).is_none());
-    let design = design.with_overrides(settings).map_err(refuse)?;
-    energy::table::resolve(design, of_file.unwrap_or(Path::new(""))).map_err(refuse)
-}
-
-/// Text of a specification file; a name that is neither built in nor a file is explained.
-fn read_specification(what: &str, name: &str, known: &[&str]) -> Result<String> {
-    let path = PathBuf::from(name);
-    let looks_like_file = name.ends_with(".ron") || name.contains(['/', '\\']) || path.exists();
-    if !looks_like_file {
-        let suggestion = known
-            .iter()
-            .map(|k| (strsim::damerau_levenshtein(k, name), *k))
-            .min()
-            .filter(|(distance, _)| *distance <= 3)
-            .map(|(_, k)| format!(" (did you mean `{k}`?)"))
-            .unwrap_or_default();
-        return Err(miette!(
-            help = format!("built in are {}; anything else is the path of a RON file", known.join(", ")),
-            "no {what} is called `{name}`{suggestion}"
-        ));
+        SpecificationError::Read { .. } | SpecificationError::Design(_) | SpecificationError::Energy(_) => miette!("{error}"),
     }
-    std::fs::read_to_string(&path).map_err(|e| miette!("{what} file `{name}` cannot be read: {e}"))
-}
-
-/// Settings that name a part of the design, and the others.
-fn split_settings(settings: Settings) -> (Settings, Settings) {
-    const DESIGN_PARTS: [&str; 9] = ["array", "mac", "modes", "output", "vector", "memory", "energy", "arithmetic", "seed"];
-    settings.into_iter().partition(|(path, _)| DESIGN_PARTS.contains(&path.split('.').next().unwrap_or_default()))
 }
 
 /// A refusal whose text already says everything, causes included.
@@ -188,6 +174,9 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         None => train::run(&train::TrainArgs::default(), &cli.common),
         Some(Command::Train(args)) => train::run(&args, &cli.common),
         Some(Command::Compare(args)) => compare::run(&args, &cli.common),
+        Some(Command::Sweep(args)) => sweep::run(&args, &cli.common),
+        Some(Command::Merge(args)) => sweep::merge(&args),
+        Some(Command::Report(args)) => report::run(&args),
         Some(Command::Evidence(args)) => evidence::run(&args),
         Some(Command::Gemm(args)) => gemm::run(&args, &cli.common),
         Some(Command::Quantize(args)) => quantize::run(&args, &cli.common),
@@ -199,6 +188,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode> {
         Some(Command::Asm(args)) => asm::assemble(&args),
         Some(Command::Disasm(args)) => asm::disassemble(&args),
         Some(Command::Run(args)) => asm::run(&args, &cli.common),
+        Some(Command::Trace(args)) => trace::run(&args, &cli.common),
         Some(Command::Bench(args)) => bench::run(&args, &cli.common),
         Some(Command::List(args)) => list::run(&args),
     }

@@ -5,6 +5,7 @@ use crate::energy;
 use crate::machine::Engine;
 use crate::report::training::{self as report, Summary};
 use crate::run::train::{self, Directory, Specification};
+use crate::run::workload;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use miette::{Result, miette};
@@ -146,7 +147,7 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
         });
         bar.finish_and_clear();
         let (outcome, reference) = trained.map_err(refuse)?;
-        let summary = Summary { spec, outcome, reference };
+        let summary = Summary { spec, outcome, reference, notes: workload::notes(model, recipe, &design) };
         if let Some(d) = &directory {
             let path = d.path.join("report.json");
             let mut object = summary.json();

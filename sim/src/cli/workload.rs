@@ -4,11 +4,12 @@ use super::{Common, load_design, print_json, refuse, split_settings};
 use crate::energy;
 use crate::report::workload::Summary;
 use crate::run::workload::topology::Topology;
-use crate::run::workload::{self, Pass};
+use crate::run::workload::{self, Kind, Pass};
 use clap::{Args, ValueEnum};
 use miette::{Result, miette};
 use std::path::Path;
 use std::process::ExitCode;
+use systole_isa::design::Design;
 use systole_isa::program::Program;
 use systole_trainer::data;
 use systole_trainer::model::{Model, Workload};
@@ -42,7 +43,7 @@ pub struct WorkloadArgs {
 
 /// Passes by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum PassArg {
+pub enum PassArg {
     /// Forward alone.
     Forward,
     /// Forward, backward and update.
@@ -57,8 +58,6 @@ impl From<PassArg> for Pass {
         }
     }
 }
-
-const ROOM: &str = "DRAM has room for all tensors of a run, none in another's place";
 
 /// Runs the workload and reports.
 pub fn run(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
@@ -79,35 +78,58 @@ fn of_topology(args: &WorkloadArgs, path: &Path, common: &Common) -> Result<Exit
     let topology = Topology::read(path).map_err(refuse)?;
     let (batch, pass) = (args.batch.unwrap_or(1), args.pass.into());
     let program = topology.program(&design, batch, pass, path).map_err(refuse)?;
-    let mut assumptions = vec![
-        "matrix products alone, in mode 0 of the design, operands and results in DRAM; no vector work".to_owned(),
-        "layers do not hand on their results: each reads its own operands".to_owned(),
-    ];
-    if pass == Pass::Training {
-        assumptions.push("backward, every layer passes errors on but the first; no update".to_owned());
-    }
-    assumptions.push(ROOM.to_owned());
+    let assumptions = workload::assumptions(Kind::Topology, pass);
     report(args, &topology.name, None, (batch, pass), &design, &[program], &assumptions)
 }
 
-fn of_network(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
+/// A network's programs, and what they follow from.
+pub struct Network {
+    /// The network.
+    pub model: Model,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// The design.
+    pub design: Design,
+    /// A step of training, or the forward pass.
+    pub programs: Vec<Program>,
+    is_text: bool,
+}
+
+/// How a network is named on the command line.
+pub struct Choice<'a> {
+    /// The network or built-in model.
+    pub name: &'a str,
+    /// The recipe, if not the default.
+    pub recipe: Option<&'a str>,
+    /// The design, if not the recipe's.
+    pub design: Option<&'a str>,
+    /// Images or texts at once.
+    pub batch: Option<u32>,
+    /// Data whose shape a built-in model takes.
+    pub data: &'a str,
+    /// Which passes.
+    pub pass: Pass,
+}
+
+/// Builds what a choice names.
+pub fn network(choice: &Choice<'_>, common: &Common) -> Result<Network> {
     let (design_settings, mut recipe_settings) = split_settings(common.settings()?);
-    let known = Workload::find(&args.name);
-    if let Some(batch) = args.batch.or_else(|| known.map(|workload| workload.batch)) {
+    let known = Workload::find(choice.name);
+    if let Some(batch) = choice.batch.or_else(|| known.map(|workload| workload.batch)) {
         recipe_settings.push(("batch".to_owned(), batch.to_string()));
     }
-    let recipe = Recipe::load(args.recipe.as_deref().unwrap_or("fp8")).map_err(refuse)?;
+    let recipe = Recipe::load(choice.recipe.unwrap_or("fp8")).map_err(refuse)?;
     let recipe = recipe.with_overrides(&recipe_settings).map_err(refuse)?;
     if recipe.backend == Backend::Host {
         return Err(miette!("recipe `{}` trains on the host and simulates no hardware; name another", recipe.name));
     }
-    let design = load_design(args.design.as_deref().unwrap_or(&recipe.design), &design_settings)?;
+    let design = load_design(choice.design.unwrap_or(&recipe.design), &design_settings)?;
     energy::check(&design, false).map_err(refuse)?;
     let model = match known {
         Some(workload) => workload.model(),
         None => {
-            let data = data::load(&args.data, None).map_err(refuse)?;
-            Model::builtin(&args.name, data.shape, data.classes).map_err(|e| {
+            let data = data::load(choice.data, None).map_err(refuse)?;
+            Model::builtin(choice.name, data.shape, data.classes).map_err(|e| {
                 miette!(
                     help = "`systole list workloads` and `systole list models` name what there is; a topology's name ends in .csv",
                     "{e}"
@@ -115,16 +137,23 @@ fn of_network(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
             })?
         }
     };
+    let programs = workload::of_model(&model, &recipe, &design, choice.pass).map_err(refuse)?;
+    let is_text = known.is_some_and(|workload| workload.is_text());
+    Ok(Network { model, recipe, design, programs, is_text })
+}
+
+fn of_network(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
     let pass = args.pass.into();
-    let programs = workload::of_model(&model, &recipe, &design, pass).map_err(refuse)?;
-    let mut assumptions = vec!["the program that trains the network, one step of it, by shapes alone".to_owned()];
-    if pass == Pass::Forward {
-        assumptions[0] = "the program that evaluates the network, by shapes alone".to_owned();
-    }
-    if known.is_some_and(|workload| workload.is_text()) {
-        assumptions.push("the lookup of embedded tokens is not counted; their weights are those of the logits".to_owned());
-    }
-    assumptions.push(ROOM.to_owned());
+    let choice = Choice {
+        name: &args.name,
+        recipe: args.recipe.as_deref(),
+        design: args.design.as_deref(),
+        batch: args.batch,
+        data: &args.data,
+        pass,
+    };
+    let Network { model, recipe, design, programs, is_text } = network(&choice, common)?;
+    let assumptions = workload::assumptions(if is_text { Kind::Texts } else { Kind::Images }, pass);
     report(args, &model.name, Some(&recipe.name), (recipe.batch, pass), &design, &programs, &assumptions)
 }
 
@@ -133,7 +162,7 @@ fn report(
     name: &str,
     recipe: Option<&str>,
     (batch, pass): (u32, Pass),
-    design: &systole_isa::design::Design,
+    design: &Design,
     programs: &[Program],
     assumptions: &[String],
 ) -> Result<ExitCode> {

@@ -262,7 +262,7 @@ impl Prices<'_> {
     fn energy_per_gated_mac(&self) -> Option<MacParts> {
         let (whole, cost) = (self.energy_per_mac(), &self.macs[0]);
         let kept = if self.gating_spares_accumulators() { self.model.write_pj(self.widths[0].accumulator) } else { 0.0 };
-        self.gates_zeros().then(|| MacParts {
+        self.gates_zeros().then_some(MacParts {
             multipliers: whole.multipliers - cost.multiplier.pj,
             adders: whole.adders - cost.spared_pj.0,
             rounding: whole.rounding - cost.spared_pj.1,

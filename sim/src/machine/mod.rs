@@ -17,9 +17,12 @@ mod schedule;
 mod sequencer;
 mod transfer;
 mod values;
+mod watch;
+mod watched;
 mod words;
 
 pub use engine::Engine;
+pub use watch::{Charge, Passage, Retired, Station, Transfer, Watcher};
 
 use memory::Memory;
 use operation::{Hardware, Operation, Refusal};
@@ -56,10 +59,55 @@ struct Kept {
 
 /// What a run with values tells beside memory.
 struct Valued {
-    /// Activity by region, and toggles where they are counted.
-    regions: Vec<(String, Activity, Option<Toggles>)>,
+    regions: Activities,
     /// What the masks of masked products left, in order.
     selections: Vec<Selection>,
+}
+
+/// Activity by region, and toggles where they are counted.
+#[derive(Default)]
+struct Activities {
+    regions: Vec<(String, Activity, Option<Toggles>)>,
+    present: Option<usize>,
+}
+
+impl Activities {
+    /// What instructions from here on do belongs to `region`.
+    fn enter(&mut self, region: &str) {
+        let known = self.regions.iter().position(|(known, ..)| known == region);
+        self.present = Some(known.unwrap_or_else(|| {
+            self.regions.push((region.to_owned(), Activity::default(), None));
+            self.regions.len() - 1
+        }));
+    }
+
+    /// Adds an instruction's activity and toggles; the nameless region comes before the first.
+    fn add(&mut self, activity: Activity, toggles: Option<Toggles>) {
+        if self.present.is_none() {
+            self.enter("");
+        }
+        if let Some((_, region, changed)) = self.present.and_then(|slot| self.regions.get_mut(slot)) {
+            *region += activity;
+            if let Some(toggles) = toggles {
+                *changed.get_or_insert_default() += toggles;
+            }
+        }
+    }
+
+    /// Puts what was counted into a record.
+    fn complete(self, record: &mut Record) {
+        let mut total = Activity::default();
+        for (name, counts, toggles) in self.regions {
+            total += counts;
+            if let Some(toggles) = toggles {
+                *record.toggles.get_or_insert_default() += toggles;
+            }
+            if let Some(region) = record.regions.iter_mut().find(|r| r.name == name) {
+                (region.activity, region.toggles) = (Some(counts), toggles);
+            }
+        }
+        record.activity = Some(total);
+    }
 }
 
 /// A machine of one design.
@@ -143,10 +191,16 @@ impl Machine {
     /// # Errors
     /// Data outside DRAM, and whatever [`Device::run`] refuses.
     pub fn run_with_data(&mut self, program: &Program, step: u64) -> Result<Record, DeviceError> {
-        for segment in &program.data {
-            self.write(segment.address, segment.format, &segment.codes)?;
-        }
+        self.place(program)?;
         self.run(program, step)
+    }
+
+    /// Places the program's data in DRAM.
+    ///
+    /// # Errors
+    /// Data outside DRAM.
+    pub fn place(&mut self, program: &Program) -> Result<(), DeviceError> {
+        program.data.iter().try_for_each(|segment| self.write(segment.address, segment.format, &segment.codes))
     }
 
     /// The matrix products a program asks for, by region.
@@ -242,21 +296,18 @@ impl Machine {
             self.check_defined(operation)?;
             let masked = matches!(operation, Operation::Matrix(matrix) if matrix.mask.is_some());
             let selection = if masked { selections.next() } else { None };
-            schedule.operation(operation, selection.as_ref()).map_err(|message| format!("after {} instructions: {message}", turn.ordinal))
+            schedule
+                .operation(operation, selection.as_ref())
+                .map_err(|message| format!("after {} instructions: {message}", turn.ordinal))?;
+            Ok(())
         })?;
-        Ok(schedule.finish())
+        Ok(schedule.finish().0)
     }
 
     /// Under [`Engine::Timing`], refuses what engines with values refuse: operations that are
     /// not defined for their formats.
     fn check_defined(&self, operation: &Operation) -> Result<(), String> {
-        if let (Operation::Vector(vector), Engine::Timing) = (operation, self.engine)
-            && let VectorKind::Elementwise(op) = vector.kind
-        {
-            let codes: Vec<(Format, u64)> = vector.operands().iter().map(|view| (view.format, 0)).collect();
-            vector::apply(op, &codes, vector.d.format, vector.policy, 0).map_err(|e| e.to_string())?;
-        }
-        Ok(())
+        if self.engine == Engine::Timing { check_defined(operation) } else { Ok(()) }
     }
 
     /// The first scratchpad byte above all that the program's tensors name.
@@ -287,29 +338,16 @@ impl Machine {
     /// Executes the program with values.
     fn valued(&mut self, program: &Program, step: u64) -> Result<Valued, DeviceError> {
         self.memories.scratchpad.clear();
-        let mut regions: Vec<(String, Activity, Option<Toggles>)> = Vec::new();
-        let mut present = None;
+        let mut regions = Activities::default();
         let Self { hardware, engine, choice, memories, limit, gathered_bytes, kernels, .. } = self;
         let (engine, choice, gathered_bytes, selections) = (*engine, *choice, *gathered_bytes, Vec::new());
         let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections, toggles: None };
         walk(hardware, *limit, program, |turn, operation| {
-            let slot = match (operation, present) {
-                (Operation::Mark(_), _) | (_, None) => {
-                    let name = if let Operation::Mark(region) = operation { program.regions[*region].as_str() } else { "" };
-                    let known = regions.iter().position(|(known, ..)| known == name);
-                    known.unwrap_or_else(|| {
-                        regions.push((name.to_owned(), Activity::default(), None));
-                        regions.len() - 1
-                    })
-                }
-                (_, Some(slot)) => slot,
-            };
-            present = Some(slot);
-            let site = Site { seed: hardware.design.seed, step: step as u32, instruction: turn.ordinal as u32, ..Site::default() };
-            regions[slot].1 += executor.execute(operation, site)?;
-            if let Some(toggles) = executor.toggles.take() {
-                *regions[slot].2.get_or_insert_default() += toggles;
+            if let Operation::Mark(region) = operation {
+                regions.enter(&program.regions[*region]);
             }
+            let activity = executor.execute(operation, site(hardware, turn, step))?;
+            regions.add(activity, executor.toggles.take());
             Ok(())
         })?;
         Ok(Valued { regions, selections: executor.selections })
@@ -318,6 +356,11 @@ impl Machine {
     fn walk(&self, program: &Program, visit: impl FnMut(&Turn<'_>, &Operation) -> Result<(), String>) -> Result<(), DeviceError> {
         walk(&self.hardware, self.limit, program, visit)
     }
+}
+
+/// Where an instruction's stochastic roundings stand.
+fn site(hardware: &Hardware, turn: &Turn<'_>, step: u64) -> Site {
+    Site { seed: hardware.design.seed, step: step as u32, instruction: turn.ordinal as u32, ..Site::default() }
 }
 
 /// Resolves and visits every instruction of a program in order.
@@ -348,6 +391,17 @@ fn walk(
             }
         }
     }
+}
+
+/// Refuses vector operations that are not defined for their formats.
+fn check_defined(operation: &Operation) -> Result<(), String> {
+    if let Operation::Vector(vector) = operation
+        && let VectorKind::Elementwise(op) = vector.kind
+    {
+        let codes: Vec<(Format, u64)> = vector.operands().iter().map(|view| (view.format, 0)).collect();
+        vector::apply(op, &codes, vector.d.format, vector.policy, 0).map_err(|e| e.to_string())?;
+    }
+    Ok(())
 }
 
 fn out_of_range(hardware: &Hardware, what: String, space: Space, first: i128, last: i128) -> DeviceError {
@@ -395,19 +449,9 @@ impl Device for Machine {
         if !self.engine.computes_values() {
             return self.schedule(program, Vec::new());
         }
-        let Valued { regions: activity, selections } = self.valued(program, step)?;
+        let Valued { regions, selections } = self.valued(program, step)?;
         let mut record = self.schedule(program, selections)?;
-        let mut total = Activity::default();
-        for (name, counts, toggles) in activity {
-            total += counts;
-            if let Some(toggles) = toggles {
-                *record.toggles.get_or_insert_default() += toggles;
-            }
-            if let Some(region) = record.regions.iter_mut().find(|r| r.name == name) {
-                (region.activity, region.toggles) = (Some(counts), toggles);
-            }
-        }
-        record.activity = Some(total);
+        regions.complete(&mut record);
         Ok(record)
     }
 }

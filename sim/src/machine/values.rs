@@ -46,7 +46,8 @@ fn small_enough(view: &TensorView) -> Result<(), String> {
 }
 
 impl Memories {
-    fn gather(&mut self, view: &TensorView) -> Codes {
+    /// The codes of a view, row-major.
+    pub fn gather(&mut self, view: &TensorView) -> Codes {
         self.gather_columns(view, 0..view.cols)
     }
 
@@ -102,6 +103,14 @@ impl Executor<'_> {
     /// # Errors
     /// What the engines refuse.
     pub fn execute(&mut self, operation: &Operation, site: Site) -> Result<Activity, String> {
+        self.observed(operation, site, None)
+    }
+
+    /// The same with something that looks at the arrays' registers under the ticked engine.
+    ///
+    /// # Errors
+    /// What the engines refuse.
+    pub fn observed(&mut self, operation: &Operation, site: Site, observer: Option<&mut dyn ticked::Observer>) -> Result<Activity, String> {
         match operation {
             Operation::Configure | Operation::Fence | Operation::Mark(_) => Ok(Activity::default()),
             Operation::Load { dst, src } | Operation::Store { dst, src } => {
@@ -110,12 +119,12 @@ impl Executor<'_> {
                 self.memories.scatter(dst, codes, None);
                 Ok(Activity::default())
             }
-            Operation::Matrix(matrix) => self.matrix(matrix, site),
+            Operation::Matrix(matrix) => self.matrix(matrix, site, observer),
             Operation::Vector(vector) => self.vector(vector, site),
         }
     }
 
-    fn matrix(&mut self, matrix: &Matrix, site: Site) -> Result<Activity, String> {
+    fn matrix(&mut self, matrix: &Matrix, site: Site, mut observer: Option<&mut dyn ticked::Observer>) -> Result<Activity, String> {
         matrix.operands().try_for_each(|view| small_enough(&view))?;
         let mode = &self.hardware.modes[matrix.mode];
         let mask = matrix.mask.map(|view| {
@@ -148,7 +157,8 @@ impl Executor<'_> {
                 self.memories.gather_columns(&view, columns.start / per_scale..columns.end.div_ceil(per_scale))
             });
             for rows in bands.rows().filter(|rows| ticked || wanted(rows.clone(), &columns)) {
-                activity += self.band(&bound, rows, columns.clone(), (&b, scales.as_ref()))?;
+                let observer = observer.as_mut().map(|observer| &mut **observer as &mut dyn ticked::Observer);
+                activity += self.band(&bound, rows, columns.clone(), (&b, scales.as_ref()), observer)?;
             }
             [Some(b), scales].into_iter().flatten().for_each(|codes| self.memories.buffers.give_codes(codes));
         }
@@ -204,6 +214,7 @@ impl Executor<'_> {
         rows: Range<u32>,
         columns: Range<u32>,
         (b, scales_b): (&Codes, Option<&Codes>),
+        observer: Option<&mut dyn ticked::Observer>,
     ) -> Result<Activity, String> {
         let setup = Setup { site: setup.site.part(rows.start, columns.start), ..setup.clone() };
         let selection = mask.as_ref().map(|(_, selection)| selection);
@@ -216,15 +227,20 @@ impl Executor<'_> {
         });
         let shape = Shape { m: rows.len() as u32, n: columns.len() as u32, k: matrix.shape.k };
         let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b }, mask: mask.as_ref() };
+        let counts_toggles = self.counts_toggles();
         let values = match self.engine {
             Engine::Ticked => {
-                let (values, counted) = if self.counts_toggles() {
-                    let (values, counted, toggles) = ticked::gemm_with_toggles(&setup, shape, &operands).map_err(|e| e.to_string())?;
+                let keep = |(values, cost, toggles)| {
                     *self.toggles.get_or_insert_default() += toggles;
-                    (values, counted)
-                } else {
-                    ticked::gemm(&setup, shape, &operands).map_err(|e| e.to_string())?
+                    (values, cost)
                 };
+                let ticked = match (observer, counts_toggles) {
+                    (None, false) => ticked::gemm(&setup, shape, &operands),
+                    (Some(mut observer), false) => ticked::observe(&setup, shape, &operands, &mut observer),
+                    (None, true) => ticked::gemm_with_toggles(&setup, shape, &operands, &mut ()).map(keep),
+                    (Some(mut observer), true) => ticked::gemm_with_toggles(&setup, shape, &operands, &mut observer).map(keep),
+                };
+                let (values, counted) = ticked.map_err(|e| e.to_string())?;
                 let predicted = self.hardware.plan(matrix, selection).cost();
                 if counted != predicted {
                     return Err(format!(

@@ -5,13 +5,15 @@ pub mod compare;
 pub mod evidence;
 pub mod figure;
 mod layers;
+pub mod sweep;
 pub mod training;
 pub mod workload;
 
 use crate::energy::EnergyAccount;
+use crate::lint::Note;
 use crate::machine::Engine;
 use crate::run::gemm::{Outcome, Task};
-use crate::text::{engineering, grouped, indented, numeric_table, percent};
+use crate::text::{bullets, engineering, grouped, indented, numeric_table, percent};
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
 use systole_isa::design::Design;
@@ -34,6 +36,12 @@ pub fn stalls_text(cycles: &Cycles) -> String {
     reasons.sort_by_key(|(reason, n)| (std::cmp::Reverse(**n), **reason));
     let parts: Vec<String> = reasons.iter().map(|(reason, n)| format!("{} {}", grouped(**n), reason.name())).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+/// Notes as a list under their heading; nothing where there are none.
+pub fn notes_text(notes: &[Note]) -> String {
+    let all: Vec<String> = notes.iter().map(ToString::to_string).collect();
+    if all.is_empty() { String::new() } else { format!("\nnotes\n{}", bullets(&all)) }
 }
 
 /// The arrays of a design in one line.

@@ -1,7 +1,8 @@
 //! Reports of training runs.
 
 use super::layers::Layers;
-use super::{arithmetic, array_text, counters_json, cycles_json, evidence, stalls_text};
+use super::{arithmetic, array_text, counters_json, cycles_json, evidence, notes_text, stalls_text};
+use crate::lint::Note;
 use crate::run::dot_products::{self, Count};
 use crate::run::train::{Outcome, Specification, paired_difference};
 use crate::text::{engineering, grouped, indented, numeric_table, percent, significant};
@@ -19,6 +20,8 @@ pub struct Summary<'a> {
     pub outcome: Outcome,
     /// Epochs of the binary32 reference.
     pub reference: Vec<Epoch>,
+    /// What is legal but surely not meant.
+    pub notes: Vec<Note>,
 }
 
 impl Summary<'_> {
@@ -96,6 +99,7 @@ impl Summary<'_> {
         }
         object["kernels"] = json!(outcome.kernels);
         object["assumptions"] = json!(outcome.account.assumptions);
+        object["notes"] = json!(self.notes);
         object["digest"] = json!(outcome.digest());
         object["seconds"] = json!(outcome.seconds);
         object
@@ -180,6 +184,7 @@ impl Summary<'_> {
             let _ = writeln!(text);
             text.push_str(&evidence::text(summary));
         }
+        text += &notes_text(&self.notes);
         let _ = writeln!(text, "\nassumptions");
         text.push_str(&outcome.account.assumptions_text());
         let _ = writeln!(

@@ -1,7 +1,8 @@
 //! Report of a workload.
 
 use super::layers::Layers;
-use super::{arithmetic, array_text, counters_json, cycles_json, stalls_text};
+use super::{arithmetic, array_text, counters_json, cycles_json, notes_text, stalls_text};
+use crate::lint::{self, Note, Product};
 use crate::run::workload::{Outcome, Pass};
 use crate::text::{bullets, engineering, grouped, indented};
 use serde_json::{Value, json};
@@ -35,6 +36,11 @@ impl Summary<'_> {
         self.assumptions.iter().chain(&self.outcome.account.assumptions).cloned().collect()
     }
 
+    fn notes(&self) -> Vec<Note> {
+        let products: Vec<Product> = self.outcome.products.iter().flat_map(|region| region.shapes.clone()).collect();
+        lint::of_work(self.design, &products)
+    }
+
     /// The object `systole workload --json` prints.
     pub fn json(&self) -> Value {
         let Outcome { record, products, account, seconds } = self.outcome;
@@ -59,6 +65,7 @@ impl Summary<'_> {
             "area_um2": account.area_json(),
             "tflops": account.tflops.json(),
             "assumptions": self.assumptions(),
+            "notes": self.notes(),
             "seconds": seconds,
         });
         if let Some(recipe) = self.recipe {
@@ -86,6 +93,7 @@ impl Summary<'_> {
             stalls_text(&record.cycles)
         );
         text += &account.text();
+        text += &notes_text(&self.notes());
         let _ = writeln!(text, "\nassumptions");
         text + &bullets(&self.assumptions())
     }

@@ -162,20 +162,22 @@ pub struct Outcome {
 impl Outcome {
     /// SHA-256 of the row-major little-endian output codes, in hex.
     pub fn digest(&self) -> Option<String> {
-        self.d.as_ref().map(|d| {
-            let mut hash = Sha256::new();
-            let width = d.codes.bytes_per_code();
-            let mut bytes = Vec::with_capacity(PORTION * width);
-            for begin in (0..d.codes.len()).step_by(PORTION) {
-                bytes.clear();
-                for i in begin..d.codes.len().min(begin + PORTION) {
-                    bytes.extend_from_slice(&d.codes.get(i).to_le_bytes()[..width]);
-                }
-                hash.update(&bytes);
-            }
-            hex(&hash.finalize())
-        })
+        self.d.as_ref().map(|d| codes_digest(&d.codes, d.codes.bytes_per_code()))
     }
+}
+
+/// SHA-256 of codes, little-endian, in `width` bytes each, in hex.
+pub fn codes_digest(codes: &Codes, width: usize) -> String {
+    let mut hash = Sha256::new();
+    let mut bytes = Vec::with_capacity(PORTION.min(codes.len()) * width);
+    for begin in (0..codes.len()).step_by(PORTION) {
+        bytes.clear();
+        for i in begin..codes.len().min(begin + PORTION) {
+            bytes.extend_from_slice(&codes.get(i).to_le_bytes()[..width]);
+        }
+        hash.update(&bytes);
+    }
+    hex(&hash.finalize())
 }
 
 /// Codes that pass between host and machine at once.
@@ -210,6 +212,7 @@ fn read(machine: &Machine, place: &Placed) -> Result<Matrix, DeviceError> {
 }
 
 /// A contiguous tensor placed in DRAM.
+#[derive(Debug)]
 struct Placed {
     address: u64,
     format: Format,
@@ -236,11 +239,34 @@ fn describe(program: &mut Program, register: u8, tensor: &Placed) {
     });
 }
 
+/// A machine that holds a product's operands, and the program that multiplies them.
+#[derive(Debug)]
+pub struct Prepared {
+    /// The machine.
+    pub machine: Machine,
+    /// The program.
+    pub program: Program,
+    d: Placed,
+}
+
 /// Runs the product on a machine of this design.
 ///
 /// # Errors
 /// What the machine refuses: values of a cost-only design, tensors beyond its DRAM.
 pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -> Result<Outcome, GemmError> {
+    let Prepared { mut machine, program, d } = prepare(design, task, engine, kernel)?;
+    let start = Instant::now();
+    let record = machine.run(&program, 0)?;
+    let seconds = start.elapsed().as_secs_f64();
+    let result = if engine.computes_values() { Some(read(&machine, &d)?) } else { None };
+    Ok(Outcome { record, d: result, kernels: machine.kernels_used(), seconds })
+}
+
+/// Everything but the run.
+///
+/// # Errors
+/// As [`run`].
+pub fn prepare(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -> Result<Prepared, GemmError> {
     let mut machine = Machine::new(design.clone(), engine, kernel)?;
     let mode = &design.mac;
     let output = &design.output;
@@ -289,9 +315,5 @@ pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -
             }
         }
     }
-    let start = Instant::now();
-    let record = machine.run(&program, 0)?;
-    let seconds = start.elapsed().as_secs_f64();
-    let result = if engine.computes_values() { Some(read(&machine, &d)?) } else { None };
-    Ok(Outcome { record, d: result, kernels: machine.kernels_used(), seconds })
+    Ok(Prepared { machine, program, d })
 }

@@ -12,6 +12,7 @@ pub mod golden;
 pub mod operands;
 pub mod quantize;
 pub mod results;
+pub mod specification;
 pub mod tensors;
 pub mod train;
 pub mod vectors;

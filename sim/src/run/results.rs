@@ -21,7 +21,7 @@ pub enum ResultsError {
         source: std::io::Error,
     },
     /// One of its lines.
-    #[error("results `{}`, line {line}: {message}; remove the line, or give another --out directory", path.display())]
+    #[error("results `{}`, line {line}: {message}; remove the line, and what it told is computed again", path.display())]
     Line {
         /// The file.
         path: PathBuf,
@@ -48,19 +48,8 @@ impl<T: Clone + Serialize + DeserializeOwned> Results<T> {
     pub fn open(path: Option<&Path>, key: impl Fn(&T) -> String) -> Result<Self, ResultsError> {
         let Some(path) = path else { return Ok(Self { known: BTreeMap::new(), file: None }) };
         let failed = |source| ResultsError::File { path: path.to_owned(), source };
-        let text = match std::fs::read_to_string(path) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
-            text => text.map_err(failed)?,
-        };
-        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
-        if whole.len() < text.len() {
-            OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(whole.len() as u64)).map_err(failed)?;
-        }
-        let parse = |(i, line): (usize, &str)| {
-            let parsed = serde_json::from_str::<T>(line).map(|result| (key(&result), result));
-            parsed.map_err(|e| ResultsError::Line { path: path.to_owned(), line: i + 1, message: e.to_string() })
-        };
-        let known = whole.lines().enumerate().filter(|(_, line)| !line.is_empty()).map(parse).collect::<Result<_, _>>()?;
+        mend(path)?;
+        let known = read_lines::<T>(path)?.into_iter().map(|result| (key(&result), result)).collect();
         let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
         Ok(Self { known, file: Some((Mutex::new(file), path.to_owned())) })
     }
@@ -70,7 +59,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Results<T> {
         self.known.get(key).cloned()
     }
 
-    /// Keeps a result.
+    /// Keeps a result: it is on disk when this returns.
     ///
     /// # Errors
     /// What the file system refuses.
@@ -78,8 +67,43 @@ impl<T: Clone + Serialize + DeserializeOwned> Results<T> {
         let Some((file, path)) = &self.file else { return Ok(()) };
         let line = format!("{}\n", serde_json::to_string(result).unwrap_or_default());
         let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.write_all(line.as_bytes()).map_err(|source| ResultsError::File { path: path.clone(), source })
+        file.write_all(line.as_bytes()).and_then(|()| file.sync_data()).map_err(|source| ResultsError::File { path: path.clone(), source })
     }
+}
+
+/// Takes a last line without its end, which was cut off while it was written, off a file.
+///
+/// # Errors
+/// A file that cannot be read or written; one that is absent is well.
+pub fn mend(path: &Path) -> Result<(), ResultsError> {
+    let failed = |source| ResultsError::File { path: path.to_owned(), source };
+    let text = match std::fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        text => text.map_err(failed)?,
+    };
+    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    if whole < text.len() {
+        OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(whole as u64)).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// The results in a file, in its order; none if it is absent. A last line without its end is left out.
+///
+/// # Errors
+/// A file that cannot be read, or a line that is no result.
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, ResultsError> {
+    let failed = |source| ResultsError::File { path: path.to_owned(), source };
+    let text = match std::fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.map_err(failed)?,
+    };
+    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let line = |(i, line): (usize, &[u8])| {
+        let damaged = |message| ResultsError::Line { path: path.to_owned(), line: i + 1, message };
+        serde_json::from_slice(line).map_err(|e| damaged(e.to_string()))
+    };
+    text[..whole].split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()).map(line).collect()
 }
 
 /// What a value says, as JSON, but for fields that say nothing: a field that is added to a recipe

@@ -101,6 +101,9 @@ pub struct TensorEvidence {
     pub error: Option<f64>,
     /// Largest |q - x| / |x| of finite x that neither saturated nor became 0.
     pub largest_error: Option<f64>,
+    /// Numbers of finite x other than 0 by exponent, floor(log2 |x|), ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exponents: Vec<(i32, u64)>,
     /// Weights only: q that differ from those of the step before. Absent where that was not seen.
     pub flips: Option<u64>,
     /// Weights only: flips back to the value of two steps before.

@@ -12,11 +12,6 @@ pub struct Landmark {
     pub code: u64,
 }
 
-/// The smallest number above zero; the smallest of all where there is no zero.
-pub fn smallest_positive(format: Format) -> u64 {
-    if format.is_zero(0) { 1 } else { 0 }
-}
-
 /// Landmarks of a format whose codes are stored.
 pub fn landmarks(format: Format) -> Vec<Landmark> {
     let mut marks = Vec::new();
@@ -95,7 +90,7 @@ pub fn binades(format: Format) -> Option<f64> {
         }
         _ => None,
     };
-    Some(exponent(format.max_finite(false))? - exponent(smallest_positive(format))?)
+    Some(exponent(format.max_finite(false))? - exponent(format.smallest_positive())?)
 }
 
 #[cfg(test)]

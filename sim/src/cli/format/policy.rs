@@ -4,7 +4,6 @@
 //! written down here.
 
 use super::describe;
-use super::landmarks::smallest_positive;
 use systole_isa::exact::Exact;
 use systole_isa::format::{Decoded, Format, NAMED, Specials, Subnormals};
 use systole_isa::round::{Flags, NanCode, NoInfinity, Overflow, Policy, Rounding, SubnormalPolicy, Tininess, decode_with, encode_decoded};
@@ -163,7 +162,7 @@ pub fn cases(format: Format) -> Vec<Case> {
     } else {
         case("-0".to_owned(), coded(zero(true)), zero_source);
     }
-    let Decoded::Finite(smallest) = format.decode(smallest_positive(format)) else { return cases };
+    let Decoded::Finite(smallest) = format.decode(format.smallest_positive()) else { return cases };
     let small_source = match format {
         Format::Posit(_) => POSIT,
         Format::Float(f) if f.subnormals == Subnormals::Gradual => "IEEE 754-2019, section 7.5: gradual underflow",

@@ -5,6 +5,8 @@
 //! instruction then waits is charged to what it waits for. Time behind the last matrix
 //! instruction is charged the same way, so the charges add up to the program's cycles.
 
+use super::detail::Wait;
+use crate::machine::watch::Charge;
 use std::collections::{BTreeMap, VecDeque};
 use systole_isa::device::{Cycles, Events, Record, RegionRecord, Stall};
 
@@ -26,7 +28,7 @@ struct Ended {
 
 /// A matrix instruction's way through the arrays.
 #[derive(Clone, Copy, Debug)]
-pub struct Passage {
+pub struct Passage<'a> {
     /// Cycle from which nothing before it kept it from beginning.
     pub since: u64,
     /// Cycle in which it began.
@@ -37,6 +39,8 @@ pub struct Passage {
     pub compute: u64,
     /// Cycles it waited meanwhile.
     pub delays: [(Stall, u64); 3],
+    /// The same one by one, where they are known.
+    pub waits: Option<&'a [Wait]>,
     /// MAC mode.
     pub mode: usize,
     /// Multiply-accumulates spent.
@@ -80,9 +84,27 @@ pub struct Account {
     ended: VecDeque<Ended>,
     /// Cycles accounted for.
     until: u64,
+    /// What they were charged to, where someone wants to know.
+    charges: Option<Vec<Charge>>,
 }
 
 impl Account {
+    /// Keeps charges from here on, for [`Account::charges`].
+    pub fn watch(&mut self) {
+        self.charges = Some(Vec::new());
+    }
+
+    /// The charges since the last call.
+    pub fn charges(&mut self) -> Vec<Charge> {
+        self.charges.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    fn tell(&mut self, region: usize, stall: Option<Stall>, from: u64, to: u64) {
+        if let Some(charges) = self.charges.as_mut().filter(|_| to > from) {
+            charges.push(Charge { from, to, stall, region });
+        }
+    }
+
     /// Instructions from here on belong to `name`.
     pub fn enter(&mut self, name: &str) {
         let slot = self.regions.slot(name);
@@ -107,6 +129,7 @@ impl Account {
     fn charge(&mut self, region: usize, reason: Stall, until: u64) {
         if until > self.until {
             let cycles = until - self.until;
+            self.tell(region, Some(reason), self.until, until);
             self.shares[region].cycles.charge(reason, cycles);
             self.shares[region].cycles.total += cycles;
             self.until = until;
@@ -131,20 +154,42 @@ impl Account {
     }
 
     /// Accounts for a matrix instruction and the time before it.
-    pub fn matrix(&mut self, passage: &Passage) {
+    pub fn matrix(&mut self, passage: &Passage<'_>) {
         let region = self.region();
         self.charge_ended(passage.since, Stall::Dependency);
         self.charge(region, Stall::Issue, passage.since);
         self.charge(region, passage.bound, passage.start);
         debug_assert_eq!(self.until, passage.start, "a matrix instruction began in the past");
-        for (reason, cycles) in passage.delays {
-            self.charge(region, reason, self.until + cycles);
+        if self.charges.is_some() {
+            self.tell_passage(region, passage);
         }
         let share = &mut self.shares[region];
+        let mut cycles = passage.compute;
+        for (reason, delay) in passage.delays {
+            share.cycles.charge(reason, delay);
+            cycles += delay;
+        }
         share.cycles.compute += passage.compute;
-        share.cycles.total += passage.compute;
+        share.cycles.total += cycles;
         *share.macs_by_mode.entry(passage.mode).or_default() += passage.macs;
-        self.until += passage.compute;
+        self.until += cycles;
+    }
+
+    /// The waits of a matrix instruction where they were, or else before all it computes.
+    fn tell_passage(&mut self, region: usize, passage: &Passage<'_>) {
+        let mut at = passage.start;
+        let summed = passage.delays.map(|(reason, cycles)| {
+            at += cycles;
+            Wait { reason, from: at - cycles, to: at }
+        });
+        let end = at + passage.compute;
+        at = passage.start;
+        for wait in passage.waits.unwrap_or(&summed) {
+            self.tell(region, None, at, wait.from);
+            self.tell(region, Some(wait.reason), wait.from, wait.to);
+            at = wait.to;
+        }
+        self.tell(region, None, at, end);
     }
 
     /// An instruction of this kind has ended, and every earlier one, at cycle `until`.
@@ -157,13 +202,14 @@ impl Account {
         }
     }
 
-    /// The record of a program that ends at cycle `end`.
-    pub fn finish(mut self, end: u64) -> Record {
+    /// The record of a program that ends at cycle `end`, and the last charges.
+    pub fn finish(mut self, end: u64) -> (Record, Vec<Charge>) {
         self.charge_ended(end, Stall::ResultStore);
         if end > self.until {
             let region = self.region();
             self.charge(region, Stall::Issue, end);
         }
+        let charges = self.charges();
         let mut record = Record::default();
         for (name, share) in self.regions.names.into_iter().zip(self.shares) {
             record.cycles += &share.cycles;
@@ -180,6 +226,6 @@ impl Account {
                 toggles: None,
             });
         }
-        record
+        (record, charges)
     }
 }

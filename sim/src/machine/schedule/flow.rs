@@ -9,7 +9,9 @@
 //! Long runs of equal waves settle into a period. When the state recurs, whole periods are
 //! skipped; the record is that of the unrolled run.
 
+use super::account::Kind;
 use super::channel::{Channel, Snapshot};
+use super::detail::Detail;
 use systole_isa::device::Stall;
 
 /// One wave's transfers and time.
@@ -63,6 +65,8 @@ pub struct Flow {
     pub last: u64,
     /// Cycles waited for operands, results, the scratchpad.
     pub delays: [u64; 3],
+    /// Cycle in which the last load had arrived.
+    pub loaded: u64,
     /// Cycle after the last store.
     pub stored: u64,
     /// Bytes loaded.
@@ -120,8 +124,20 @@ struct Saved {
     channel: Snapshot,
 }
 
+/// Where waits and transfers are told, if anyone listens.
+type Listener<'a> = Option<&'a mut Detail>;
+
+fn read(channel: &mut Channel, listener: &mut Listener<'_>, request: u64, bytes: u64) -> u64 {
+    let arrival = channel.read(request, bytes);
+    if let Some(detail) = listener {
+        detail.transfer(Kind::Load, request, arrival, bytes);
+    }
+    arrival
+}
+
 /// Runs waves through a unit. Loads begin at `loads_from`, the first wave at `start_from`.
-/// The caller sets [`Unit::free`] afterwards. `skip` allows whole periods to be skipped.
+/// The caller sets [`Unit::free`] afterwards. `skip` allows whole periods to be skipped, which a
+/// listener that is told every wave forbids.
 pub fn run(
     unit: &mut Unit,
     channel: &mut Channel,
@@ -129,16 +145,19 @@ pub fn run(
     (loads_from, start_from): (u64, u64),
     runs: impl Iterator<Item = Run> + Clone,
     skip: bool,
+    mut listener: Listener<'_>,
 ) -> Flow {
+    let skip = skip && listener.as_ref().is_none_or(|detail| !detail.whole);
     let mut source = Source { runs, wave: Wave::default(), left: 0 };
     let mut loads = source.clone();
     let mut flow = Flow { start: unit.free.max(start_from), ..Flow::default() };
     let Some(mut wave) = source.next() else { return flow };
 
     // Arrival of the next load; two are under way or in use.
-    let mut arrival = channel.read(loads_from.max(unit.release[0]), loads.next_load());
-    let mut second = Some(channel.read(loads_from.max(unit.release[1]), loads.next_load()));
+    let mut arrival = read(channel, &mut listener, loads_from.max(unit.release[0]), loads.next_load());
+    let mut second = Some(read(channel, &mut listener, loads_from.max(unit.release[1]), loads.next_load()));
     if wave.load > 0 {
+        flow.loaded = arrival;
         if arrival > flow.start {
             flow.start = arrival;
             flow.bound = Some(Stall::OperandLoad);
@@ -211,13 +230,18 @@ pub fn run(
         }
         if next.is_some_and(|w| w.load > 0) {
             loaded = arrival + rhythm.first;
+            flow.loaded = arrival;
             arrival = match second.take() {
                 Some(arrival) if !frees => arrival,
-                _ => channel.read(consumed.max(loads_from), loads.next_load()),
+                _ => read(channel, &mut listener, consumed.max(loads_from), loads.next_load()),
             };
         }
         if wave.store > 0 {
-            let done = channel.transfer(stream + rhythm.to_end + wave.extra, wave.store);
+            let request = stream + rhythm.to_end + wave.extra;
+            let done = channel.transfer(request, wave.store);
+            if let Some(detail) = &mut listener {
+                detail.transfer(Kind::Store, request, done, wave.store);
+            }
             unit.results = [unit.results[1], done];
             flow.stored = flow.stored.max(done);
         }
@@ -225,13 +249,24 @@ pub fn run(
         flow.store_bytes += wave.store;
         flow.delays[2] += wave.extra;
         flow.last = stream + wave.extra;
-        let Some(following) = next else { return flow };
+        let Some(following) = next else {
+            if let Some(detail) = listener {
+                detail.wait(Flow::REASONS[2], stream, flow.last);
+                detail.close((flow.load_bytes, flow.loaded), (flow.store_bytes, flow.stored));
+            }
+            return flow;
+        };
 
         let ideal = stream + wave.slot + wave.extra;
         let buffer = if following.store > 0 { unit.results[0].saturating_sub(rhythm.to_result) } else { 0 };
         stream = ideal.max(loaded).max(buffer);
+        let reason = usize::from(buffer > loaded);
         if stream > ideal {
-            flow.delays[usize::from(buffer > loaded)] += stream - ideal;
+            flow.delays[reason] += stream - ideal;
+        }
+        if let Some(detail) = &mut listener {
+            detail.wait(Flow::REASONS[2], ideal - wave.extra, ideal);
+            detail.wait(Flow::REASONS[reason], ideal, stream);
         }
         wave = following;
     }
@@ -269,7 +304,7 @@ mod tests {
                 let (mut unit, mut channel) = (Unit::default(), channel.clone());
                 let mut flows = Vec::new();
                 for runs in [&runs, &more] {
-                    let flow = run(&mut unit, &mut channel, rhythm, (3, 5), runs.iter().copied(), skip);
+                    let flow = run(&mut unit, &mut channel, rhythm, (3, 5), runs.iter().copied(), skip, None);
                     unit.free = flow.last + rhythm.to_end;
                     channel.settle();
                     flows.push(flow);
@@ -282,7 +317,7 @@ mod tests {
         #[test]
         fn nothing_beats_its_bounds(runs in waves(), channel in channel(), rhythm in rhythm()) {
             let mut unit = Unit::default();
-            let flow = run(&mut unit, &mut channel.clone(), rhythm, (0, 0), runs.iter().copied(), true);
+            let flow = run(&mut unit, &mut channel.clone(), rhythm, (0, 0), runs.iter().copied(), true, None);
             let loads: u64 = runs.iter().map(|(w, n)| w.load * n).sum();
             let stores: u64 = runs.iter().map(|(w, n)| w.store * n).sum();
             prop_assert_eq!((flow.load_bytes, flow.store_bytes), (loads, stores));
@@ -297,7 +332,7 @@ mod tests {
         for (bytes, expected_delay) in [(640, 0), (6400, 0), (12_800, 99 * 100)] {
             let mut unit = Unit::default();
             let wave = Wave { load: bytes, store: 0, slot: 100, extra: 0 };
-            let flow = run(&mut unit, &mut Channel::new(64.0, 10), rhythm, (0, 0), [(wave, 100)].into_iter(), true);
+            let flow = run(&mut unit, &mut Channel::new(64.0, 10), rhythm, (0, 0), [(wave, 100)].into_iter(), true, None);
             assert_eq!(flow.start, bytes / 64 + 10);
             // The first loads run ahead, so the last waves wait a latency less or more.
             assert!(flow.delayed().abs_diff(expected_delay) <= 1100, "{bytes}: {}", flow.delayed());

@@ -10,14 +10,17 @@
 
 mod account;
 mod channel;
+mod detail;
 mod flow;
 mod matrix;
 mod scales;
 mod traffic;
 
 use super::operation::{Hardware, Matrix, Operation, Vector};
+use super::watch::{Charge, Passage as Watched, Station};
 use account::{Account, Kind, Passage};
 use channel::Channel;
+use detail::{Detail, MAX_WAVES, Timing};
 use flow::{Flow, Rhythm, Run, Unit, Wave};
 use matrix::Product;
 use std::collections::VecDeque;
@@ -76,6 +79,8 @@ pub struct Schedule<'a> {
     retired: u64,
     flights: VecDeque<Flight>,
     account: Account,
+    /// The last instruction's transfers and waits, where someone watches.
+    detail: Option<Detail>,
 }
 
 const fn bytes(view: &TensorView) -> u64 {
@@ -103,7 +108,15 @@ impl<'a> Schedule<'a> {
             retired: 0,
             flights: VecDeque::new(),
             account: Account::default(),
+            detail: None,
         }
+    }
+
+    /// The same, telling of each instruction what [`Schedule::watched`] returns.
+    pub fn watch(mut self) -> Self {
+        self.account.watch();
+        self.detail = Some(Detail::default());
+        self
     }
 
     /// Instructions from here on belong to a region.
@@ -116,24 +129,52 @@ impl<'a> Schedule<'a> {
     ///
     /// # Errors
     /// The program takes longer than can be counted.
-    pub fn operation(&mut self, operation: &Operation, selection: Option<&Selection>) -> Result<(), String> {
+    pub fn operation(&mut self, operation: &Operation, selection: Option<&Selection>) -> Result<Timing, String> {
         let events = Events { instructions: 1, ..Events::default() };
-        match operation {
-            Operation::Configure | Operation::Mark(_) => self.issue += 1,
-            Operation::Fence => self.issue = self.issue.max(self.retired) + 1,
+        let issue = self.issue;
+        let timing = match operation {
+            Operation::Configure | Operation::Mark(_) => {
+                self.issue += 1;
+                Timing::new(Station::Sequencer, issue, self.issue, self.issue)
+            }
+            Operation::Fence => {
+                self.issue = issue.max(self.retired) + 1;
+                Timing::new(Station::Sequencer, issue, self.issue, self.issue)
+            }
             Operation::Load { dst, src } => self.copy(dst, src, Kind::Load),
             Operation::Store { dst, src } => self.copy(dst, src, Kind::Store),
             Operation::Matrix(matrix) => self.matrix(matrix, selection)?,
             Operation::Vector(vector) => self.vector(vector)?,
-        }
+        };
         self.account.count(events);
-        if self.channel.is_exhausted() { Err(TOO_LONG.to_owned()) } else { within(self.issue.max(self.retired)) }
+        if self.channel.is_exhausted() {
+            return Err(TOO_LONG.to_owned());
+        }
+        within(self.issue.max(self.retired))?;
+        Ok(timing)
     }
 
-    /// The record; activity is absent.
-    pub fn finish(self) -> Record {
+    /// Schedules the next instruction and tells its way.
+    ///
+    /// # Errors
+    /// As [`Schedule::operation`].
+    pub fn watched(&mut self, operation: &Operation, selection: Option<&Selection>) -> Result<Watched, String> {
+        let timing = self.operation(operation, selection)?;
+        let detail = self.detail.as_mut().map(std::mem::take).unwrap_or_default();
+        Ok(timing.passage(detail, self.account.charges()))
+    }
+
+    /// The record, activity absent, and the charges not told yet.
+    pub fn finish(self) -> (Record, Vec<Charge>) {
         let end = self.issue.max(self.retired);
         self.account.finish(end)
+    }
+
+    /// Whether each wave of an instruction is told: not where there are too many.
+    fn tell_waves(&mut self, runs: impl Iterator<Item = Run>) {
+        if let Some(detail) = &mut self.detail {
+            detail.whole = runs.map(|(_, times)| u128::from(times)).sum::<u128>() <= MAX_WAVES.into();
+        }
     }
 
     /// Issues an instruction that goes to a unit: the cycle from which the unit has it.
@@ -167,7 +208,7 @@ impl<'a> Schedule<'a> {
         self.channel.settle();
     }
 
-    fn copy(&mut self, dst: &TensorView, src: &TensorView, kind: Kind) {
+    fn copy(&mut self, dst: &TensorView, src: &TensorView, kind: Kind) -> Timing {
         let begin = self.dispatch().max(self.free(src, false)).max(self.free(dst, true));
         let (done, events) = if kind == Kind::Load {
             let fetched = dram_bytes(src);
@@ -179,6 +220,12 @@ impl<'a> Schedule<'a> {
         };
         self.account.count(events);
         self.retire(kind, [*src], done, dst, done);
+        if let Some(detail) = &mut self.detail {
+            detail.whole = true;
+            detail.transfer(kind, begin, done, if kind == Kind::Load { dram_bytes(src) } else { bytes(dst) });
+        }
+        let station = if kind == Kind::Load { Station::Load } else { Station::Store };
+        Timing::new(station, begin, done, done)
     }
 
     /// Cycles from which loads and the first wave of a streaming instruction may begin.
@@ -195,21 +242,28 @@ impl<'a> Schedule<'a> {
         (loads, start)
     }
 
-    fn matrix(&mut self, matrix: &Matrix, selection: Option<&Selection>) -> Result<(), String> {
+    fn matrix(&mut self, matrix: &Matrix, selection: Option<&Selection>) -> Result<Timing, String> {
         let operands: Vec<TensorView> = matrix.operands().collect();
         let (loads, start) = self.begin(&operands, &matrix.d);
         let product = Product::new(self.hardware, matrix, self.staging, selection);
         if let Some(mask) = product.mask_alone() {
             let loaded = if mask.load > 0 { self.channel.read(loads, mask.load) } else { 0 };
-            let end = start.max(self.arrays.free).max(loaded) + mask.slot;
+            let begin = start.max(self.arrays.free).max(loaded);
+            let end = begin + mask.slot;
+            if let Some(detail) = &mut self.detail {
+                detail.whole = true;
+                detail.transfer(Kind::Load, loads, loaded, mask.load);
+            }
             self.arrays.free = end;
             self.account.count(product.cost.events);
             self.account.count(transfers(&Flow { load_bytes: mask.load, ..Flow::default() }, 0));
             self.retire(Kind::Load, operands, end, &matrix.d, end);
-            return Ok(());
+            return Ok(Timing::new(Station::Array, begin, end, end));
         }
         within(product.cost.compute_cycles)?;
-        let flow = flow::run(&mut self.arrays, &mut self.channel, product.rhythm, (loads, start), product.runs(), self.skip);
+        self.tell_waves(product.runs());
+        let listener = self.detail.as_mut();
+        let flow = flow::run(&mut self.arrays, &mut self.channel, product.rhythm, (loads, start), product.runs(), self.skip, listener);
         let compute = product.cost.compute_cycles;
         let end = flow.start + compute + flow.delayed();
         self.arrays.free = end;
@@ -226,16 +280,17 @@ impl<'a> Schedule<'a> {
             bound: flow.bound.unwrap_or(Stall::Issue),
             compute,
             delays: std::array::from_fn(|i| (Flow::REASONS[i], flow.delays[i])),
+            waits: self.detail.as_ref().filter(|detail| detail.whole).map(|detail| detail.waits.as_slice()),
             mode: matrix.mode,
             macs: product.cost.events.macs_spent,
         });
         self.account.count(product.cost.events);
         self.account.count(transfers(&flow, product.spilled_bytes()));
         self.retire(Kind::Matrix, operands, end, &matrix.d, end.max(flow.stored));
-        Ok(())
+        Ok(Timing { compute, ..Timing::new(Station::Array, flow.start, end.max(flow.stored), end) })
     }
 
-    fn vector(&mut self, vector: &Vector) -> Result<(), String> {
+    fn vector(&mut self, vector: &Vector) -> Result<Timing, String> {
         let operands = vector.operands();
         let (loads, start) = self.begin(operands, &vector.d);
         let spec = &self.hardware.design.vector;
@@ -243,7 +298,9 @@ impl<'a> Schedule<'a> {
         within(vector.work.cycles(spec))?;
         let (runs, stream) = strips(vector, |work| work.cycles(spec) - latency, u64::from(spec.lanes) * STRIP);
         let rhythm = Rhythm { first: 0, stream, to_result: latency, to_end: latency + stream };
-        let flow = flow::run(&mut self.vector, &mut self.channel, rhythm, (loads, start), runs.into_iter(), self.skip);
+        self.tell_waves(runs.iter().copied());
+        let listener = self.detail.as_mut();
+        let flow = flow::run(&mut self.vector, &mut self.channel, rhythm, (loads, start), runs.into_iter(), self.skip, listener);
         let end = flow.start + vector.work.cycles(spec) + flow.delayed();
         self.vector.free = end - latency;
         self.account.count(vector.work.events());
@@ -254,7 +311,7 @@ impl<'a> Schedule<'a> {
         });
         self.account.count(transfers(&flow, 0));
         self.retire(Kind::Vector, operands.iter().copied(), end, &vector.d, end.max(flow.stored));
-        Ok(())
+        Ok(Timing::new(Station::Vector, flow.start, end.max(flow.stored), end))
     }
 }
 

@@ -6,6 +6,7 @@
 pub mod topology;
 
 use crate::energy::{self, EnergyAccount, EnergyError};
+use crate::lint::{self, Note};
 use crate::machine::{Engine, Machine, Products};
 use std::path::PathBuf;
 use std::time::Instant;
@@ -97,8 +98,74 @@ pub fn of_model(model: &Model, recipe: &Recipe, design: &Design, pass: Pass) -> 
     })
 }
 
+/// Every matrix product of programs, M, N and K, and how often each is asked for.
+///
+/// # Errors
+/// What the machine refuses.
+pub fn products(design: &Design, programs: &[Program]) -> Result<Vec<lint::Product>, WorkloadError> {
+    let mut design = design.clone();
+    design.memory.dram_mib = LARGEST_DRAM;
+    let machine = Machine::new(design, Engine::Timing, KernelChoice::Scalar)?;
+    let mut all: Vec<lint::Product> = Vec::new();
+    for program in programs {
+        for (shape, count) in machine.products(program)?.into_iter().flat_map(|region| region.shapes) {
+            match all.iter_mut().find(|(known, _)| *known == shape) {
+                Some((_, sum)) => *sum += count,
+                None => all.push((shape, count)),
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Notes on a design that trains a model: without its products where it has no fixed step.
+pub fn notes(model: &Model, recipe: &Recipe, design: &Design) -> Vec<Note> {
+    let products = of_model(model, recipe, design, Pass::Training).and_then(|programs| products(design, &programs));
+    products.map_or_else(|_| lint::of_design(design), |products| lint::of_work(design, &products))
+}
+
+/// What is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A network that reads images.
+    Images,
+    /// A network that reads texts.
+    Texts,
+    /// The layers of a topology file.
+    Topology,
+}
+
+/// What the shapes leave open.
+pub fn assumptions(kind: Kind, pass: Pass) -> Vec<String> {
+    let mut all = match (kind, pass) {
+        (Kind::Topology, _) => vec![
+            "matrix products alone, in mode 0 of the design, operands and results in DRAM; no vector work",
+            "layers do not hand on their results: each reads its own operands",
+        ],
+        (_, Pass::Forward) => vec!["the program that evaluates the network, by shapes alone"],
+        (_, Pass::Training) => vec!["the program that trains the network, one step of it, by shapes alone"],
+    };
+    match (kind, pass) {
+        (Kind::Topology, Pass::Training) => all.push("backward, every layer passes errors on but the first; no update"),
+        (Kind::Texts, _) => all.push("the lookup of embedded tokens is not counted; their weights are those of the logits"),
+        _ => {}
+    }
+    all.push("DRAM has room for all tensors of a run, none in another's place");
+    all.into_iter().map(str::to_owned).collect()
+}
+
 /// The largest DRAM a design may have, MiB.
-const LARGEST_DRAM: u32 = 1 << 20;
+pub const LARGEST_DRAM: u32 = 1 << 20;
+
+/// A machine without values, with as much DRAM as a design may have.
+///
+/// # Errors
+/// What the machine refuses.
+pub fn machine(design: &Design) -> Result<Machine, DeviceError> {
+    let mut design = design.clone();
+    design.memory.dram_mib = LARGEST_DRAM;
+    Machine::new(design, Engine::Timing, KernelChoice::Scalar)
+}
 
 /// Runs programs by their shapes, one after the other, in as much DRAM as a design may have: what is
 /// there costs nothing.
@@ -106,11 +173,7 @@ const LARGEST_DRAM: u32 = 1 << 20;
 /// # Errors
 /// What the machine or the energy model refuse.
 pub fn run(design: &Design, programs: &[Program]) -> Result<Outcome, WorkloadError> {
-    let mut machine = {
-        let mut design = design.clone();
-        design.memory.dram_mib = LARGEST_DRAM;
-        Machine::new(design, Engine::Timing, KernelChoice::Scalar)?
-    };
+    let mut machine = machine(design)?;
     let start = Instant::now();
     let mut record = Record::default();
     for program in programs {

@@ -220,6 +220,7 @@ impl<'a> Counted<'a> {
             limit: limit.filter(|limit| is_linear && limit.is_finite()),
             error: tally.error(),
             largest_error: tally.largest_error(),
+            exponents: tally.exponents.into_iter().collect(),
             flips,
             reversals,
         }

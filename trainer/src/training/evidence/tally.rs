@@ -2,6 +2,7 @@
 
 use super::finite;
 use crate::lower::top_exponent;
+use std::collections::BTreeMap;
 use systole_isa::format::Format;
 
 /// Where a format ends, in units of the scale.
@@ -43,6 +44,15 @@ pub(super) struct Tally {
     square: f64,
     square_error: f64,
     largest_error: Option<f64>,
+    /// How many finite x other than 0 there are by exponent, floor(log2 |x|).
+    pub exponents: BTreeMap<i32, u64>,
+}
+
+/// floor(log2 |x|) of a finite x other than 0.
+fn exponent(x: f64) -> i32 {
+    let biased = (x.to_bits() >> 52 & 0x7ff) as i32;
+    // A subnormal's is that of its first bit.
+    if biased > 0 { biased - 1023 } else { -1011 - (x.to_bits() << 12 >> 12).leading_zeros() as i32 }
 }
 
 impl Tally {
@@ -64,6 +74,9 @@ impl Tally {
             return;
         }
         self.amax = Some(self.amax.map_or(x.abs(), |amax| amax.max(x.abs())));
+        if x != 0.0 {
+            *self.exponents.entry(exponent(x)).or_default() += 1;
+        }
         if !q.is_finite() {
             return;
         }
@@ -145,6 +158,16 @@ mod tests {
         assert!((t.error().unwrap() - f64::sqrt(errors / squares)).abs() < 1e-15);
         // That of 1.1: what saturates or vanishes is counted, not measured.
         assert!((t.largest_error().unwrap() - 0.9 / 1.1).abs() < 1e-15);
+    }
+
+    #[test]
+    fn exponents_by_hand() {
+        let t = tally("e4m3fn", 1.0, &[0.0, 1.0, 1.99, -2.0, 0.75, f64::INFINITY, f64::NAN]);
+        assert_eq!(t.exponents.into_iter().collect::<Vec<_>>(), [(-1, 1), (0, 2), (1, 1)]);
+        for e in [-1074, -1073, -1050, -1023, -1022, -1, 0, 1023] {
+            assert_eq!(exponent(2f64.powi(e)), e);
+        }
+        assert_eq!(exponent(2f64.powi(-1060) + 2f64.powi(-1061)), -1060);
     }
 
     #[test]

@@ -5,10 +5,10 @@ use crate::problem::Setup;
 use systole_isa::design::Dataflow;
 use systole_isa::device::Toggles;
 
-/// A register's place: a PE's streaming, shadow or active operand register, or one of the skew
+/// A register's data input: of a PE's streaming, shadow or active operand register, or one of the skew
 /// registers of an edge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Port {
     /// By PE.
     Streaming(usize),
     /// By PE.
@@ -22,7 +22,7 @@ pub(crate) enum Place {
 }
 
 /// What the registers of one array hold, and what has changed in them so far.
-pub(crate) struct Probe {
+pub(crate) struct Meter {
     lanes: usize,
     widths: [u64; 2],
     cells: u64,
@@ -38,7 +38,7 @@ pub(crate) struct Probe {
     counts: [[u128; 2]; 4],
 }
 
-impl Probe {
+impl Meter {
     pub fn new(setup: &Setup) -> Self {
         let (array, mode) = (&setup.array, &setup.mode);
         let (rows, cols, lanes) = (array.rows as usize, array.cols as usize, mode.lanes as usize);
@@ -69,13 +69,13 @@ impl Probe {
     }
 
     /// A register takes an element for each lane that is not idle.
-    pub fn write(&mut self, place: Place, codes: impl Iterator<Item = u64>) {
-        let (registers, at, width, counts) = match place {
-            Place::Streaming(pe) => (&mut self.streaming, pe, self.widths[0], &mut self.counts[0]),
-            Place::Shadow(pe) => (&mut self.shadow, pe, self.widths[1], &mut self.counts[1]),
-            Place::Active(pe) => (&mut self.active, pe, self.widths[1], &mut self.counts[1]),
-            Place::Left(at) => (&mut self.left, at, self.widths[0], &mut self.counts[2]),
-            Place::Top(at) => (&mut self.top, at, self.widths[1], &mut self.counts[2]),
+    pub fn write(&mut self, port: Port, codes: impl Iterator<Item = u64>) {
+        let (registers, at, width, counts) = match port {
+            Port::Streaming(pe) => (&mut self.streaming, pe, self.widths[0], &mut self.counts[0]),
+            Port::Shadow(pe) => (&mut self.shadow, pe, self.widths[1], &mut self.counts[1]),
+            Port::Active(pe) => (&mut self.active, pe, self.widths[1], &mut self.counts[1]),
+            Port::Left(at) => (&mut self.left, at, self.widths[0], &mut self.counts[2]),
+            Port::Top(at) => (&mut self.top, at, self.widths[1], &mut self.counts[2]),
         };
         for (register, code) in registers[at * self.lanes..].iter_mut().zip(codes) {
             counts[0] += u128::from(register.take(code));
