@@ -16,6 +16,7 @@ mod simd;
 #[doc(hidden)]
 pub mod testing;
 pub mod ticked;
+pub mod toggles;
 #[cfg(test)]
 mod truth;
 pub mod vector;

@@ -7,7 +7,7 @@ use systole_arrays::datapath::Output;
 use systole_arrays::fast::{self, KernelChoice};
 use systole_arrays::mask::Mask;
 use systole_arrays::problem::{Operands, Scales, Setup, Shape, scale_extents};
-use systole_arrays::{dataflow, ticked};
+use systole_arrays::{dataflow, ticked, toggles};
 use systole_isa::codes::Codes;
 use systole_isa::design::{ArraySpec, Convention, Dataflow, Drain, EntropySource, MacMode, PartialSums, Preload, Scaling};
 use systole_isa::entropy::Site;
@@ -84,6 +84,9 @@ impl Case for Gemm {
         let Self { setup, shape, c, .. } = self;
         let operands = self.operands();
         let (ticked, cost) = ticked::gemm(setup, *shape, &operands).unwrap_or_else(|e| panic!("{e}: {self}"));
+        let metered = ticked::gemm_with_toggles(setup, *shape, &operands, &mut ()).unwrap_or_else(|e| panic!("{e}: {self}"));
+        let passed = toggles::count(setup, *shape, &operands);
+        assert_eq!(metered, (ticked.clone(), cost, passed), "metered, ticked and counted: {self}");
         let plan = dataflow::Plan::new(&setup.array, &setup.mode, &setup.output, *shape, c.is_some());
         let mut plan = plan.with_scales(&setup.mode, [0, 1].map(|i| self.scales[i].is_some()));
         if let Some((_, _, mask)) = &self.mask {

@@ -113,6 +113,30 @@ counters! {
     }
 }
 
+counters! {
+    /// Bits that changed where operands pass, in the order in which the dataflow brings them: equal
+    /// under `ticked` and `fast`. Registers and multipliers begin a product at 0 and hold what they
+    /// have while nothing new arrives. Each count of changes has the count of what could have changed.
+    pub struct Toggles {
+        /// Bits changed in streaming operand registers of PEs.
+        streaming_register_toggles,
+        /// Bits written there.
+        streaming_register_bits,
+        /// Bits changed in the other operand registers of PEs, shadow and active ones.
+        stationary_register_toggles,
+        /// Bits written there.
+        stationary_register_bits,
+        /// Bits changed in the skew registers of A and B.
+        skew_register_toggles,
+        /// Bits written there.
+        skew_register_bits,
+        /// Partial products (one bit of either significand) changed in multipliers.
+        partial_product_toggles,
+        /// Partial products formed.
+        partial_product_cells,
+    }
+}
+
 /// Why the array stood still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -197,6 +221,9 @@ pub struct RegionRecord {
     pub macs_by_mode: BTreeMap<usize, u64>,
     /// Its activity, where values were computed.
     pub activity: Option<Activity>,
+    /// Its toggles, where they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toggles: Option<Toggles>,
 }
 
 /// What a run answered.
@@ -210,6 +237,9 @@ pub struct Record {
     pub macs_by_mode: BTreeMap<usize, u64>,
     /// Value-dependent counts; `None` when no values were computed.
     pub activity: Option<Activity>,
+    /// Toggles of operands; `None` where they were not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toggles: Option<Toggles>,
     /// The same by region, in order of first appearance; instructions before the first mark
     /// belong to a region named "".
     pub regions: Vec<RegionRecord>,
@@ -221,13 +251,15 @@ impl Record {
         self.cycles += &other.cycles;
         self.events += other.events;
         add_modes(&mut self.macs_by_mode, &other.macs_by_mode);
-        add_activity(&mut self.activity, other.activity);
+        add_counts(&mut self.activity, other.activity);
+        add_counts(&mut self.toggles, other.toggles);
         for region in &other.regions {
             if let Some(mine) = self.regions.iter_mut().find(|r| r.name == region.name) {
                 mine.cycles += &region.cycles;
                 mine.events += region.events;
                 add_modes(&mut mine.macs_by_mode, &region.macs_by_mode);
-                add_activity(&mut mine.activity, region.activity);
+                add_counts(&mut mine.activity, region.activity);
+                add_counts(&mut mine.toggles, region.toggles);
             } else {
                 self.regions.push(region.clone());
             }
@@ -241,7 +273,7 @@ fn add_modes(mine: &mut BTreeMap<usize, u64>, other: &BTreeMap<usize, u64>) {
     }
 }
 
-fn add_activity(mine: &mut Option<Activity>, other: Option<Activity>) {
+fn add_counts<T: Default + std::ops::AddAssign>(mine: &mut Option<T>, other: Option<T>) {
     if let Some(other) = other {
         *mine.get_or_insert_default() += other;
     }

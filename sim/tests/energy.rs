@@ -144,3 +144,45 @@ fn scaling_is_labelled_wherever_it_is_printed() {
         }
     }
 }
+
+/// The engines count the same toggles, under every dataflow, and change nothing else by it.
+#[test]
+fn toggles_are_counted_alike_and_reported_beside_the_table() {
+    for dataflow in ["os", "ws", "is"] {
+        let dataflow = format!("array.dataflow={dataflow}");
+        let shape = ["gemm", "--shape", "40,24,50", "--set", &dataflow];
+        let on = ["--set", "energy.activity=toggles"];
+        let (plain, fast) = (json(&shape), json(&[&shape[..], &on].concat()));
+        let ticked = json(&[&shape[..], &on, &["--engine", "ticked"]].concat());
+        for field in ["energy_pj", "events", "activity", "cycles", "digest", "tflops"] {
+            assert_eq!(plain[field], fast[field], "{field}");
+        }
+        assert!(plain.get("toggles").is_none() && plain.get("energy_by_toggles_pj").is_none(), "absent, not 0");
+        assert_eq!((&fast["toggles"], &fast["energy_by_toggles_pj"]), (&ticked["toggles"], &ticked["energy_by_toggles_pj"]));
+        assert!(fast["toggles"]["partial_product_toggles"].as_u64() > Some(0));
+        assert_ne!(fast["energy_by_toggles_pj"]["total"], fast["energy_pj"]["total"]);
+        assert!(text(&[&shape[..], &on].concat()).contains("by toggles"));
+    }
+    let on = ["--set", "energy.activity=toggles"];
+    for args in [vec!["gemm", "--shape", "8,8,8", "--engine", "timing"], vec!["workload", "mlp"]] {
+        let message = refusal(&[&args[..], &on].concat());
+        assert!(message.contains("energy.activity") && message.contains("timing"), "{message}");
+    }
+    assert!(refusal(&[&["cost", "--set", "energy.gating=zero_operand"][..], &on].concat()).contains("not gated"));
+}
+
+/// Options at their defaults are not written: results kept from earlier go on being found.
+#[test]
+fn defaults_say_nothing() {
+    let design = systole_isa::design::find("fp8-16x16").expect("built in");
+    let written = systole::run::results::identity(&design);
+    assert!(written.contains(r#""energy":{"table":"horowitz-45nm","calibration":"table","temperature_c":25.0}"#), "{written}");
+    let set = |path: &str, value: &str| design.with_overrides(&[(path.to_owned(), value.to_owned())]).expect("a setting");
+    for (path, value) in [("energy.gating", "none"), ("energy.activity", "table"), ("energy.node_nm", "none"), ("energy.voltage_v", "none")]
+    {
+        assert_eq!(systole::run::results::identity(&set(path, value)), written, "{path}");
+    }
+    for (path, value) in [("energy.gating", "zero_operand"), ("energy.activity", "toggles"), ("energy.node_nm", "16")] {
+        assert_ne!(systole::run::results::identity(&set(path, value)), written, "{path}");
+    }
+}

@@ -23,6 +23,11 @@ impl<T: Token> Skew<T> {
         Self { registers: vec![T::default(); offsets[lanes]], facing: offsets[..lanes].to_vec(), offsets, elements: 0 }
     }
 
+    /// Lanes of the edge.
+    pub const fn lanes(&self) -> usize {
+        self.facing.len()
+    }
+
     /// The register of `lane` that faces the array.
     pub fn facing(&self, lane: usize) -> &T {
         &self.registers[self.facing[lane]]

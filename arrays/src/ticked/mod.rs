@@ -19,13 +19,15 @@ use crate::datapath::{Chain, Element, Entropy, Mac, Register, Registers};
 use crate::mask::Mask;
 use crate::ordinal::{adder_register, pe_register};
 use crate::problem::{Cost, Operands, Setup, Shape, Values};
+use crate::toggles::meter::{Meter, Port};
+use edge::{Skew, Token};
 use lanes::{Lanes, Many, One};
 use observe::Probe;
 use std::cell::Cell;
 use std::ops::Range;
 use systole_isa::codes::Codes;
 use systole_isa::design::{Convention, Dataflow, EntropySource, MacMode};
-use systole_isa::device::{Activity, Events};
+use systole_isa::device::{Activity, Events, Toggles};
 use systole_isa::lfsr::Lfsr;
 
 pub use observe::{Edge, Held, Name, Observer, Place, Side};
@@ -87,6 +89,24 @@ pub fn observe<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>
     Ok((values, cost))
 }
 
+/// [`observe`] with the bits that operands changed in registers and multipliers, counted there.
+///
+/// # Errors
+/// As [`gemm`].
+pub fn gemm_with_toggles<O: Observer>(
+    setup: &Setup,
+    shape: Shape,
+    operands: &Operands<'_>,
+    observer: &mut O,
+) -> Result<(Values, Cost, Toggles), TickedError> {
+    check(setup, shape, operands)?;
+    let mut bench = Bench::new(setup, shape, operands);
+    bench.meter = Some(Box::new(Meter::new(setup)));
+    let (bench, compute_cycles, _) = walk(bench, observer);
+    let toggles = bench.meter.as_deref().map(Meter::toggles).unwrap_or_default();
+    Ok((Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, toggles))
+}
+
 /// When a fold was seen to run, as [`crate::dataflow::Fold`] predicts it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Span {
@@ -97,9 +117,15 @@ struct Span {
 
 /// [`gemm`] of a checked problem, with the spans of each array's folds.
 fn simulate<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>, observer: &mut O) -> (Values, Cost, Vec<Vec<Span>>) {
+    let (bench, compute_cycles, spans) = walk(Bench::new(setup, shape, operands), observer);
+    (Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, spans)
+}
+
+/// Walks all folds of all arrays; compute cycles, and when each fold ran.
+fn walk<'a, O: Observer>(mut bench: Bench<'a>, observer: &mut O) -> (Bench<'a>, u64, Vec<Vec<Span>>) {
+    let Bench { setup, shape, operands, .. } = bench;
     let array = &setup.array;
     let mut plan = Plan::new(array, &setup.mode, &setup.output, shape, operands.c.is_some());
-    let mut bench = Bench::new(setup, shape, operands);
     if let Some(mask) = operands.mask {
         let selection = bench.read_mask(&plan, mask);
         plan = plan.with_mask(mask.element_bytes(), Some(selection));
@@ -113,6 +139,9 @@ fn simulate<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>, o
     for folds in queues.iter().filter(|folds| !folds.is_empty()) {
         bench.events.folds += folds.len() as u64;
         bench.registers = ShiftRegisters::new(setup, folds[0].array);
+        if let Some(meter) = &mut bench.meter {
+            meter.clear();
+        }
         let probe = Probe::new(observer, folds[0].array);
         spans.push(match array.dataflow {
             Dataflow::Os if setup.mode.lanes == 1 => os::run::<One, O>(&mut bench, folds, probe),
@@ -128,7 +157,7 @@ fn simulate<O: Observer>(setup: &Setup, shape: Shape, operands: &Operands<'_>, o
     let lanes = u64::from(array.rows) * u64::from(array.cols) * u64::from(array.count) * u64::from(setup.mode.lanes);
     bench.events.macs = shape.macs();
     bench.events.idle_lane_cycles = (lanes * compute_cycles).saturating_sub(bench.events.macs_spent);
-    (Values { d: bench.d, activity: bench.activity }, Cost { compute_cycles, events: bench.events }, spans)
+    (bench, compute_cycles, spans)
 }
 
 fn check(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(), TickedError> {
@@ -178,6 +207,8 @@ struct Bench<'a> {
     events: Events,
     /// Of the array under way, where the mode draws from shift registers.
     registers: Option<ShiftRegisters>,
+    /// Where toggles are counted.
+    meter: Option<Box<Meter>>,
 }
 
 /// The shift registers of an array: one per PE, and one per column for the memory's adder.
@@ -217,6 +248,7 @@ impl<'a> Bench<'a> {
             activity: Activity::default(),
             events: Events::default(),
             registers: None,
+            meter: None,
         }
     }
 
@@ -277,6 +309,9 @@ impl<'a> Bench<'a> {
         (start, end): (u32, u32),
         output: impl FnOnce() -> (u32, u32),
     ) {
+        if let Some(meter) = &mut self.meter {
+            meter.multiply(pe, (0..a.len()).map(|lane| (a.get(lane), b.get(lane))));
+        }
         if a.len() == 1
             && let Some(closed) = chain.run_one(&self.mac, (k, start, end), (a.get(0), b.get(0)), &mut self.activity)
         {
@@ -318,6 +353,25 @@ impl<'a> Bench<'a> {
         self.events.macs_spent += u64::from(products);
         let closed = (k..k + products).filter(|&k| Chain::closes(mac, k, start, k + 1 == end)).count();
         self.events.outer_additions += closed as u64;
+    }
+
+    /// A register takes the elements of a token.
+    #[inline(always)]
+    fn meter<L: Lanes>(&mut self, port: Port, codes: &L) {
+        if let Some(meter) = &mut self.meter {
+            meter.write(port, (0..codes.len()).map(|lane| codes.get(lane)));
+        }
+    }
+
+    /// The skew registers of an edge take the elements of the tokens they hold now.
+    fn meter_edge<T: Token, L: Lanes>(&mut self, edge: &Skew<T>, port: fn(usize) -> Port, codes: impl Fn(&T) -> Option<&L>) {
+        let mut at = 0;
+        for lane in 0..edge.lanes() {
+            for token in edge.registers(lane) {
+                codes(token).into_iter().for_each(|codes| self.meter(port(at), codes));
+                at += 1;
+            }
+        }
     }
 
     /// An element of C; `None` where the product has none.

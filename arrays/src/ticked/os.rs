@@ -14,6 +14,7 @@ use super::observe::{Observer, Probe};
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
+use crate::toggles::meter::Port;
 use systole_isa::design::Drain;
 
 #[derive(Clone, Default)]
@@ -300,9 +301,33 @@ impl<L: Lanes> Array<L> {
     fn step_pes(&mut self, bench: &mut Bench<'_>) {
         self.a.shift_right(|row| self.left.facing(row).clone());
         self.b.shift_down(|column| self.top.facing(column).clone());
+        if bench.meter.is_some() {
+            self.meter(bench);
+        }
         for row in 0..self.rows {
             self.step_row(bench, row);
         }
+    }
+
+    /// Operand registers as they were written this cycle.
+    fn meter(&self, bench: &mut Bench<'_>) {
+        for row in 0..self.rows {
+            let operands = self.a.row(row).iter().zip(self.b.row(row));
+            for (pe, (a, b)) in (row * self.cols..).zip(operands) {
+                if a.data {
+                    bench.meter(Port::Streaming(pe), &a.codes);
+                }
+                if b.data {
+                    bench.meter(Port::Shadow(pe), &b.codes);
+                }
+            }
+        }
+    }
+
+    /// The same of the skew registers.
+    fn meter_edges(&self, bench: &mut Bench<'_>) {
+        bench.meter_edge(&self.left, Port::Left, |token| token.data.then_some(&token.codes));
+        bench.meter_edge(&self.top, Port::Top, |token| token.data.then_some(&token.codes));
     }
 
     fn step_row(&mut self, bench: &mut Bench<'_>, row: usize) {
@@ -361,6 +386,9 @@ impl<L: Lanes> Array<L> {
             });
         }
         bench.events.skew_register_writes += writes;
+        if bench.meter.is_some() {
+            self.meter_edges(bench);
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::observe::{Observer, Probe};
 use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
+use crate::toggles::meter::Port;
 use std::ops::Range;
 use systole_isa::design::{Dataflow, Drain, PartialSums, Preload};
 
@@ -414,11 +415,17 @@ impl<L: Lanes> Array<'_, L> {
             debug_assert!(self.shadow[pe].present && !moves_on, "a tile is activated before it is in place");
             self.active[pe] = std::mem::take(&mut self.shadow[pe]);
             bench.events.stationary_register_writes += self.active[pe].elements();
+            if self.active[pe].data {
+                bench.meter(Port::Active(pe), &self.active[pe].codes);
+            }
         }
         let enters = entering.present;
         if enters {
             debug_assert!(!self.double || !self.shadow[pe].present || moves_on, "a tile is overwritten before its use");
             bench.events.stationary_register_writes += entering.elements();
+            if entering.data {
+                bench.meter(Port::Shadow(pe), &entering.codes);
+            }
             self.shadow[pe] = entering;
         } else if moves_on {
             self.shadow[pe] = Tile::default();
@@ -434,6 +441,9 @@ impl<L: Lanes> Array<'_, L> {
         for (column, ((a, tile), partial)) in self.streaming.row(row).iter().zip(tiles).zip(self.partial.row_mut(row)).enumerate() {
             streamed += a.elements();
             written += u64::from(partial.data);
+            if a.data {
+                bench.meter(Port::Streaming(pes.start + column), &a.codes);
+            }
             debug_assert_eq!(partial.present, a.present, "operand and partial sum meet");
             if partial.present {
                 debug_assert_eq!((partial.t, partial.fold), (a.t, a.fold), "operand and partial sum belong together");
@@ -487,6 +497,10 @@ impl<L: Lanes> Array<'_, L> {
             Tile { codes, data: true, ..tile }
         });
         bench.events.skew_register_writes += writes;
+        if bench.meter.is_some() {
+            bench.meter_edge(&self.left, Port::Left, |token| token.data.then_some(&token.codes));
+            bench.meter_edge(&self.tiles, Port::Top, |token| token.data.then_some(&token.codes));
+        }
     }
 
     /// Partial sums of the fold before enter the registers facing the column tops.

@@ -20,6 +20,9 @@ pub struct EnergySpec {
     /// What a zero operand saves.
     #[serde(with = "unless_default")]
     pub gating: Gating,
+    /// How far operands change their bits.
+    #[serde(with = "unless_default")]
+    pub activity: Switching,
     /// The table itself where it is not built in: what a file of `table` held when it was read.
     pub figures: Option<Box<Technology>>,
 }
@@ -33,6 +36,7 @@ impl Default for EnergySpec {
             node_nm: None,
             voltage_v: None,
             gating: Gating::None,
+            activity: Switching::Table,
             figures: None,
         }
     }
@@ -58,6 +62,17 @@ pub enum Gating {
     None,
     /// Its arithmetic: detectors look at every operand.
     ZeroOperand,
+}
+
+/// Which changes of operand bits are priced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Switching {
+    /// Those of random data, as the table's figures have them.
+    #[default]
+    Table,
+    /// Those that were counted; the table's are reported beside them.
+    Toggles,
 }
 
 /// Fields that are written as nothing where they have their default: a design that leaves them so

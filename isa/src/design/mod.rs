@@ -11,7 +11,7 @@ mod unit;
 mod validate;
 
 pub use builtin::{BuiltIn, DESIGNS, find};
-pub use energy::{Calibration, EnergySpec, Gating};
+pub use energy::{Calibration, EnergySpec, Gating, Switching};
 pub use mode::{MacMode, ModeOverride, Product, ScaledBlocks};
 pub use technology::Technology;
 pub use unit::{Addend, Aligned, EntropySource, LfsrShare, Scaling, Truncation, Unit};

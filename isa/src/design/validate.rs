@@ -1,6 +1,6 @@
 //! What makes a design unusable, all of it at once.
 
-use super::{Addend, Aligned, Design, EntropySource, MacMode, Product, Scaling, Unit};
+use super::{Addend, Aligned, Design, EntropySource, Gating, MacMode, Product, Scaling, Switching, Unit};
 use crate::format::{Format, Specials};
 use std::fmt;
 
@@ -213,6 +213,9 @@ impl Design {
         found.range_f64(memory.dram_pj_per_bit, 0.0, 1e6, "memory.dram_pj_per_bit");
         let energy = &self.energy;
         found.range_f64(energy.temperature_c, -55.0, 150.0, "energy.temperature_c");
+        found.require(energy.activity == Switching::Table || energy.gating == Gating::None, "energy.activity", || {
+            "toggles are counted of operands that are not gated; set energy.gating to none, or energy.activity to table".to_owned()
+        });
         if let Some(figures) = &energy.figures {
             found.0.extend(figures.problems("energy.figures"));
             found.require(energy.table == figures.name, "energy.table", || {

@@ -168,6 +168,7 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
         }
         object["energy_pj"] = account.energy_json();
         object["energy_table"] = account.table_json();
+        account.add_toggles(&mut object);
         object["tflops"] = account.tflops.json();
         object["assumptions"] = json!(account.assumptions);
         object["seconds"] = json!(outcome.seconds);

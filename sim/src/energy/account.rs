@@ -6,9 +6,10 @@ use super::mac::MacCost;
 use super::parts::{AreaParts, EnergyParts, MacParts};
 use super::price::{Prices, Widths};
 use super::scaling::NodeScaling;
+use super::switching::Ratios;
 use std::collections::BTreeMap;
-use systole_isa::design::{Dataflow, Design, PartialSums, Scaling};
-use systole_isa::device::{Activity, Events, Record};
+use systole_isa::design::{Dataflow, Design, PartialSums, Scaling, Switching};
+use systole_isa::device::{Activity, Events, Record, Toggles};
 use systole_isa::format::Format;
 
 const BITS_PER_BYTE: f64 = 8.0;
@@ -33,13 +34,19 @@ pub struct RegionEnergy {
     pub name: String,
     /// Its energy, pJ.
     pub energy_pj: EnergyParts,
+    /// The same by counted toggles, where the design asks for it.
+    pub energy_by_toggles_pj: Option<EnergyParts>,
 }
 
 /// What a run cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EnergyAccount {
-    /// Energy, pJ.
+    /// Energy, pJ, its operands' bits changing as random data's do.
     pub energy_pj: EnergyParts,
+    /// The same by counted toggles, where the design asks for it.
+    pub energy_by_toggles_pj: Option<EnergyParts>,
+    /// Those toggles.
+    pub toggles: Option<Toggles>,
     /// The same by region, in the record's order.
     pub regions: Vec<RegionEnergy>,
     /// Cell area, um2.
@@ -120,6 +127,31 @@ impl Prices<'_> {
         }
     }
 
+    /// What counted toggles say of these events; `None` where the design does not ask.
+    fn ratios(&self, events: &Events, activity: Option<&Activity>, toggles: Option<&Toggles>) -> Result<Option<Ratios>, EnergyError> {
+        match (toggles, activity) {
+            _ if self.design.energy.activity == Switching::Table => Ok(None),
+            (Some(toggles), _) => Ok(Some(Ratios::of(toggles))),
+            // No products, or none that was formed.
+            (None, Some(_)) => Ok(Some(Ratios::RANDOM)),
+            (None, None) if events.macs_spent == 0 => Ok(Some(Ratios::RANDOM)),
+            (None, None) => Err(EnergyError::NeedsValues { field: "energy.activity", value: "toggles", without: "table" }),
+        }
+    }
+
+    /// By the table, and by toggles where the design asks.
+    fn both(
+        &self,
+        cycles: u64,
+        events: &Events,
+        macs_by_mode: &BTreeMap<usize, u64>,
+        (activity, toggles): (Option<&Activity>, Option<&Toggles>),
+    ) -> Result<(EnergyParts, Option<EnergyParts>), EnergyError> {
+        let by = |ratios: &Ratios| self.energy(cycles, events, macs_by_mode, activity, ratios);
+        let ratios = self.ratios(events, activity, toggles)?;
+        Ok((by(&Ratios::RANDOM)?, ratios.map(|ratios| by(&ratios)).transpose()?))
+    }
+
     /// Energy of these events over this many cycles.
     fn energy(
         &self,
@@ -127,6 +159,7 @@ impl Prices<'_> {
         events: &Events,
         macs_by_mode: &BTreeMap<usize, u64>,
         activity: Option<&Activity>,
+        ratios: &Ratios,
     ) -> Result<EnergyParts, EnergyError> {
         let macs = self.macs_of_modes(events, macs_by_mode)?;
         // A chunk closes once in so many MACs of its mode.
@@ -150,13 +183,17 @@ impl Prices<'_> {
         let outers = outer * self.mean(&closings, |mode| self.widths[mode].outer);
         let skew = events.skew_register_writes as f64 * width(|w| w.skew);
         let drain = events.drain_register_writes as f64 * width(|w| w.drain);
-        let written = streaming + stationary + accumulators + outers + skew + drain;
-        let forwarded = streaming + stationary + drain + if moves_partial_sums { accumulators } else { 0.0 };
+        // Bits that cost as much as these do, were their data random.
+        let (streamed, stayed) = (streaming * ratios.streaming, stationary * ratios.stationary);
+        let skew = skew + ratios.skew_bits.min(skew) * (ratios.skew - 1.0);
+        let written = streamed + stayed + accumulators + outers + skew + drain;
+        let forwarded = streamed + stayed + drain + if moves_partial_sums { accumulators } else { 0.0 };
         let scratchpad_bytes = (events.scratchpad_read_bytes + events.scratchpad_write_bytes) as f64;
         let memory_words = (events.accumulator_memory_reads + events.accumulator_memory_writes) as f64;
         let dram_bytes = (events.dram_read_bytes + events.dram_write_bytes) as f64;
         Ok(EnergyParts {
-            multipliers: mac(|c| c.multiplier.pj) - spared(|c| c.multiplier.pj),
+            multipliers: mac(|c| c.multiplier.pj) - spared(|c| c.multiplier.pj)
+                + mac(|c| c.partial_products_pj) * (ratios.partial_products - 1.0),
             adders: mac(|c| c.adder.pj) - spared(|c| c.spared_pj.0)
                 + outer * per_closing(|c| c.outer_adder.pj)
                 + memory_additions * per_mac(|c| c.memory_adder.pj),
@@ -257,21 +294,28 @@ pub fn account(design: &Design, record: &Record) -> Result<EnergyAccount, Energy
         .regions
         .iter()
         .map(|r| {
-            let energy_pj = prices.energy(r.cycles.total, &r.events, &r.macs_by_mode, r.activity.as_ref())?;
-            Ok(RegionEnergy { name: r.name.clone(), energy_pj })
+            let (energy_pj, energy_by_toggles_pj) =
+                prices.both(r.cycles.total, &r.events, &r.macs_by_mode, (r.activity.as_ref(), r.toggles.as_ref()))?;
+            Ok(RegionEnergy { name: r.name.clone(), energy_pj, energy_by_toggles_pj })
         })
         .collect::<Result<Vec<_>, EnergyError>>()?;
-    let energy_pj = if regions_partition(record) {
-        let mut sum = EnergyParts::default();
-        regions.iter().for_each(|r| sum += r.energy_pj);
-        sum
+    let (energy_pj, energy_by_toggles_pj) = if regions_partition(record) {
+        let sum = |parts: &dyn Fn(&RegionEnergy) -> Option<EnergyParts>| {
+            let mut sum = EnergyParts::default();
+            regions.iter().filter_map(parts).for_each(|parts| sum += parts);
+            sum
+        };
+        let by_toggles = (design.energy.activity == Switching::Toggles).then(|| sum(&|r| r.energy_by_toggles_pj));
+        (sum(&|r| Some(r.energy_pj)), by_toggles)
     } else {
-        prices.energy(record.cycles.total, &record.events, &record.macs_by_mode, record.activity.as_ref())?
+        prices.both(record.cycles.total, &record.events, &record.macs_by_mode, (record.activity.as_ref(), record.toggles.as_ref()))?
     };
     let macs = record.events.macs_spent as f64;
     let peak = prices.peak_tflops();
     Ok(EnergyAccount {
         energy_pj,
+        energy_by_toggles_pj,
+        toggles: record.toggles.filter(|_| energy_by_toggles_pj.is_some()),
         regions,
         area_um2: prices.area,
         tflops: Throughput {

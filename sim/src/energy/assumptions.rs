@@ -3,7 +3,8 @@
 use super::model::{PES_PER_LFSR, TOGGLE_RATE};
 use super::price::Prices;
 use super::scaling::NodeScaling;
-use systole_isa::design::{Calibration, Dataflow, MacMode, PartialSums, Product, Scaling, Unit};
+use super::switching::{FIXED_SHARE, RANDOM_PARTIAL_PRODUCTS};
+use systole_isa::design::{Calibration, Dataflow, MacMode, PartialSums, Product, Scaling, Switching, Unit};
 use systole_isa::format::Format;
 use systole_isa::round::Rounding;
 
@@ -85,6 +86,13 @@ impl Prices<'_> {
             self.register_bits(),
             if self.gates_zeros() { "MACs with an operand of zero are gated" } else { "operands of zero save nothing" }
         ));
+        if design.energy.activity == Switching::Toggles {
+            list.push(format!(
+                "by toggles (energy.activity), in runs: data of operand registers and their skew, wires between those, and partial products, of which {} % cost the same whatever they do and {} % change in random data; exponents, sums, results and clocks stay at the table's",
+                100.0 * FIXED_SHARE,
+                100.0 * RANDOM_PARTIAL_PRODUCTS
+            ));
+        }
         if self.gates_zeros() {
             let spared = if self.gating_spares_accumulators() {
                 ", and its accumulator is not written"

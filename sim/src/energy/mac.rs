@@ -30,6 +30,8 @@ pub struct MacCost {
     pub conversion: Cost,
     /// Of `adder` and of `rounding`, what a product that is not formed saves, pJ.
     pub spared_pj: (f64, f64),
+    /// Of `multiplier`, the array of partial products, pJ.
+    pub partial_products_pj: f64,
     /// Exponent path, part of `multiplier`: a shared datapath needs one of the widest.
     exponent: Cost,
 }
@@ -117,6 +119,7 @@ impl MacCost {
             memory_adder,
             memory_rounding,
             conversion: conversion(model, Value::of(outermost), design.output_format(mode), output, SubnormalPolicy::Gradual),
+            partial_products_pj: model.integer_multiplier(a.precision, b.precision).pj,
             spared_pj: (spared.0, spared.1 + product_rounding.pj),
             exponent,
         }
@@ -134,6 +137,7 @@ impl MacCost {
             memory_rounding: self.memory_rounding.max(other.memory_rounding),
             conversion: self.conversion.max(other.conversion),
             spared_pj: (self.spared_pj.0.max(other.spared_pj.0), self.spared_pj.1.max(other.spared_pj.1)),
+            partial_products_pj: self.partial_products_pj.max(other.partial_products_pj),
             exponent: self.exponent.max(other.exponent),
         }
     }

@@ -18,6 +18,7 @@ mod report;
 #[cfg(test)]
 mod runs;
 mod scaling;
+mod switching;
 pub mod table;
 mod unit;
 #[cfg(test)]
@@ -32,7 +33,7 @@ pub use report::{table_json, table_text};
 pub use scaling::NodeScaling;
 pub use table::technology;
 
-use systole_isa::design::Design;
+use systole_isa::design::{Design, Switching};
 
 /// A design or record that cannot be priced.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +113,9 @@ pub fn check(design: &Design, values: bool) -> Result<(), EnergyError> {
     let prices = Prices::of(design)?;
     if prices.gates_zeros() && !values {
         return Err(EnergyError::NeedsValues { field: "energy.gating", value: "zero_operand", without: "none" });
+    }
+    if design.energy.activity == Switching::Toggles && !values {
+        return Err(EnergyError::NeedsValues { field: "energy.activity", value: "toggles", without: "table" });
     }
     Ok(())
 }

@@ -38,6 +38,17 @@ impl EnergyAccount {
         table
     }
 
+    /// Adds `energy_by_toggles_pj` (parts and total) and `toggles` to a report, where the design asks
+    /// for them.
+    pub fn add_toggles(&self, object: &mut Value) {
+        if let Some(parts) = &self.energy_by_toggles_pj {
+            object["energy_by_toggles_pj"] = itemised(parts.iter(), parts.total());
+        }
+        if let Some(toggles) = &self.toggles {
+            object["toggles"] = toggles.iter().map(|(name, n)| (name.to_owned(), json!(n))).collect::<Map<String, Value>>().into();
+        }
+    }
+
     /// `[{"name", "energy_pj": {PART, "total"}}]` in the record's order.
     pub fn regions_json(&self) -> Value {
         self.regions.iter().map(|r| json!({ "name": r.name, "energy_pj": itemised(r.energy_pj.iter(), r.energy_pj.total()) })).collect()
@@ -54,9 +65,18 @@ impl EnergyAccount {
         let mut parts: Vec<_> = self.energy_pj.iter().filter(|(_, pj)| *pj > 0.0).collect();
         parts.sort_by(|(_, a), (_, b)| b.total_cmp(a));
         parts.push(("total", total));
-        let mut table = numeric_table(&["energy", "", "share"]);
+        let by_toggles = self.energy_by_toggles_pj.map(|parts| (parts, parts.total()));
+        let mut table = match by_toggles {
+            None => numeric_table(&["energy", "", "share"]),
+            Some(_) => numeric_table(&["energy", "by table", "share", "by toggles", "share"]),
+        };
         for (name, pj) in parts {
-            table.add_row([words(name), energy(pj), percent(pj, total)]);
+            let mut row = vec![words(name), energy(pj), percent(pj, total)];
+            if let Some((parts, total)) = by_toggles {
+                let pj = parts.iter().find(|(other, _)| *other == name).map_or(total, |(_, pj)| pj);
+                row.extend([energy(pj), percent(pj, total)]);
+            }
+            table.add_row(row);
         }
         let t = &self.tflops;
         format!(

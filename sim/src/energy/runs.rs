@@ -4,8 +4,8 @@ use super::table::{HOROWITZ_45NM, NAMES};
 use super::validation::{built_in, near};
 use super::{EnergyError, account, cost_report, table_json, table_text, technology};
 use std::collections::BTreeMap;
-use systole_isa::design::{self, Dataflow, Design, Gating, PartialSums, Scaling};
-use systole_isa::device::{Activity, Cycles, Events, Record, RegionRecord};
+use systole_isa::design::{self, Dataflow, Design, Gating, PartialSums, Scaling, Switching};
+use systole_isa::device::{Activity, Cycles, Events, Record, RegionRecord, Toggles};
 use systole_isa::format::Format;
 
 /// A made-up record: `scale` times an arbitrary mix of events, all MACs in `mode`.
@@ -41,6 +41,7 @@ fn sample(scale: u64, mode: usize) -> RegionRecord {
         events,
         macs_by_mode: BTreeMap::from([(mode, events.macs)]),
         activity: None,
+        toggles: None,
     }
 }
 
@@ -52,6 +53,7 @@ fn record_of(regions: Vec<RegionRecord>) -> Record {
             events: region.events,
             macs_by_mode: region.macs_by_mode.clone(),
             activity: None,
+            toggles: None,
             regions: vec![region],
         });
     }
@@ -172,6 +174,48 @@ fn zero_operands_save_what_gating_says() {
     }
 }
 
+/// Toggles of random data cost what the table says, none cost the fixed share, twice as many twice
+/// the rest; what operands do not enter stays at the table's.
+#[test]
+fn counted_toggles_price_operands() {
+    let mut design = built_in("int8-16x16");
+    design.energy.activity = Switching::Toggles;
+    let of = |share: u64| {
+        let mut region = sample(1, 0);
+        region.activity = Some(Activity::default());
+        region.toggles = Some(Toggles {
+            streaming_register_toggles: 16_384 * share,
+            streaming_register_bits: 32_768,
+            stationary_register_toggles: 16_384 * share,
+            stationary_register_bits: 32_768,
+            skew_register_toggles: 3_840 * share,
+            skew_register_bits: 7_680,
+            partial_product_toggles: 98_304 * share,
+            partial_product_cells: 262_144,
+        });
+        account(&design, &record_of(vec![region])).unwrap()
+    };
+    let (none, random, twice) = (of(0), of(1), of(2));
+    assert_eq!(none.energy_pj, twice.energy_pj, "the table's figures do not follow toggles");
+    let parts = |account: &super::EnergyAccount| account.energy_by_toggles_pj.unwrap();
+    for ((name, by_toggles), (_, by_table)) in parts(&random).iter().zip(random.energy_pj.iter()) {
+        near(by_toggles, by_table, 1e-12, name);
+    }
+    // 0.2 pJ an 8 x 8 multiplier, a fifth of it whatever the operands do.
+    near(parts(&none).multipliers, 0.2 * random.energy_pj.multipliers, 1e-9, "multipliers at rest");
+    near(parts(&twice).multipliers, 1.8 * random.energy_pj.multipliers, 1e-9, "multipliers");
+    near(parts(&twice).registers - parts(&random).registers, 0.0005 * 36_608.0, 1e-9, "registers");
+    assert!(parts(&none).wires < parts(&random).wires);
+    assert_eq!(parts(&none).adders, random.energy_pj.adders);
+
+    let plain = account(&built_in("int8-16x16"), &record_of(vec![sample(1, 0)])).unwrap();
+    assert!(plain.energy_by_toggles_pj.is_none(), "absent where not asked for");
+    let refused = account(&design, &record_of(vec![sample(1, 0)])).unwrap_err();
+    assert!(matches!(refused, EnergyError::NeedsValues { field: "energy.activity", .. }), "{refused}");
+    design.energy.gating = Gating::ZeroOperand;
+    assert!(design.problems().iter().any(|problem| problem.path == "energy.activity"));
+}
+
 #[test]
 fn hand_priced_record() {
     let design = built_in("int8-16x16");
@@ -255,6 +299,7 @@ fn a_run_at_full_use_costs_what_the_report_says() {
                     events,
                     macs_by_mode: BTreeMap::from([(0, events.macs)]),
                     activity: None,
+                    toggles: None,
                 };
                 let run = account(&design, &record_of(vec![region])).unwrap();
                 let report = cost_report(&design).unwrap();

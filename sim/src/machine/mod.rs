@@ -34,7 +34,7 @@ use systole_arrays::fast::KernelChoice;
 use systole_arrays::vector::{self, Operation as VectorKind};
 use systole_isa::codes::Codes;
 use systole_isa::design::{Arithmetic, Design};
-use systole_isa::device::{Activity, Device, DeviceError, Record};
+use systole_isa::device::{Activity, Device, DeviceError, Record, Toggles};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
@@ -64,40 +64,46 @@ struct Valued {
     selections: Vec<Selection>,
 }
 
-/// Activity by region.
+/// Activity by region, and toggles where they are counted.
 #[derive(Default)]
 struct Activities {
-    regions: Vec<(String, Activity)>,
+    regions: Vec<(String, Activity, Option<Toggles>)>,
     present: Option<usize>,
 }
 
 impl Activities {
     /// What instructions from here on do belongs to `region`.
     fn enter(&mut self, region: &str) {
-        let known = self.regions.iter().position(|(known, _)| known == region);
+        let known = self.regions.iter().position(|(known, ..)| known == region);
         self.present = Some(known.unwrap_or_else(|| {
-            self.regions.push((region.to_owned(), Activity::default()));
+            self.regions.push((region.to_owned(), Activity::default(), None));
             self.regions.len() - 1
         }));
     }
 
-    /// Adds an instruction's activity; the nameless region comes before the first.
-    fn add(&mut self, activity: Activity) {
+    /// Adds an instruction's activity and toggles; the nameless region comes before the first.
+    fn add(&mut self, activity: Activity, toggles: Option<Toggles>) {
         if self.present.is_none() {
             self.enter("");
         }
-        if let Some((_, region)) = self.present.and_then(|slot| self.regions.get_mut(slot)) {
+        if let Some((_, region, changed)) = self.present.and_then(|slot| self.regions.get_mut(slot)) {
             *region += activity;
+            if let Some(toggles) = toggles {
+                *changed.get_or_insert_default() += toggles;
+            }
         }
     }
 
     /// Puts what was counted into a record.
     fn complete(self, record: &mut Record) {
         let mut total = Activity::default();
-        for (name, counts) in self.regions {
+        for (name, counts, toggles) in self.regions {
             total += counts;
+            if let Some(toggles) = toggles {
+                *record.toggles.get_or_insert_default() += toggles;
+            }
             if let Some(region) = record.regions.iter_mut().find(|r| r.name == name) {
-                region.activity = Some(counts);
+                (region.activity, region.toggles) = (Some(counts), toggles);
             }
         }
         record.activity = Some(total);
@@ -335,12 +341,13 @@ impl Machine {
         let mut regions = Activities::default();
         let Self { hardware, engine, choice, memories, limit, gathered_bytes, kernels, .. } = self;
         let (engine, choice, gathered_bytes, selections) = (*engine, *choice, *gathered_bytes, Vec::new());
-        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections };
+        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections, toggles: None };
         walk(hardware, *limit, program, |turn, operation| {
             if let Operation::Mark(region) = operation {
                 regions.enter(&program.regions[*region]);
             }
-            regions.add(executor.execute(operation, site(hardware, turn, step))?);
+            let activity = executor.execute(operation, site(hardware, turn, step))?;
+            regions.add(activity, executor.toggles.take());
             Ok(())
         })?;
         Ok(Valued { regions, selections: executor.selections })

@@ -13,9 +13,11 @@ use systole_arrays::fast::{self, KernelChoice};
 use systole_arrays::mask::Mask;
 use systole_arrays::problem::{Operands, Scales, Setup, Shape};
 use systole_arrays::ticked;
+use systole_arrays::toggles;
 use systole_arrays::vector::{Operand, Operation as VectorKind, Target, codebook_into, elementwise_into, pool_into, reduce};
 use systole_isa::codes::Codes;
-use systole_isa::device::Activity;
+use systole_isa::design::Switching;
+use systole_isa::device::{Activity, Toggles};
 use systole_isa::entropy::Site;
 use systole_isa::format::Decoded;
 use systole_isa::round::{Policy, encode_decoded};
@@ -84,6 +86,8 @@ pub struct Executor<'a> {
     pub kernels: &'a mut BTreeSet<String>,
     /// What the masks of masked products have left, in order.
     pub selections: Vec<Selection>,
+    /// Toggles since they were last taken, where the design asks for them.
+    pub toggles: Option<Toggles>,
 }
 
 /// What a band of a product shares with the other bands.
@@ -141,6 +145,9 @@ impl Executor<'_> {
         // The ticked array takes the product as it is: its registers pass from tile to tile.
         let bands = if self.engine == Engine::Ticked { Bands::whole(matrix.shape) } else { Bands::of(matrix, mode, self.gathered_bytes) };
         let mut activity = Activity::default();
+        if self.engine == Engine::Fast && self.counts_toggles() {
+            self.count_toggles(&bound);
+        }
         let all = 0..matrix.shape.m;
         let ticked = self.engine == Engine::Ticked;
         for columns in bands.columns().filter(|columns| ticked || wanted(all.clone(), columns)) {
@@ -156,6 +163,18 @@ impl Executor<'_> {
             [Some(b), scales].into_iter().flatten().for_each(|codes| self.memories.buffers.give_codes(codes));
         }
         Ok(activity)
+    }
+
+    fn counts_toggles(&self) -> bool {
+        self.hardware.design.energy.activity == Switching::Toggles
+    }
+
+    /// Toggles of a product, by a pass over its whole operands.
+    fn count_toggles(&mut self, Bound { matrix, setup, mask }: &Bound<'_>) {
+        let [a, b] = [&matrix.a, &matrix.b].map(|view| self.memories.gather(view));
+        let operands = Operands { mask: mask.as_ref().map(|(mask, _)| mask), ..Operands::new(&a, &b, None) };
+        *self.toggles.get_or_insert_default() += toggles::count(setup, matrix.shape, &operands);
+        [a, b].into_iter().for_each(|codes| self.memories.buffers.give_codes(codes));
     }
 
     /// The shared exponent biases of A and B, by powers of two where they are named; `None` where
@@ -208,11 +227,18 @@ impl Executor<'_> {
         });
         let shape = Shape { m: rows.len() as u32, n: columns.len() as u32, k: matrix.shape.k };
         let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b }, mask: mask.as_ref() };
+        let counts_toggles = self.counts_toggles();
         let values = match self.engine {
             Engine::Ticked => {
-                let ticked = match observer {
-                    None => ticked::gemm(&setup, shape, &operands),
-                    Some(mut observer) => ticked::observe(&setup, shape, &operands, &mut observer),
+                let keep = |(values, cost, toggles)| {
+                    *self.toggles.get_or_insert_default() += toggles;
+                    (values, cost)
+                };
+                let ticked = match (observer, counts_toggles) {
+                    (None, false) => ticked::gemm(&setup, shape, &operands),
+                    (Some(mut observer), false) => ticked::observe(&setup, shape, &operands, &mut observer),
+                    (None, true) => ticked::gemm_with_toggles(&setup, shape, &operands, &mut ()).map(keep),
+                    (Some(mut observer), true) => ticked::gemm_with_toggles(&setup, shape, &operands, &mut observer).map(keep),
                 };
                 let (values, counted) = ticked.map_err(|e| e.to_string())?;
                 let predicted = self.hardware.plan(matrix, selection).cost();

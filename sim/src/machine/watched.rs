@@ -33,7 +33,7 @@ impl Machine {
         let mut regions = Activities::default();
         let mut region = "";
         memories.scratchpad.clear();
-        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections: Vec::new() };
+        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections: Vec::new(), toggles: None };
         walk(hardware, *limit, program, |turn, operation| {
             if let Operation::Mark(slot) = operation {
                 region = &program.regions[*slot];
@@ -43,7 +43,7 @@ impl Machine {
             let mut activity = None;
             if engine.computes_values() {
                 let done = executor.observed(operation, site(hardware, turn, step), watcher.arrays(turn.ordinal))?;
-                regions.add(done);
+                regions.add(done, executor.toggles.take());
                 activity = Some(done);
             } else {
                 check_defined(operation)?;

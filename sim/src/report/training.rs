@@ -73,6 +73,7 @@ impl Summary<'_> {
         }
         object["energy_pj"] = outcome.account.energy_json();
         object["energy_table"] = outcome.account.table_json();
+        outcome.account.add_toggles(&mut object);
         object["area_um2"] = outcome.account.area_json();
         object["tflops"] = outcome.account.tflops.json();
         object["layers"] = Value::Array(self.layers().json());

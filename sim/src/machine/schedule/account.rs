@@ -223,6 +223,7 @@ impl Account {
                 events: share.events,
                 macs_by_mode: share.macs_by_mode,
                 activity: None,
+                toggles: None,
             });
         }
         (record, charges)
