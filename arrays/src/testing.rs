@@ -346,8 +346,9 @@ pub fn array() -> impl Strategy<Value = ArraySpec> {
         select(&[Drain::Serial, Drain::Overlap][..]),
         select(&[Preload::Serial, Preload::Double][..]),
         select(&[PartialSums::Feedback, PartialSums::Outside][..]),
+        prop_oneof![2 => Just((1, None)), 1 => (1..5u32).prop_flat_map(|stages| (Just(stages), proptest::option::of(1..=stages)))],
     )
-        .prop_map(|((rows, cols, count), dataflow, convention, drain, preload, partial_sums)| ArraySpec {
+        .prop_map(|((rows, cols, count), dataflow, convention, drain, preload, partial_sums, stages)| ArraySpec {
             rows,
             cols,
             count,
@@ -357,6 +358,9 @@ pub fn array() -> impl Strategy<Value = ArraySpec> {
             drain,
             preload,
             partial_sums,
+            // A closed form that knows no stages.
+            mac_stages: if convention == Convention::Rtl { stages.0 } else { 1 },
+            loop_stages: stages.1.filter(|_| convention == Convention::Rtl),
         })
 }
 

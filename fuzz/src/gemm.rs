@@ -57,6 +57,8 @@ impl Case for Gemm {
             drain: source.pick(&[Drain::Serial, Drain::Overlap]),
             preload: source.pick(&[Preload::Serial, Preload::Double]),
             partial_sums: source.pick(&[PartialSums::Feedback, PartialSums::Outside]),
+            mac_stages: 1,
+            loop_stages: None,
         };
         let output = output(source, &mode);
         let shape = Shape { m: 1 + source.below(9) as u32, n: 1 + source.below(9) as u32, k: 1 + source.below(14) as u32 };
@@ -77,7 +79,9 @@ impl Case for Gemm {
             let mask = Mask::new(format, &Codes::from_fn(format, m * n, |i| codes[i]), shape.m, shape.n);
             (format, codes, mask)
         });
-        Self { setup, shape, a, b, c, scales, mask }
+        let mut case = Self { setup, shape, a, b, c, scales, mask };
+        case.draw_stages(source);
+        case
     }
 
     fn check(&self) {
@@ -109,6 +113,15 @@ impl Case for Gemm {
 }
 
 impl Gemm {
+    /// MACs of several stages, of which SCALE-Sim's closed form knows nothing.
+    fn draw_stages(&mut self, source: &mut Source<'_>) {
+        let array = &mut self.setup.array;
+        if array.convention == Convention::Rtl && source.one_in(2) {
+            array.mac_stages = 1 + source.below(5) as u32;
+            array.loop_stages = source.one_in(2).then(|| 1 + source.below(array.mac_stages as usize) as u32);
+        }
+    }
+
     fn operands(&self) -> Operands<'_> {
         let scales = Scales { a: self.scales[0].as_ref(), b: self.scales[1].as_ref() };
         Operands { scales, mask: self.mask.as_ref().map(|(_, _, mask)| mask), ..Operands::new(&self.a, &self.b, self.c.as_ref()) }

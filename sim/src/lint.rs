@@ -44,6 +44,15 @@ pub fn of_design(design: &Design) -> Vec<Note> {
     notes.add(os && array.partial_sums == PartialSums::Outside, "array.partial_sums", || {
         "has no effect under `os`, where one fold holds all of k".to_owned()
     });
+    let interval = array.issue_interval();
+    notes.add(interval > 1, "array.mac_stages", || {
+        format!(
+            "a product every {interval} cycles: under `os` each waits for its sum to pass the loop; shorten array.loop_stages (1 is an accumulator that takes a product every cycle), or stream partial sums (ws, is)"
+        )
+    });
+    notes.add(!os && array.loop_stages.is_some(), "array.loop_stages", || {
+        "has no effect where partial sums travel: no product waits for the one before".to_owned()
+    });
     for (i, mode) in design.mac_modes().iter().enumerate() {
         let path = |field: &str| if i == 0 { format!("mac.{field}") } else { format!("modes[{}].{field}", i - 1) };
         of_mode(&mut notes, design, mode, &path);

@@ -160,6 +160,26 @@ impl Plan {
         self.array.rows as u64
     }
 
+    const fn stages(&self) -> u64 {
+        self.array.mac_stages as u64
+    }
+
+    /// Cycles in which a fold's streaming operands enter, its place in the queue of folds.
+    pub fn stream_cycles(&self) -> u64 {
+        match self.array.dataflow {
+            Dataflow::Os => os::stream_cycles(self),
+            Dataflow::Ws | Dataflow::Is => stationary::stream_length(self),
+        }
+    }
+
+    /// Cycles from a fold's first streaming operand until its first result may leave the PEs.
+    pub fn first_result(&self) -> u64 {
+        match self.array.dataflow {
+            Dataflow::Os => os::captured(self) + self.cols(),
+            Dataflow::Ws | Dataflow::Is => self.rows() * self.stages(),
+        }
+    }
+
     const fn cols(&self) -> u64 {
         self.array.cols as u64
     }
@@ -289,7 +309,8 @@ impl Plan {
     /// - `accumulator_register_writes`: under `os` one per MAC step. Else every partial sum
     ///   once in each of the R PEs of its column, idle rows included.
     /// - `skew_register_writes`: lane i of an edge has i + 1 registers, the last one facing
-    ///   the array; every element entering there writes them all. C enters by rows beside A
+    ///   the array; every element entering there writes them all. Rows that wait for partial sums
+    ///   from MACs of S stages (`ws`, `is`) have S i + 1. C enters by rows beside A
     ///   (`os`), at the column tops (`feedback`) or at the accumulator memory (`outside`). A
     ///   partial sum read back (`feedback`) writes the last register only.
     /// - `drain_register_writes`: under `os` a result in column j is captured once, moves

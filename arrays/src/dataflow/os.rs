@@ -12,13 +12,36 @@
 //! out row 1                                       d11  d10   its last column has captured
 //! ```
 //! One fold: K + R + 2C cycles. A drain chain is busy C cycles per fold: period max(K, C).
+//!
+//! MACs of S stages write a sum S cycles after its operands, and take the next product of that sum
+//! once it has passed the L stages of their loop: products enter every L cycles, and a fold takes
+//! (K - 1) L + S + R + 2C.
 
 use super::{Moved, Plan, triangle};
 use systole_isa::design::Drain;
 
-/// Cycles in which operands of one fold enter: K, or K over the lanes of a PE.
+/// Products of a PE in one fold: K, or K over its lanes.
 pub(super) fn stream_length(plan: &Plan) -> u64 {
     u64::from(plan.shape.k).div_ceil(plan.lanes)
+}
+
+fn interval(plan: &Plan) -> u64 {
+    plan.array.issue_interval().into()
+}
+
+/// Cycles for which the operands of one fold have the edges.
+pub(super) fn stream_cycles(plan: &Plan) -> u64 {
+    stream_length(plan) * interval(plan)
+}
+
+/// Cycles from the first operand to the capture that follows the last, at the edge.
+fn streamed(plan: &Plan) -> u64 {
+    (stream_length(plan) - 1) * interval(plan) + 1
+}
+
+/// The same where the capture takes place, behind the last stage.
+pub(super) fn captured(plan: &Plan) -> u64 {
+    streamed(plan) + plan.stages() - 1
 }
 
 /// C is shifted into the drain registers, C cycles, before the first product.
@@ -28,19 +51,20 @@ pub(super) fn first_stream(plan: &Plan) -> u64 {
 
 /// From the first streaming operand to the last result, drain registers free.
 pub(super) fn stream_to_end(plan: &Plan) -> u64 {
-    stream_length(plan) + plan.rows() + 2 * plan.cols()
+    captured(plan) + plan.rows() + 2 * plan.cols()
 }
 
 /// Cycles between the first operands of successive folds.
 ///
 /// With C, a PE swaps in its first MAC: the drain register's C against the finished sum of
 /// the fold before. Only when the swap has reached the last column (C cycles) may the row
-/// shift, C cycles, results out and the next fold's C in together: 2C per fold.
+/// shift, C cycles, results out and the next fold's C in together: 2C per fold. A swap takes
+/// place behind the last stage, while C is in place before the first product enters.
 pub(super) fn period(plan: &Plan) -> u64 {
     match plan.array.drain {
         Drain::Serial => first_stream(plan) + stream_to_end(plan),
-        Drain::Overlap if plan.has_c => stream_length(plan).max(2 * plan.cols()),
-        Drain::Overlap => stream_length(plan).max(plan.cols()),
+        Drain::Overlap if plan.has_c => stream_cycles(plan).max(2 * plan.cols() + plan.stages() - 1),
+        Drain::Overlap => stream_cycles(plan).max(plan.cols()),
     }
 }
 
@@ -51,15 +75,16 @@ pub(super) fn span(plan: &Plan, stream: u64, previous: Option<u64>, last_on_arra
     if !plan.has_c || plan.array.drain == Drain::Serial {
         return (stream - first_stream(plan), stream.saturating_add(stream_to_end(plan)));
     }
-    let start = previous.map_or(0, |p| p.saturating_add(cols));
+    let behind = plan.stages() - 1;
+    let start = previous.map_or(0, |p| p.saturating_add(cols + behind));
     let swap = if last_on_array {
         // No swap follows: captured at once, but behind the results of the fold before.
         let busy = if previous.is_some() { cols } else { 0 };
-        stream.saturating_add(stream_length(plan).max(busy))
+        stream.saturating_add(streamed(plan).max(busy))
     } else {
         stream.saturating_add(period(plan))
     };
-    (start, swap.saturating_add(rows + 2 * cols))
+    (start, swap.saturating_add(behind + rows + 2 * cols))
 }
 
 pub(super) fn moved(plan: &Plan) -> Moved {

@@ -15,6 +15,11 @@
 //! out col 1                                  d01  d11  d21
 //! ```
 //! The first fold: R + M + R + C cycles, M the stream (`is`: N).
+//!
+//! A partial sum passes the S stages of each MAC on its way down: row i's stream enters S i cycles
+//! after row 0's, and the first fold takes R + M + S R + C. Every PE still forms a product every
+//! cycle. Tiles move down a row a cycle as ever, so they set out (S - 1)(R - 1) cycles later, lest
+//! they reach a row before its activation.
 
 use super::{Moved, Plan, triangle};
 use systole_isa::design::{Dataflow, Drain, PartialSums, Preload};
@@ -31,7 +36,12 @@ pub(super) fn first_stream(plan: &Plan) -> u64 {
 
 /// From the first streaming operand to the last result.
 pub(super) fn stream_to_end(plan: &Plan) -> u64 {
-    stream_length(plan) + plan.rows() + plan.cols()
+    stream_length(plan) + plan.stages() * plan.rows() + plan.cols()
+}
+
+/// Cycles by which the last row's stream is later than tiles would reach it.
+const fn lag(plan: &Plan) -> u64 {
+    (plan.stages() - 1) * (plan.rows() - 1)
 }
 
 /// Cycles from a fold's stream until the next tile may start to enter.
@@ -40,8 +50,8 @@ pub(super) fn stream_to_end(plan: &Plan) -> u64 {
 /// the last token (a PE does not load and multiply in one cycle), or behind the last result.
 fn next_preload(plan: &Plan) -> u64 {
     match (plan.array.preload, plan.array.drain) {
-        (Preload::Double, _) => 0,
-        (Preload::Serial, Drain::Overlap) => stream_length(plan),
+        (Preload::Double, _) => lag(plan),
+        (Preload::Serial, Drain::Overlap) => stream_length(plan) + lag(plan),
         (Preload::Serial, Drain::Serial) => stream_to_end(plan),
     }
 }
@@ -56,11 +66,11 @@ pub(super) fn period(plan: &Plan) -> u64 {
     passed.max(next_preload(plan) + plan.rows())
 }
 
-/// Under `feedback` the first partial sum crosses the skew register, R PEs and the
-/// accumulator memory, R + 2 registers, before the next fold can read it.
+/// Under `feedback` the first partial sum crosses the skew register, the stages of R PEs and the
+/// accumulator memory, S R + 2 registers, before the next fold can read it.
 pub(super) fn period_within_group(plan: &Plan) -> u64 {
     match plan.array.partial_sums {
-        PartialSums::Feedback => period(plan).max(plan.rows() + 2),
+        PartialSums::Feedback => period(plan).max(plan.stages() * plan.rows() + 2),
         PartialSums::Outside => period(plan),
     }
 }
@@ -72,7 +82,7 @@ pub(super) fn span(plan: &Plan, stream: u64, previous: Option<u64>) -> (u64, u64
 }
 
 pub(super) fn moved(plan: &Plan) -> Moved {
-    let rows = u128::from(plan.rows());
+    let (rows, stages) = (u128::from(plan.rows()), u128::from(plan.stages()));
     let (stream, k) = (u128::from(stream_length(plan)), u128::from(plan.shape.k));
     let walked = plan.walked();
     let (width, groups, results) = (walked.lines_across, u128::from(plan.groups()), walked.results);
@@ -99,7 +109,7 @@ pub(super) fn moved(plan: &Plan) -> Moved {
                 (true, false) => plan.down.sum(|products| plan.closes(products)),
                 (false, _) => plan.closes(plan.shape.k.into()),
             },
-        skew: stream * row_numbers * groups
+        skew: stream * (stages * (row_numbers - k) + k) * groups
             + k * walked.triangles_across
             + if plan.has_c { stream * walked.triangles_across } else { 0 }
             + if outside { 0 } else { results * (folds - 1) },

@@ -12,17 +12,7 @@ fn mode() -> MacMode {
 }
 
 fn array(dataflow: Dataflow, rows: u32, cols: u32) -> ArraySpec {
-    ArraySpec {
-        rows,
-        cols,
-        count: 1,
-        clock_mhz: 1000.0,
-        dataflow,
-        convention: Convention::Rtl,
-        drain: Drain::Overlap,
-        preload: Preload::Double,
-        partial_sums: PartialSums::Feedback,
-    }
+    ArraySpec { dataflow, ..ArraySpec::output_stationary(rows, cols) }
 }
 
 fn cycles(array: ArraySpec, (m, n, k): (u32, u32, u32), has_c: bool) -> u64 {
@@ -37,6 +27,7 @@ fn cycles_by_hand() {
     let outside = |a: ArraySpec| ArraySpec { partial_sums: PartialSums::Outside, ..a };
     let arrays = |a: ArraySpec, count| ArraySpec { count, ..a };
     let scalesim = |a: ArraySpec| ArraySpec { convention: Convention::Scalesim, ..a };
+    let staged = |a: ArraySpec, stages, of_loop| ArraySpec { mac_stages: stages, loop_stages: of_loop, ..a };
     let (os, ws, is) = (array(Os, 4, 3), array(Ws, 4, 3), array(Is, 4, 3));
     let cases = [
         (os, (4, 3, 10), false, 10 + 4 + 6),
@@ -66,6 +57,25 @@ fn cycles_by_hand() {
         (is, (3, 10, 4), false, 21),
         (is, (6, 10, 8), true, 21 + 3 * 10),
         (single(serial(is)), (6, 10, 8), false, 4 * 21),
+        // Three stages: a product every three cycles, or every two or one where the loop is shorter.
+        (staged(os, 3, None), (4, 3, 10), false, 9 * 3 + 3 + 4 + 6),
+        (staged(os, 3, Some(2)), (4, 3, 10), false, 9 * 2 + 3 + 4 + 6),
+        (staged(os, 3, Some(1)), (4, 3, 10), false, 9 + 3 + 4 + 6),
+        (staged(os, 3, Some(2)), (8, 6, 10), false, 31 + 3 * 20),
+        (staged(os, 3, Some(1)), (8, 6, 1), false, 13 + 3 * 3),
+        (serial(staged(os, 3, Some(2))), (8, 6, 10), false, 4 * 31),
+        (staged(os, 3, Some(2)), (4, 3, 10), true, 3 + 31),
+        // A swap is two cycles behind, and the next C behind it.
+        (staged(os, 3, Some(1)), (8, 6, 4), true, 3 + 16 + 3 * (6 + 2)),
+        // Four PEs down, three stages each; still a product a cycle.
+        (staged(ws, 3, None), (10, 3, 4), false, 4 + 10 + 3 * 4 + 3),
+        (staged(ws, 3, Some(1)), (10, 3, 4), false, 29),
+        (staged(outside(ws), 3, None), (10, 6, 8), false, 29 + 3 * 10),
+        // Partial sums are back after 3 R + 2 cycles.
+        (staged(ws, 3, None), (10, 6, 8), false, 29 + 14 + 10 + 14),
+        // The next tile sets out (S - 1)(R - 1) cycles later, lest it overtakes the stream.
+        (staged(ws, 3, None), (2, 6, 4), false, 21 + 6 + 4),
+        (staged(single(ws), 3, None), (10, 6, 8), false, 29 + 3 * (10 + 6 + 4)),
         (scalesim(os), (8, 6, 10), false, 4 * (4 + 3 + 10 - 2) - 1),
         (scalesim(ws), (10, 6, 8), false, 4 * (8 + 3 + 10 - 2) - 1),
         (scalesim(is), (6, 10, 8), false, 4 * (8 + 3 + 10 - 2) - 1),
@@ -99,7 +109,12 @@ fn any_size_at_once() {
         let most = ArraySpec { count: 65_536, ..array(dataflow, 65_536, 65_536) };
         let shape = Shape { m: u32::MAX, n: u32::MAX, k: u32::MAX };
         for lanes in [1, 65_536] {
-            for array in [most, array(dataflow, 1, 1), ArraySpec { convention: Convention::Scalesim, ..array(dataflow, 1, 1) }] {
+            for array in [
+                most,
+                ArraySpec { mac_stages: 64, ..most },
+                array(dataflow, 1, 1),
+                ArraySpec { convention: Convention::Scalesim, ..array(dataflow, 1, 1) },
+            ] {
                 let plan = Plan::new(&array, &MacMode { lanes, ..mode() }, &OUTPUT, shape, true);
                 assert_eq!(plan.cost().events.macs, u64::MAX);
                 assert_eq!(plan.folds().next().map(|fold| fold.start), Some(0));
@@ -154,11 +169,12 @@ fn count(array: &ArraySpec, mode: &MacMode, plan: &Plan, has_c: bool) -> Events 
         }
         for k in 0..products {
             let row = k / lanes + 1;
+            let waits = u64::from(array.mac_stages) * (row - 1) + 1;
             for m in 0..u64::from(fold.m.end - fold.m.start) {
                 events.scratchpad_read_bytes += u64::from(a);
                 let (streaming, stationary, skew) = match array.dataflow {
                     Dataflow::Os => (cols, 0, m + 1),
-                    Dataflow::Ws => (cols, 0, row),
+                    Dataflow::Ws => (cols, 0, waits),
                     Dataflow::Is => (0, row + u64::from(array.preload == Preload::Double), m + 1),
                 };
                 events.streaming_register_writes += streaming;
@@ -170,7 +186,7 @@ fn count(array: &ArraySpec, mode: &MacMode, plan: &Plan, has_c: bool) -> Events 
                 let (streaming, stationary, skew) = match array.dataflow {
                     Dataflow::Os => (0, rows, n + 1),
                     Dataflow::Ws => (0, row + u64::from(array.preload == Preload::Double), n + 1),
-                    Dataflow::Is => (cols, 0, row),
+                    Dataflow::Is => (cols, 0, waits),
                 };
                 events.streaming_register_writes += streaming;
                 events.stationary_register_writes += stationary;

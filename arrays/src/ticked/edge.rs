@@ -1,4 +1,5 @@
-//! Skew registers along an edge of the array: lane i delays its tokens by i + 1 registers.
+//! Skew registers along an edge of the array: lane i delays its tokens by i + 1 registers, or by
+//! S i + 1 where the MACs it keeps time with have S stages.
 
 /// What moves through registers.
 pub(super) trait Token: Clone + Default {
@@ -19,7 +20,12 @@ pub(super) struct Skew<T> {
 
 impl<T: Token> Skew<T> {
     pub fn new(lanes: usize) -> Self {
-        let offsets: Vec<usize> = (0..=lanes).map(|i| i * (i + 1) / 2).collect();
+        Self::in_steps(lanes, 1)
+    }
+
+    /// Lane i has `step` i + 1 registers.
+    pub fn in_steps(lanes: usize, step: usize) -> Self {
+        let offsets: Vec<usize> = (0..=lanes).map(|i| i + step * (i * i.saturating_sub(1) / 2)).collect();
         Self { registers: vec![T::default(); offsets[lanes]], facing: offsets[..lanes].to_vec(), offsets, elements: 0 }
     }
 
@@ -74,10 +80,14 @@ mod tests {
 
     /// Against lanes that copy every token every cycle.
     #[test]
-    fn lane_i_delays_by_i_and_one_registers() {
+    fn lane_i_delays_by_i_steps_and_one_register() {
+        (0..4).for_each(against_copies);
+    }
+
+    fn against_copies(step: usize) {
         const LANES: usize = 5;
-        let mut skew = Skew::new(LANES);
-        let mut copied: Vec<Vec<Numbered>> = (0..LANES).map(|lane| vec![Numbered::default(); lane + 1]).collect();
+        let mut skew = Skew::in_steps(LANES, step);
+        let mut copied: Vec<Vec<Numbered>> = (0..LANES).map(|lane| vec![Numbered::default(); step * lane + 1]).collect();
         for cycle in 0..40u64 {
             let entering = |lane: usize| Numbered(cycle * 31 + lane as u64 * 7);
             let writes = skew.shift(entering);

@@ -1,6 +1,7 @@
 //! A register per PE whose contents move right or down.
 
 /// Registers of R x C PEs.
+#[derive(Clone)]
 pub(super) struct Mesh<T> {
     registers: Vec<T>,
     cols: usize,

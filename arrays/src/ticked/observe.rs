@@ -36,7 +36,7 @@ pub enum Side {
 pub enum Place {
     /// What the sequencer sends to the edges in this cycle.
     Sequencer,
-    /// A skew register: stage 0 takes from the scratchpad, stage `lane`, the last, faces the array.
+    /// A skew register: stage 0 takes from the scratchpad, the last faces the array.
     Skew {
         /// What it holds.
         edge: Edge,

@@ -15,6 +15,7 @@ use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
 use crate::toggles::meter::Port;
+use std::collections::VecDeque;
 use systole_isa::design::Drain;
 
 #[derive(Clone, Default)]
@@ -97,8 +98,11 @@ struct Issue {
 /// Starts folds when the registers they need are free.
 struct Sequencer {
     folds: usize,
-    /// Cycles of a stream.
+    /// Products of a stream, and the cycles from one to the next.
     length: u32,
+    interval: u64,
+    /// Cycles from a PE's operand registers to the stage that writes its sum.
+    behind: u64,
     cols: u64,
     has_c: bool,
     overlap: bool,
@@ -118,7 +122,7 @@ impl Sequencer {
     fn issue(&mut self, drained: usize) -> Issue {
         let mut issue = Issue::default();
         self.since_stream += 1;
-        let streaming = self.streams > 0 && self.products < self.length;
+        let streaming = self.streams > 0 && self.since_stream < u64::from(self.length) * self.interval;
         let next = self.streams;
         if !streaming && next < self.folds && self.may_stream(drained) {
             self.streams += 1;
@@ -129,6 +133,10 @@ impl Sequencer {
         }
         if self.streams > 0 {
             if self.products < self.length {
+                if !self.since_stream.is_multiple_of(self.interval) {
+                    // The loop still has the sum that the next product goes into.
+                    return self.with_initial(issue, drained);
+                }
                 issue.product = Some((self.streams - 1, self.products));
                 self.products += 1;
             } else if self.captured < self.streams && self.may_capture() {
@@ -136,6 +144,11 @@ impl Sequencer {
             }
         }
         self.captured += usize::from(issue.capture);
+        self.with_initial(issue, drained)
+    }
+
+    /// What enters, with an element of C where one may.
+    fn with_initial(&mut self, mut issue: Issue, drained: usize) -> Issue {
         if self.has_c {
             if self.may_initialise(drained) {
                 self.initials += 1;
@@ -175,9 +188,12 @@ impl Sequencer {
             return false;
         }
         // The swap of the fold before has passed all columns.
-        next == 0 || if self.overlap { self.streams == next && self.since_stream >= self.cols } else { drained == next }
+        next == 0 || if self.overlap { self.streams == next && self.since_stream >= self.cols + self.behind } else { drained == next }
     }
 }
+
+/// What the operand registers of all PEs held in one cycle.
+type Stage<L> = (Mesh<Left<L>>, Mesh<Top<L>>);
 
 struct Array<L> {
     rows: usize,
@@ -187,6 +203,9 @@ struct Array<L> {
     initial: Skew<Initial>,
     a: Mesh<Left<L>>,
     b: Mesh<Top<L>>,
+    /// What those held in each of the last cycles, the oldest first: what goes through the stages
+    /// of the MACs before the one that writes the sum.
+    stages: VecDeque<Stage<L>>,
     accumulators: Vec<Accumulator>,
     drain: Vec<Cell>,
     /// Per row: shifts out still to come.
@@ -200,6 +219,7 @@ struct Array<L> {
 pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], mut probe: Probe<'_, O>) -> Vec<Span> {
     let (rows, cols) = (bench.setup.array.rows as usize, bench.setup.array.cols as usize);
     let has_c = bench.operands.c.is_some();
+    let behind = u64::from(bench.setup.array.mac_stages - 1);
     let mut array: Array<L> = Array {
         rows,
         cols,
@@ -208,6 +228,7 @@ pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], 
         initial: Skew::new(rows),
         a: Mesh::new(rows, cols),
         b: Mesh::new(rows, cols),
+        stages: (0..behind).map(|_| (Mesh::new(rows, cols), Mesh::new(rows, cols))).collect(),
         accumulators: vec![Accumulator::default(); rows * cols],
         drain: vec![Cell::default(); rows * cols],
         shifts_left: vec![0; rows],
@@ -217,6 +238,8 @@ pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], 
     let mut sequencer = Sequencer {
         folds: folds.len(),
         length: bench.shape.k.div_ceil(bench.setup.mode.lanes),
+        interval: bench.setup.array.issue_interval().into(),
+        behind,
         cols: cols as u64,
         has_c,
         overlap: bench.setup.array.drain == Drain::Overlap,
@@ -304,8 +327,15 @@ impl<L: Lanes> Array<L> {
         if bench.meter.is_some() {
             self.meter(bench);
         }
-        for row in 0..self.rows {
-            self.step_row(bench, row);
+        if self.stages.is_empty() {
+            return (0..self.rows).for_each(|row| self.step_row(bench, row));
+        }
+        // What reaches the last stage takes the place of the operand registers while it is added.
+        self.stages.push_back((self.a.clone(), self.b.clone()));
+        if let Some(oldest) = self.stages.pop_front() {
+            let (a, b) = (std::mem::replace(&mut self.a, oldest.0), std::mem::replace(&mut self.b, oldest.1));
+            (0..self.rows).for_each(|row| self.step_row(bench, row));
+            (self.a, self.b) = (a, b);
         }
     }
 

@@ -16,6 +16,7 @@ use super::{Bench, Span};
 use crate::dataflow::Fold;
 use crate::datapath::{Chain, Register};
 use crate::toggles::meter::Port;
+use std::collections::VecDeque;
 use std::ops::Range;
 use systole_isa::design::{Dataflow, Drain, PartialSums, Preload};
 
@@ -105,6 +106,8 @@ struct Issue {
 struct Sequencer<'a> {
     folds: &'a [Fold],
     rows: u32,
+    /// Cycles by which the last row's stream is later than a tile would reach it.
+    lag: u64,
     length: u32,
     preload: Preload,
     drain: Drain,
@@ -115,6 +118,9 @@ struct Sequencer<'a> {
     /// Streams started, and the elements of the last one that have entered.
     streams: usize,
     elements: u32,
+    /// Cycles since the last stream started, and since it ended.
+    since_stream: u64,
+    since_end: u64,
 }
 
 impl Sequencer<'_> {
@@ -123,15 +129,18 @@ impl Sequencer<'_> {
     fn issue(&mut self, drained: usize, returned: u32) -> Issue {
         let mut issue = Issue::default();
         let streaming = self.streams > 0 && self.elements < self.length;
+        self.since_stream += 1;
+        self.since_end = if streaming { 0 } else { self.since_end + 1 };
         if !streaming && self.may_stream(drained, returned) {
             self.streams += 1;
             self.elements = 0;
+            (self.since_stream, self.since_end) = (0, 0);
         }
         if self.streams > 0 && self.elements < self.length {
             issue.stream = Some((self.streams - 1, self.elements));
             self.elements += 1;
         }
-        if self.may_load(drained, issue.stream.is_some()) {
+        if self.may_load(drained) {
             self.tiles += 1;
             self.tile_rows = 0;
         }
@@ -151,7 +160,7 @@ impl Sequencer<'_> {
         sums_are_back && (self.drain == Drain::Overlap || drained == next)
     }
 
-    fn may_load(&self, drained: usize, streaming: bool) -> bool {
+    fn may_load(&self, drained: usize) -> bool {
         let next = self.tiles;
         if next == self.folds.len() || (next > 0 && self.tile_rows < self.rows) {
             return false;
@@ -159,8 +168,8 @@ impl Sequencer<'_> {
         let previous_has_started = self.streams == next;
         next == 0
             || match (self.preload, self.drain) {
-                (Preload::Double, _) => previous_has_started,
-                (Preload::Serial, Drain::Overlap) => previous_has_started && !streaming,
+                (Preload::Double, _) => previous_has_started && self.since_stream >= self.lag,
+                (Preload::Serial, Drain::Overlap) => previous_has_started && self.since_end > self.lag,
                 (Preload::Serial, Drain::Serial) => drained == next,
             }
     }
@@ -227,7 +236,12 @@ struct Array<'a, L> {
     active: Vec<Tile<L>>,
     /// Per row: its tile registers took or lost a tile in the last cycle.
     changed: Vec<bool>,
+    /// Rows of PEs, and for each its MACs' stages.
     partial: Mesh<Partial>,
+    stages: usize,
+    /// Streaming tokens at the last row in each of the last cycles, the oldest first: its partial
+    /// sums are as many cycles behind.
+    calls: VecDeque<Stream<L>>,
     /// Bank c holds column c; row t.
     memory: Vec<Word>,
     /// Folds whose first partial sum, or the control in its place, has left the array.
@@ -239,7 +253,7 @@ struct Array<'a, L> {
 /// Walks one array's folds; returns when each ran.
 pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], mut probe: Probe<'_, O>) -> Vec<Span> {
     let spec = bench.setup.array;
-    let (rows, cols) = (spec.rows as usize, spec.cols as usize);
+    let (rows, cols, stages) = (spec.rows as usize, spec.cols as usize, spec.mac_stages as usize);
     let input_stationary = spec.dataflow == Dataflow::Is;
     let length = if input_stationary { bench.shape.n } else { bench.shape.m };
     let layout = Layout { folds, input_stationary, separate: spec.partial_sums == PartialSums::Outside };
@@ -249,7 +263,7 @@ pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], 
         cols,
         length,
         double: spec.preload == Preload::Double,
-        left: Skew::new(rows),
+        left: Skew::in_steps(rows, stages),
         tiles: Skew::new(cols),
         top: Skew::new(cols),
         bottom: Skew::new(cols),
@@ -257,7 +271,9 @@ pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], 
         shadow: vec![Tile::default(); rows * cols],
         active: vec![Tile::default(); rows * cols],
         changed: vec![false; rows],
-        partial: Mesh::new(rows, cols),
+        partial: Mesh::new(rows * stages, cols),
+        stages,
+        calls: (1..stages).map(|_| Stream::default()).collect(),
         memory: vec![Word::default(); length as usize * cols],
         returned: 0,
         drained: 0,
@@ -266,6 +282,7 @@ pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], 
     let mut sequencer = Sequencer {
         folds,
         rows: spec.rows,
+        lag: u64::from(spec.mac_stages - 1) * u64::from(spec.rows - 1),
         length,
         preload: spec.preload,
         drain: spec.drain,
@@ -274,6 +291,8 @@ pub(super) fn run<L: Lanes, O: Observer>(bench: &mut Bench<'_>, folds: &[Fold], 
         tile_rows: 0,
         streams: 0,
         elements: 0,
+        since_stream: 0,
+        since_end: 0,
     };
     let mut spans = vec![Span::default(); folds.len()];
     while array.drained < folds.len() {
@@ -315,7 +334,7 @@ impl<L: Lanes> Array<'_, L> {
     /// Partial sums in the bottom row go to the memory, or to the output registers.
     fn leave<O: Observer>(&mut self, bench: &mut Bench<'_>, probe: &mut Probe<'_, O>) {
         for column in 0..self.cols {
-            let token = &mut self.partial.row_mut(self.rows - 1)[column];
+            let token = &mut self.partial.row_mut(self.rows * self.stages - 1)[column];
             if !token.present {
                 continue;
             }
@@ -438,7 +457,9 @@ impl<L: Lanes> Array<'_, L> {
         let pes = row * self.cols..(row + 1) * self.cols;
         let tiles = &self.active[pes.clone()];
         let (mut streamed, mut written) = (0, 0);
-        for (column, ((a, tile), partial)) in self.streaming.row(row).iter().zip(tiles).zip(self.partial.row_mut(row)).enumerate() {
+        for (column, ((a, tile), partial)) in
+            self.streaming.row(row).iter().zip(tiles).zip(self.partial.row_mut(row * self.stages)).enumerate()
+        {
             streamed += a.elements();
             written += u64::from(partial.data);
             if a.data {
@@ -467,7 +488,8 @@ impl<L: Lanes> Array<'_, L> {
         let mut writes = 0;
         if separate {
             // A streaming token leaving the last row's skew calls for its row of C.
-            let call = self.left.facing(self.rows - 1).clone();
+            self.calls.push_back(self.left.facing(self.rows - 1).clone());
+            let call = self.calls.pop_front().unwrap_or_default();
             writes += self.bottom.shift(|c| if call.present { layout.initial(bench, call.fold, call.t, c) } else { Partial::default() });
         } else {
             writes += self.top.shift(|c| issue.stream.map_or_else(Partial::default, |(f, t)| layout.initial(bench, f as u32, t, c)));

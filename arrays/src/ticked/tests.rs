@@ -228,7 +228,8 @@ fn every_option_around_every_edge() {
                 for partial_sums in [PartialSums::Feedback, PartialSums::Outside] {
                     for (rows, cols, count) in [(1, 1, 1), (1, 3, 2), (3, 1, 1), (2, 3, 1), (3, 2, 3)] {
                         let convention = Convention::Rtl;
-                        let array = ArraySpec { rows, cols, count, clock_mhz: 1.0, dataflow, convention, drain, preload, partial_sums };
+                        let plain = ArraySpec::output_stationary(rows, cols);
+                        let array = ArraySpec { count, dataflow, convention, drain, preload, partial_sums, ..plain };
                         for (m, n, k) in [(1, 1, 1), (4, 3, 1), (2, 2, 2), (3, 4, 3), (5, 6, 7), (1, 7, 8), (7, 1, 13)] {
                             for has_c in [false, true] {
                                 check(&problem(array, (m, n, k), has_c));

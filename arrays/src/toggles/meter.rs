@@ -42,6 +42,7 @@ impl Meter {
     pub fn new(setup: &Setup) -> Self {
         let (array, mode) = (&setup.array, &setup.mode);
         let (rows, cols, lanes) = (array.rows as usize, array.cols as usize, mode.lanes as usize);
+        let row_stages = if array.dataflow == Dataflow::Os { 1 } else { array.mac_stages as usize };
         let registers = |places: usize| vec![Line::default(); places * lanes];
         let (moving, resting) = if array.dataflow == Dataflow::Is { (mode.b, mode.a) } else { (mode.a, mode.b) };
         Self {
@@ -53,7 +54,7 @@ impl Meter {
             streaming: registers(rows * cols),
             shadow: registers(rows * cols),
             active: registers(rows * cols),
-            left: registers(rows * (rows + 1) / 2),
+            left: registers(rows + row_stages * rows * (rows - 1) / 2),
             top: registers(cols * (cols + 1) / 2),
             factors: vec![(0, 0); rows * cols * lanes],
             counts: [[0; 2]; 4],

@@ -151,9 +151,10 @@ impl Array<'_> {
                     bits += before.replace(factor).map_or(0, |old| distance(old, factor));
                 }
                 self.changed[0] += u128::from(codes) * u128::from(self.product.setup.array.cols);
-                self.changed[2] += u128::from(codes) * u128::from(row + 1);
+                let skewed = u128::from(self.product.setup.array.mac_stages) * u128::from(row) + 1;
+                self.changed[2] += u128::from(codes) * skewed;
                 self.written[0] += length;
-                self.written[2] += length * u128::from(row + 1);
+                self.written[2] += length * skewed;
                 for line in held.clone() {
                     let (column, resting) = (line - held.start, self.resting(k, line));
                     if self.product.operands.mask.is_some() {

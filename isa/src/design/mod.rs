@@ -152,6 +152,14 @@ pub struct ArraySpec {
     /// Partial-sum option (weight- and input-stationary).
     #[serde(default)]
     pub partial_sums: PartialSums,
+    /// Pipeline stages of a MAC, from its operand registers to its sum: a sum is written so many
+    /// cycles after its product's operands.
+    #[serde(default = "one", with = "unless_one")]
+    pub mac_stages: u32,
+    /// Of those, the last ones, through which a sum passes before the next product can be added to
+    /// it; absent, all of them.
+    #[serde(default)]
+    pub loop_stages: Option<u32>,
 }
 
 impl ArraySpec {
@@ -167,7 +175,32 @@ impl ArraySpec {
             drain: Drain::Overlap,
             preload: Preload::Double,
             partial_sums: PartialSums::Feedback,
+            mac_stages: one(),
+            loop_stages: None,
         }
+    }
+
+    /// Cycles from a PE's product to its next one. Under `os` both go into one sum, which has to
+    /// pass the loop; elsewhere they belong to different sums.
+    pub fn issue_interval(&self) -> u32 {
+        match self.dataflow {
+            Dataflow::Os => self.loop_stages.unwrap_or(self.mac_stages),
+            Dataflow::Ws | Dataflow::Is => 1,
+        }
+    }
+}
+
+/// A count that is written as nothing where it is 1: a design that leaves it so says what it said
+/// before there was such a field.
+mod unless_one {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(value: &u32, to: S) -> Result<S::Ok, S::Error> {
+        if *value == 1 { to.serialize_none() } else { to.serialize_some(value) }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+        Option::deserialize(from).map(|value| value.unwrap_or(1))
     }
 }
 
@@ -366,8 +399,13 @@ impl Design {
         u64::from(self.array.rows) * u64::from(self.array.cols) * u64::from(self.array.count)
     }
 
-    /// MACs per cycle at full use.
-    pub fn peak_macs_per_cycle(&self) -> u64 {
+    /// MACs that all multipliers could form in a cycle.
+    pub fn mac_slots_per_cycle(&self) -> u64 {
         self.processing_elements() * u64::from(self.mac.lanes)
+    }
+
+    /// MACs per cycle at full use: one in each slot every [`ArraySpec::issue_interval`].
+    pub fn peak_macs_per_cycle(&self) -> f64 {
+        self.mac_slots_per_cycle() as f64 / f64::from(self.array.issue_interval())
     }
 }

@@ -1,8 +1,11 @@
 //! What makes a design unusable, all of it at once.
 
-use super::{Addend, Aligned, Design, EntropySource, Gating, MacMode, Product, Scaling, Switching, Unit};
+use super::{Addend, Aligned, Convention, Design, EntropySource, Gating, MacMode, Product, Scaling, Switching, Unit};
 use crate::format::{Format, Specials};
 use std::fmt;
+
+/// Most pipeline stages of a MAC.
+const MOST_STAGES: u32 = 64;
 
 /// One thing wrong with a design or recipe, with its path and the mend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -175,6 +178,11 @@ impl Design {
         found.range_u32(array.cols, 1, 65_536, "array.cols");
         found.range_u32(array.count, 1, 65_536, "array.count");
         found.range_f64(array.clock_mhz, 1e-3, 1e5, "array.clock_mhz");
+        found.range_u32(array.mac_stages, 1, MOST_STAGES, "array.mac_stages");
+        found.range_u32(array.loop_stages.unwrap_or(1), 1, array.mac_stages.max(1), "array.loop_stages");
+        found.require(array.convention == Convention::Rtl || array.mac_stages == 1, "array.convention", || {
+            "scalesim's closed form knows MACs of one stage; set array.mac_stages to 1, or array.convention to rtl".to_owned()
+        });
         found.range_u32(self.mac.lanes, 1, 65_536, "mac.lanes");
         found.mode(&self.mac, "mac");
         for (i, mode) in self.modes.iter().enumerate() {

@@ -186,7 +186,9 @@ impl Prices<'_> {
         // Bits that cost as much as these do, were their data random.
         let (streamed, stayed) = (streaming * ratios.streaming, stationary * ratios.stationary);
         let skew = skew + ratios.skew_bits.min(skew) * (ratios.skew - 1.0);
-        let written = streamed + stayed + accumulators + outers + skew + drain;
+        let stages =
+            f64::from(self.design.array.mac_stages - 1) * ((events.macs_spent as f64 - gated) * width(|w| w.product) + accumulators);
+        let written = streamed + stayed + accumulators + outers + skew + drain + stages;
         let forwarded = streamed + stayed + drain + if moves_partial_sums { accumulators } else { 0.0 };
         let scratchpad_bytes = (events.scratchpad_read_bytes + events.scratchpad_write_bytes) as f64;
         let memory_words = (events.accumulator_memory_reads + events.accumulator_memory_writes) as f64;
@@ -221,7 +223,7 @@ impl Prices<'_> {
         let array = &self.design.array;
         let (mode, cost, widths) = (&self.modes[0], &self.macs[0], &self.widths[0]);
         let (rows, cols, lanes) = (f64::from(array.rows), f64::from(array.cols), f64::from(self.design.mac.lanes));
-        let per_cycle = self.design.peak_macs_per_cycle() as f64;
+        let per_cycle = self.design.peak_macs_per_cycle();
         let closings = mode.chunk.map_or(0.0, |length| 1.0 / f64::from(length));
         let bits_of = |format: Format| BITS_PER_BYTE * f64::from(format.storage_bytes());
         // An operand brings its share of a block scale.
@@ -244,7 +246,10 @@ impl Prices<'_> {
                 (stored_bits(streaming) / cols, widths.streaming, forwarded, (rows + 1.0) / (2.0 * cols) + fed_back)
             }
         };
-        let written = moving_bits + widths.accumulator / lanes + closings * widths.outer + skewed_elements * widths.skew;
+        let stages = f64::from(array.mac_stages - 1) * (widths.product + widths.accumulator / lanes);
+        let skewed = if array.dataflow == Dataflow::Os { 0.0 } else { f64::from(array.mac_stages - 1) * (rows - 1.0) / (2.0 * cols) };
+        let written =
+            moving_bits + widths.accumulator / lanes + closings * widths.outer + (skewed_elements + skewed) * widths.skew + stages;
         MacParts {
             multipliers: cost.multiplier.pj,
             adders: cost.adder.pj + closings * cost.outer_adder.pj + added_outside * cost.memory_adder.pj,

@@ -86,6 +86,12 @@ impl Prices<'_> {
             self.register_bits(),
             if self.gates_zeros() { "MACs with an operand of zero are gated" } else { "operands of zero save nothing" }
         ));
+        if design.array.mac_stages > 1 {
+            list.push(format!(
+                "each of a MAC's {} stages but the last hands on the exact product of every lane and the sum",
+                design.array.mac_stages
+            ));
+        }
         if design.energy.activity == Switching::Toggles {
             list.push(format!(
                 "by toggles (energy.activity), in runs: data of operand registers and their skew, wires between those, and partial products, of which {} % cost the same whatever they do and {} % change in random data; exponents, sums, results and clocks stay at the table's",

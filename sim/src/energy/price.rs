@@ -6,6 +6,7 @@ use super::memory::{Sram, hop_pj};
 use super::model::Model;
 use super::parts::AreaParts;
 use super::scaling::NodeScaling;
+use super::value::Value;
 use super::{EnergyError, table};
 use systole_isa::design::{Dataflow, Design, Gating, MacMode, PartialSums, Preload, Scaling};
 use systole_isa::format::Format;
@@ -31,6 +32,8 @@ pub struct Widths {
     pub drain: f64,
     /// A block scale, 0 where operands have none.
     pub scale: f64,
+    /// What one stage of a pipelined MAC hands to the next: an exact product of each lane.
+    pub product: f64,
 }
 
 /// Register bits of a design, wide enough for every mode.
@@ -95,6 +98,12 @@ fn bits(format: Format) -> f64 {
     f64::from(format.bits())
 }
 
+/// Bits of an exact product: sign, exponent and significand, or a fixed-point number.
+fn product_bits(mode: &MacMode) -> f64 {
+    let exact = Value::of(mode.a).times(Value::of(mode.b));
+    exact.precision + exact.exponent.map_or(0.0, |exponent| exponent + 2.0)
+}
+
 fn widths(design: &Design, mode: &MacMode) -> Widths {
     let array = &design.array;
     let (a, b) = (bits(mode.a), bits(mode.b));
@@ -103,15 +112,16 @@ fn widths(design: &Design, mode: &MacMode) -> Widths {
     let drain = bits(mode.outermost());
     let travelling = accumulator + outer;
     let scale = if mode.scale == Scaling::None { 0.0 } else { bits(mode.scale_format) };
+    let product = product_bits(mode);
     match array.dataflow {
         Dataflow::Os => {
             let (rows, cols) = (triangle(array.rows), triangle(array.cols));
             let skew = (rows * a + cols * b) / (rows + cols);
-            Widths { streaming: a, stationary: b, accumulator, outer, skew, drain, scale }
+            Widths { streaming: a, stationary: b, accumulator, outer, skew, drain, scale, product }
         }
         // A tile is preloaded once and streamed against many times: the skew is the stream's.
-        Dataflow::Ws => Widths { streaming: a, stationary: b, accumulator: travelling, outer: 0.0, skew: a, drain, scale },
-        Dataflow::Is => Widths { streaming: b, stationary: a, accumulator: travelling, outer: 0.0, skew: b, drain, scale },
+        Dataflow::Ws => Widths { streaming: a, stationary: b, accumulator: travelling, outer: 0.0, skew: a, drain, scale, product },
+        Dataflow::Is => Widths { streaming: b, stationary: a, accumulator: travelling, outer: 0.0, skew: b, drain, scale, product },
     }
 }
 
@@ -126,11 +136,15 @@ fn registers(design: &Design, widths: &[Widths]) -> Registers {
     let result = widest(|w| w.drain);
     // A PE holds one scale of either operand.
     let scale = widest(|w| w.scale);
-    let operands = triangle(array.rows) * streaming + triangle(array.cols) * stationary;
+    let more_stages = f64::from(array.mac_stages - 1);
+    let stages = more_stages * (lanes * widest(|w| w.product) + sums);
+    // Rows that wait for partial sums have a register more for each stage above them.
+    let waiting = if array.dataflow == Dataflow::Os { 0.0 } else { more_stages * (triangle(array.rows) - rows) * streaming };
+    let operands = triangle(array.rows) * streaming + triangle(array.cols) * stationary + waiting;
     match array.dataflow {
         // C enters by rows beside A; results leave by rows.
         Dataflow::Os => Registers {
-            pe_bits: streaming + stationary + sums + result + 2.0 * scale,
+            pe_bits: streaming + stationary + sums + result + 2.0 * scale + stages,
             skew_bits: operands + triangle(array.rows) * result,
             edge_bits: rows * result,
         },
@@ -141,7 +155,7 @@ fn registers(design: &Design, widths: &[Widths]) -> Registers {
                 Preload::Double => 2.0,
             };
             Registers {
-                pe_bits: streaming + copies * stationary + sums + (1.0 + copies) * scale,
+                pe_bits: streaming + copies * stationary + sums + (1.0 + copies) * scale + stages,
                 skew_bits: operands + triangle(array.cols) * result,
                 edge_bits: cols * sums,
             }
@@ -268,7 +282,7 @@ impl<'a> Prices<'a> {
 
     /// Peak MACs per second over 10^12, times two: TFLOPS.
     pub fn peak_tflops(&self) -> f64 {
-        2.0 * self.design.peak_macs_per_cycle() as f64 * self.design.array.clock_mhz / 1e6
+        2.0 * self.design.peak_macs_per_cycle() * self.design.array.clock_mhz / 1e6
     }
 
     /// Area a placed design takes, mm2.

@@ -29,7 +29,7 @@ fn layer_and_pass(region: &str) -> (&str, &str) {
 impl Layers<'_> {
     /// MACs over MAC slots of the cycles.
     fn utilisation(&self, cycles: &Cycles, events: &Events) -> f64 {
-        let slots = cycles.total as f64 * self.design.peak_macs_per_cycle() as f64;
+        let slots = cycles.total as f64 * self.design.mac_slots_per_cycle() as f64;
         if slots > 0.0 { events.macs_spent as f64 / slots } else { 0.0 }
     }
 

@@ -49,7 +49,12 @@ pub fn array_text(design: &Design) -> String {
     let array = &design.array;
     let count = if array.count > 1 { format!("{} x ", array.count) } else { String::new() };
     let flow = format!("{:?}", array.dataflow).to_lowercase();
-    format!("{count}{} x {} {flow} at {} MHz", array.rows, array.cols, array.clock_mhz)
+    let stages = match (array.mac_stages, array.issue_interval()) {
+        (1, _) => String::new(),
+        (stages, 1) => format!(", MACs of {stages} stages"),
+        (stages, interval) => format!(", MACs of {stages} stages, a product every {interval} cycles"),
+    };
+    format!("{count}{} x {} {flow} at {} MHz{stages}", array.rows, array.cols, array.clock_mhz)
 }
 
 /// Report of one matrix product.
@@ -57,7 +62,7 @@ pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome
     let mut text = String::new();
     let cycles = &outcome.record.cycles;
     let events = &outcome.record.events;
-    let array_slots = cycles.total as f64 * design.peak_macs_per_cycle() as f64;
+    let array_slots = cycles.total as f64 * design.mac_slots_per_cycle() as f64;
     let _ = writeln!(text, "{} x {} x {} on {} ({})", task.m, task.n, task.k, design.name, engine.name());
     let _ = writeln!(text, "  array        {}", array_text(design));
     text += &arithmetic::text(design);

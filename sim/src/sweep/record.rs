@@ -79,9 +79,14 @@ impl Hardware {
         Self { array: design.array, lanes: design.mac.lanes, dram_bytes_per_cycle: design.memory.dram_bytes_per_cycle }
     }
 
-    /// MACs of all lanes in a cycle.
-    pub fn peak_macs_per_cycle(&self) -> f64 {
+    /// MACs that all lanes could form in a cycle.
+    pub fn mac_slots_per_cycle(&self) -> f64 {
         f64::from(self.array.rows) * f64::from(self.array.cols) * f64::from(self.array.count) * f64::from(self.lanes)
+    }
+
+    /// MACs in a cycle at full use.
+    pub fn peak_macs_per_cycle(&self) -> f64 {
+        self.mac_slots_per_cycle() / f64::from(self.array.issue_interval())
     }
 }
 
@@ -260,7 +265,7 @@ impl Report {
 
     /// MACs spent over MAC slots of all cycles.
     pub fn utilisation(&self, hardware: &Hardware) -> f64 {
-        let slots = self.cycles.total as f64 * hardware.peak_macs_per_cycle();
+        let slots = self.cycles.total as f64 * hardware.mac_slots_per_cycle();
         let spent = self.events.get("macs_spent").copied().unwrap_or(0) as f64;
         if slots > 0.0 { spent / slots } else { 0.0 }
     }

@@ -48,7 +48,8 @@ impl<L: Lanes> Array<'_, L> {
             });
         }
         for row in 0..self.rows {
-            for (column, (token, partial)) in self.streaming.row(row).iter().zip(self.partial.row(row)).enumerate() {
+            for (column, (token, partial)) in self.streaming.row(row).iter().zip(self.partial.row((row + 1) * self.stages - 1)).enumerate()
+            {
                 let place = Place::Pe { row: row as u32, column: column as u32 };
                 let pe = row * self.cols + column;
                 probe.operand(place, (moving, "", "_valid"), moving_bits, streamed(token).as_ref());

@@ -84,8 +84,7 @@ impl Product {
             Dataflow::Ws => (Tiles { extent: k, tile: rows * lanes }, Tiles { extent: n, tile: cols }, m),
             Dataflow::Is => (Tiles { extent: k, tile: rows * lanes }, Tiles { extent: m, tile: cols }, n),
         };
-        let stream_cycles = if array.dataflow == Dataflow::Os { stream.div_ceil(lanes) } else { stream };
-        let (rhythm, slot, slot_within) = rhythm(&plan, array, stream_cycles, cost.compute_cycles);
+        let (rhythm, slot, slot_within) = rhythm(&plan, array, cost.compute_cycles);
         let initial = matrix.c.or(matrix.mask);
         let edge = [mode.a.storage_bytes(), mode.b.storage_bytes(), initial.map_or(0, |c| c.format.storage_bytes())].map(u64::from);
         let blocks = Groups { extent: k, length: mode.chunk.map_or(k, u64::from) };
@@ -161,7 +160,7 @@ impl Product {
 }
 
 /// The rhythm of a plan, and the cycles from wave to wave: to other outputs, to the same.
-fn rhythm(plan: &Plan, array: &ArraySpec, stream: u64, compute: u64) -> (Rhythm, u64, u64) {
+fn rhythm(plan: &Plan, array: &ArraySpec, compute: u64) -> (Rhythm, u64, u64) {
     let (first, to_end, slot, within) = match array.convention {
         Convention::Rtl => {
             let first = plan.folds().next().map_or(0, |fold| fold.stream - fold.start);
@@ -174,11 +173,7 @@ fn rhythm(plan: &Plan, array: &ArraySpec, stream: u64, compute: u64) -> (Rhythm,
             (0, fold.saturating_sub(1), fold, fold)
         }
     };
-    let to_result = match array.dataflow {
-        Dataflow::Os => stream + u64::from(array.cols),
-        Dataflow::Ws | Dataflow::Is => array.rows.into(),
-    };
-    (Rhythm { first, stream: stream.min(to_end), to_result: to_result.min(to_end), to_end }, slot, within)
+    (Rhythm { first, stream: plan.stream_cycles().min(to_end), to_result: plan.first_result().min(to_end), to_end }, slot, within)
 }
 
 /// The operand that moves through the arrays, or the one that rests in them.

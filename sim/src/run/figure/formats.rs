@@ -161,8 +161,8 @@ fn h100(format: Format) -> Option<f64> {
     let chip = find(CHIP)?;
     let takes = |design: &Design| design.mac_modes().iter().any(|mode| mode.a == format && mode.b == format);
     let unit = DESIGNS.iter().filter(|d| d.name.starts_with(UNITS)).filter_map(|d| find(d.name)).find(takes)?;
-    let macs = unit.peak_macs_per_cycle() / u64::from(unit.array.count) * u64::from(chip.array.count);
-    Some(2.0 * macs as f64 * chip.array.clock_mhz / 1e6)
+    let macs = unit.peak_macs_per_cycle() / f64::from(unit.array.count) * f64::from(chip.array.count);
+    Some(2.0 * macs * chip.array.clock_mhz / 1e6)
 }
 
 fn row(yardstick: &Design, area_um2: f64, format: Format, narrow: Format) -> Result<Row, FormatsError> {
