@@ -57,17 +57,22 @@ impl Named<'_> {
     fn told(&self, dimension: &Dimension) -> Option<i64> {
         match (dimension.dim_value, &dimension.dim_param) {
             (Some(value), _) => Some(value).filter(|&value| value >= 0),
-            (None, Some(name)) => self.get(name),
-            (None, None) => None,
+            (None, Some(name)) if is_name(name) => self.get(name),
+            _ => None,
         }
     }
+}
+
+/// Exporters write `?` for dimensions that have nothing to do with each other.
+fn is_name(name: &str) -> bool {
+    name.chars().any(char::is_alphanumeric)
 }
 
 /// Name of a dimension of an input that has no extent: its own, or the input's with its number.
 fn name_of(input: &str, axis: usize, dimension: &Dimension) -> Option<String> {
     match (dimension.dim_value, dimension.dim_param.as_deref()) {
         (Some(value), _) if value >= 0 => None,
-        (None, Some(name)) if !name.is_empty() => Some(name.to_owned()),
+        (None, Some(name)) if is_name(name) => Some(name.to_owned()),
         _ => Some(format!("{input}.{axis}")),
     }
 }
@@ -148,7 +153,8 @@ impl<'a> Walk<'a> {
     fn inputs(&mut self) -> Result<(), Fault> {
         let graph = self.graph;
         let mut open = BTreeSet::new();
-        let mut names: BTreeSet<String> = self.told.values().flat_map(|dims| dims.iter()).filter_map(|dim| dim.dim_param.clone()).collect();
+        let mut names: BTreeSet<String> =
+            self.told.values().flat_map(|dims| dims.iter()).filter_map(|dim| dim.dim_param.clone()).filter(|name| is_name(name)).collect();
         // Old files list weights among the inputs.
         for input in graph.input.iter().filter(|input| !self.known.contains_key(&input.name[..])).collect::<Vec<_>>() {
             let Some(dims) = dimensions(input) else {

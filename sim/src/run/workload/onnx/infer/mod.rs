@@ -50,7 +50,16 @@ pub fn refused(operator: &str) -> Option<&'static str> {
         "If" | "Loop" | "Scan" | "SequenceMap" => {
             Some("holds a graph of its own, which is not followed; export the model with control flow unrolled or folded")
         }
-        "ConvTranspose" | "DeformConv" | "Einsum" | "RNN" | "GRU" | "LSTM" | "Attention" | "LinearAttention" => {
+        "Attention"
+        | "CausalConvWithState"
+        | "ConvTranspose"
+        | "DeformConv"
+        | "Einsum"
+        | "FlexAttention"
+        | "GRU"
+        | "LinearAttention"
+        | "LSTM"
+        | "RNN" => {
             Some("holds products that are not lowered, and leaving them out would cost too little; export it as MatMul, Gemm or Conv nodes")
         }
         // Of other domains: what runtimes fuse.
