@@ -183,6 +183,12 @@ fn refusals_name_the_place_and_the_mend() {
     refused(&["workload", &file, "--recipe", "fp8"], &["leave out --recipe"]);
 }
 
+#[cfg(not(feature = "onnx"))]
+#[test]
+fn without_the_feature_graphs_are_refused() {
+    refused(&["workload", "net.onnx"], &["net.onnx", "without the feature `onnx`", "--features onnx"]);
+}
+
 fn refused(args: &[&str], needles: &[&str]) {
     let output = systole(args);
     let text = String::from_utf8_lossy(&output.stderr).split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");

@@ -58,6 +58,7 @@ impl Summary<'_> {
         let mut object = json!({
             "workload": self.name,
             "design": self.design.name,
+            "batch": self.batch,
             "pass": self.pass.name(),
             "layers": layers,
             "cycles": cycles_json(&record.cycles),
@@ -73,8 +74,8 @@ impl Summary<'_> {
         if let Some(recipe) = self.recipe {
             object["recipe"] = json!(recipe);
         }
-        if let Some(batch) = self.batch {
-            object["batch"] = json!(batch);
+        if let (None, Some(fields)) = (self.batch, object.as_object_mut()) {
+            fields.shift_remove("batch");
         }
         if let Some(Coverage { dims, not_costed, .. }) = self.coverage {
             object["dims"] = dims.iter().map(|extent| (extent.name.clone(), json!(extent.extent))).collect();

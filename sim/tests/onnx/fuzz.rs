@@ -206,14 +206,11 @@ proptest! {
 fn nesting_ends() {
     // A graph within an attribute within a node, and so on: fields that are not read.
     let mut bytes = Vec::new();
-    for tag in [0x3a, 0x0a, 0x2a, 0x32].into_iter().cycle().take(40_000) {
+    for tag in [0x3a, 0x0a, 0x2a, 0x32].into_iter().cycle().take(4000) {
         let mut outer = vec![tag];
         prost::encode_length_delimiter(bytes.len(), &mut outer).expect("room");
         outer.append(&mut bytes);
         bytes = outer;
-        if bytes.len() > 200_000 {
-            break;
-        }
     }
     survives(bytes);
     // And what is not costed is never a product.

@@ -48,7 +48,14 @@ fn graphs_that_contradict_themselves() {
         (conv(&[int("pads", 1)]), &["`pads` is of type 2, not 7"]),
         (base().weight("b", &[3, 3]).node("Gemm", "g", &["a", "b"], &["c"], &[]).model(), &["must be a matrix", "[4, 3, 3, 3]"]),
         (base().weight("b", &[3, 5]).node("Gemm", "g", &["b", "b"], &["c"], &[]).model(), &["3x5 by 3x5"]),
-        (base().weight("b", &[3, 5]).node("Gemm", "g", &["b", "b", "a"], &["c"], &[int("transA", 1)]).model(), &["is not", "5x5"]),
+        (
+            base().weight("b", &[3, 5]).node("Gemm", "g", &["b", "b", "a"], &["c"], &[int("transA", 1)]).model(),
+            &["[4, 3, 3, 3] and [5, 5]", "broadcast"],
+        ),
+        (
+            base().weight("b", &[3, 5]).weight("e", &[1, 5, 5]).node("Gemm", "g", &["b", "b", "e"], &["c"], &[int("transA", 1)]).model(),
+            &["[1, 5, 5]", "not broadcast to its result, 5x5"],
+        ),
         (
             base().weight("b", &[3, 5]).node("MatMul", "m", &["x", "b"], &["c"], &[]).model(),
             &["[2, 3, 8, 8] and [3, 5]", "8 columns by 3 rows"],
@@ -64,7 +71,8 @@ fn graphs_that_contradict_themselves() {
         (ended(base().node("Softmax", "", &[], &["y"], &[])), &["node 0 (Softmax)", "operand 1 is missing"]),
         (base().weight("a", &[1]).model(), &["initializer `a`", "two of this name"]),
         (base().weight("b", &[-1, 3]).model(), &["initializer `b`", "negative"]),
-        (base().weight("b", &[1 << 40, 1 << 40]).model(), &["initializer `b`", "64 bits"]),
+        (base().weight("b", &[1 << 40, 1 << 40]).model(), &["initializer `b`", "2^60"]),
+        (Build::default().input("x", &["9223372036854775806"]).model(), &["input `x`", "2^60"]),
         (base().weight("b", &[1; 100]).model(), &["initializer `b`", "100 axes"]),
         (base().ints("b", &[3], &[1, 2]).model(), &["initializer `b`", "16 bytes", "[3]"]),
     ];

@@ -71,8 +71,8 @@ fn convolutions_cost_what_a_topology_of_them_does() {
                first, 33, 35, 7, 5, 3, 12, 2,\ndepth_DP, 14, 16, 3, 3, 12, 1, 1,\npoint, 12, 14, 1, 1, 12, 20, 1,\n";
     let (net, csv) = (write(directory.path(), "net.onnx", net.bytes()), write(directory.path(), "net.csv", csv));
     let [by_graph, by_list] = [
-        report(&["workload", &net, "--dim", "n=3", "--design", "bf16-32x32"]),
-        report(&["workload", &csv, "--batch", "3", "--pass", "forward", "--design", "bf16-32x32"]),
+        report(&["workload", &net, "--dim", "n=3", "--design", "bf16-16x16"]),
+        report(&["workload", &csv, "--batch", "3", "--pass", "forward", "--design", "bf16-16x16"]),
     ];
     for field in SAME {
         assert_eq!(by_graph[field], by_list[field], "{field}");

@@ -83,7 +83,8 @@ fn dimensions(value: &ValueInfoProto) -> Option<&[Dimension]> {
 }
 
 struct Walk<'a> {
-    model: &'a ModelProto,
+    /// Domain and name of the operators that the model defines.
+    functions: HashSet<(&'a str, &'a str)>,
     graph: &'a GraphProto,
     named: Named<'a>,
     opset: i64,
@@ -103,7 +104,7 @@ pub fn walk(model: &ModelProto, graph: &GraphProto, name: &str, extents: &[Exten
     let opset = model.opset_import.iter().find(|set| is_standard(&set.domain)).map_or(i64::MAX, |set| set.version);
     let told = graph.value_info.iter().chain(&graph.output).filter_map(|value| Some((&value.name[..], dimensions(value)?))).collect();
     let mut walk = Walk {
-        model,
+        functions: model.functions.iter().map(|function| (&function.domain[..], &function.name[..])).collect(),
         graph,
         named: Named(extents),
         opset,
@@ -214,7 +215,7 @@ impl<'a> Walk<'a> {
         if operator.is_empty() {
             return Err(fault("it has no operator; export the model again".to_owned()));
         }
-        if self.model.functions.iter().any(|function| function.name == operator && function.domain == node.domain) {
+        if self.functions.contains(&(&node.domain[..], operator)) {
             return Err(fault(
                 "its operator is a function that the model defines, which is not followed; inline the model's functions".to_owned(),
             ));

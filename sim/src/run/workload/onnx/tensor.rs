@@ -5,6 +5,8 @@ use super::proto::{EXTERNAL, SparseTensorProto, TensorProto, data_type};
 
 /// The most axes a tensor may have.
 const LARGEST_RANK: usize = 32;
+/// The most elements: no memory holds them, and sums of a few such counts stay within 64 bits.
+const LARGEST_COUNT: i64 = 1 << 60;
 /// The most elements whose values are followed; what computes shapes is far smaller.
 pub const LARGEST_KNOWN: i64 = 4096;
 
@@ -39,9 +41,10 @@ impl Tensor {
             if dim < 0 {
                 return Err(Refusal::wrong(format!("a shape of {dims:?} has a negative dimension")));
             }
-            elements = elements
-                .checked_mul(dim.max(1))
-                .ok_or_else(|| Refusal::wrong(format!("a shape of {dims:?} has more elements than 64 bits count")))?;
+            elements = match elements.checked_mul(dim.max(1)) {
+                Some(product) if product <= LARGEST_COUNT => product,
+                _ => return Err(Refusal::wrong(format!("a shape of {dims:?} has more elements than 2^60"))),
+            };
         }
         Ok(Self { dims, data: None })
     }
