@@ -159,7 +159,7 @@ fn refusals_name_the_place_and_the_mend() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let heading = CONVOLUTIONS.lines().next().expect("a heading");
     let conv = |line: &str| format!("{heading}\n{line}\n");
-    let cases: [(&str, String, &[&str]); 9] = [
+    let cases: [(&str, String, &[&str]); 10] = [
         ("empty", String::new(), &["lists no layers"]),
         ("only", format!("{heading}\n"), &["lists no layers"]),
         ("heading", "a, b\n1, 2\n".to_owned(), &["line 1", "Layer, M, N, K"]),
@@ -168,7 +168,8 @@ fn refusals_name_the_place_and_the_mend() {
         ("filter", conv("Conv1, 8, 8, 9, 3, 4, 4, 1,"), &["line 2", "9x3 does not fit", "8x8"]),
         ("sparse", conv("Conv1, 8, 8, 3, 3, 4, 4, 1, 2:4,"), &["line 2", "`2:4`", "dense"]),
         ("oblong", conv("Conv1, 8, 8, 1, 3, 4, 4, 1,\nConv2, 8, 8, 1, 3, 4, 4, 1,"), &["Conv2", "1x3", "--pass forward"]),
-        ("large", "Layer,M,N,K\nall,16777215,2,2\n".to_owned(), &["layer `all`", "--batch smaller"]),
+        ("large", "Layer,M,N,K\nall,16777215,2,2\n".to_owned(), &["layer `all`", "the batch smaller"]),
+        ("dram", "Layer,M,N,K\nall,1048576,1048576,2,2\n".to_owned(), &["layer `all`", "MiB of DRAM", "the batch smaller"]),
     ];
     for (name, text, needles) in &cases {
         let file = write(directory.path(), &format!("{name}.csv"), text);
@@ -180,6 +181,12 @@ fn refusals_name_the_place_and_the_mend() {
     refused(&["workload", "mlp", "--recipe", "fp32-host"], &["fp32-host", "simulates no hardware"]);
     let file = write(directory.path(), "net.csv", CONVOLUTIONS);
     refused(&["workload", &file, "--recipe", "fp8"], &["leave out --recipe"]);
+}
+
+#[cfg(not(feature = "onnx"))]
+#[test]
+fn without_the_feature_graphs_are_refused() {
+    refused(&["workload", "net.onnx"], &["net.onnx", "without the feature `onnx`", "--features onnx"]);
 }
 
 fn refused(args: &[&str], needles: &[&str]) {

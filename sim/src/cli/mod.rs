@@ -67,8 +67,8 @@ enum Command {
     Quantize(quantize::QuantizeArgs),
     /// Cycles, energy and TFLOPS of a network by its shapes alone.
     ///
-    /// Networks run the program that trains them, without values; topology files run a product for
-    /// each layer and pass.
+    /// Networks run the program that trains them, without values; topology files and ONNX graphs run a
+    /// product for each layer and pass.
     Workload(workload::WorkloadArgs),
     /// Energy, area and TFLOPS of a design, itemised; or the technology table.
     Cost(cost::CostArgs),

@@ -3,7 +3,7 @@
 use super::layers::Layers;
 use super::{arithmetic, array_text, counters_json, cycles_json, notes_text, stalls_text};
 use crate::lint::{self, Note, Product};
-use crate::run::workload::{Outcome, Pass};
+use crate::run::workload::{Coverage, Outcome, Pass};
 use crate::text::{bullets, engineering, grouped, indented};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -17,8 +17,10 @@ pub struct Summary<'a> {
     pub design: &'a Design,
     /// Name of the recipe, where the network has one.
     pub recipe: Option<&'a str>,
-    /// Images, texts or products.
-    pub batch: u32,
+    /// Images, texts or products; graphs have theirs among their dimensions.
+    pub batch: Option<u32>,
+    /// What is taken of a graph.
+    pub coverage: Option<&'a Coverage>,
     /// The passes.
     pub pass: Pass,
     /// What the shapes leave open.
@@ -33,7 +35,8 @@ impl Summary<'_> {
     }
 
     fn assumptions(&self) -> Vec<String> {
-        self.assumptions.iter().chain(&self.outcome.account.assumptions).cloned().collect()
+        let of_graph = self.coverage.map(Coverage::assumptions).unwrap_or_default();
+        self.assumptions.iter().chain(&of_graph).chain(&self.outcome.account.assumptions).cloned().collect()
     }
 
     fn notes(&self) -> Vec<Note> {
@@ -71,6 +74,13 @@ impl Summary<'_> {
         if let Some(recipe) = self.recipe {
             object["recipe"] = json!(recipe);
         }
+        if let (None, Some(fields)) = (self.batch, object.as_object_mut()) {
+            fields.shift_remove("batch");
+        }
+        if let Some(Coverage { dims, not_costed, .. }) = self.coverage {
+            object["dims"] = dims.iter().map(|extent| (extent.name.clone(), json!(extent.extent))).collect();
+            object["not_costed"] = json!(not_costed);
+        }
         object
     }
 
@@ -78,7 +88,10 @@ impl Summary<'_> {
     pub fn text(&self) -> String {
         let Outcome { record, account, .. } = self.outcome;
         let recipe = self.recipe.map(|recipe| format!(", recipe {recipe}")).unwrap_or_default();
-        let mut text = format!("{}, {} of {}{recipe}, design {}\n", self.name, self.pass.name(), self.batch, self.design.name);
+        let batch = self.batch.map(|batch| format!(" of {batch}")).unwrap_or_default();
+        let dims = self.coverage.map_or(&[][..], |coverage| &coverage.dims);
+        let dims: String = dims.iter().map(|extent| format!(", {} {}", extent.name, extent.extent)).collect();
+        let mut text = format!("{}, {}{batch}{dims}{recipe}, design {}\n", self.name, self.pass.name(), self.design.name);
         let _ = writeln!(text, "  array        {}", array_text(self.design));
         text += &arithmetic::text(self.design);
         text.push('\n');

@@ -1,9 +1,14 @@
 //! What networks cost by their shapes alone: programs run under the timing engine.
 //!
-//! A network of the trainer runs the very program that trains it, one step of it; a topology file runs a
-//! product for each layer and pass.
+//! A network of the trainer runs the very program that trains it, one step of it; a topology file, or an
+//! ONNX graph, runs a product for each layer and pass.
 
+pub mod coverage;
+#[cfg(feature = "onnx")]
+pub mod onnx;
 pub mod topology;
+
+pub use coverage::{Coverage, Extent};
 
 use crate::energy::{self, EnergyAccount, EnergyError};
 use crate::lint::{self, Note};
@@ -55,12 +60,12 @@ pub enum WorkloadError {
         /// The recipe.
         recipe: String,
     },
-    /// A topology file.
+    /// A topology or a graph.
     #[error("`{}`{place}: {reason}", path.display())]
-    Topology {
+    File {
         /// The file.
         path: PathBuf,
-        /// The line, where there is one.
+        /// The line, layer or node, where there is one.
         place: String,
         /// What is wrong, and the mend.
         reason: String,

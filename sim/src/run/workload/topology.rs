@@ -6,7 +6,7 @@
 //! over the edge still counts: there are ceil((image - filter + stride) / stride) along each side. Names with
 //! `DP` are depthwise: every channel is a convolution of its own. (SCALE-Sim, `topology_utils.py`, read.)
 
-use super::{Pass, WorkloadError};
+use super::{LARGEST_DRAM, Pass, WorkloadError};
 use csv::{ReaderBuilder, StringRecord, Trim};
 use std::path::Path;
 use systole_isa::design::{Design, Scaling};
@@ -32,6 +32,8 @@ pub struct Layer {
     pub name: String,
     /// What it computes.
     pub work: Work,
+    /// Images of a batch of one.
+    pub images: u32,
     /// How many times.
     pub count: u32,
 }
@@ -58,11 +60,11 @@ pub enum Work {
 }
 
 /// Largest values of the fields that describe windows.
-const LARGEST_SIDE: u32 = 4095;
-const LARGEST_KERNEL: u32 = 63;
-const LARGEST_CHANNELS: u32 = 65_535;
+pub(super) const LARGEST_SIDE: u32 = 4095;
+pub(super) const LARGEST_KERNEL: u32 = 63;
+pub(super) const LARGEST_CHANNELS: u32 = 65_535;
 /// Rows and columns of a tensor.
-const LARGEST_EXTENT: u32 = (1 << 24) - 1;
+pub(super) const LARGEST_EXTENT: u32 = (1 << 24) - 1;
 
 impl Topology {
     /// Reads a file.
@@ -70,7 +72,7 @@ impl Topology {
     /// # Errors
     /// A file that cannot be read, or lines that are no layers.
     pub fn read(path: &Path) -> Result<Self, WorkloadError> {
-        let refuse = |line: Option<u64>, reason: String| WorkloadError::Topology {
+        let refuse = |line: Option<u64>, reason: String| WorkloadError::File {
             path: path.to_owned(),
             place: line.map(|line| format!(", line {line}")).unwrap_or_default(),
             reason,
@@ -125,7 +127,7 @@ impl Topology {
 
 impl Layer {
     fn refuse(&self, path: &Path, reason: String) -> WorkloadError {
-        WorkloadError::Topology { path: path.to_owned(), place: format!(", layer `{}`", self.name), reason }
+        WorkloadError::File { path: path.to_owned(), place: format!(", layer `{}`", self.name), reason }
     }
 }
 
@@ -194,7 +196,7 @@ impl Kind {
                 let work = Work::Product { m: extent(1, "M")?, n: extent(2, "N")?, k: extent(3, "K")? };
                 let number = if fields.dense(4)?.is_some() { Some(4) } else { fields.0.get(5).map(|_| 5) };
                 let count = number.map_or(Ok(1), |index| fields.number(index, "the number of such products", LARGEST_EXTENT))?;
-                Ok(Layer { name, work, count })
+                Ok(Layer { name, work, images: 1, count })
             }
             Self::Convolutions => {
                 let side = |index, what| fields.number(index, what, LARGEST_SIDE);
@@ -213,7 +215,7 @@ impl Kind {
                 let out = |image: u32, filter: u32| (image - filter + stride).div_ceil(stride);
                 let (out_h, out_w) = (out(h, kernel_h), out(w, kernel_w));
                 let window = Window { out_h, out_w, h, w, c, kernel_h, kernel_w, stride, pad: 0, dilate: 1 };
-                Ok(Layer { name, work: Work::Convolution { window, filters }, count })
+                Ok(Layer { name, work: Work::Convolution { window, filters }, images: 1, count })
             }
         }
     }
@@ -234,9 +236,8 @@ enum Arrangement {
 }
 
 impl Work {
-    fn forward(&self, images: u32) -> Result<Operands, String> {
+    fn forward(&self, images: u64) -> Result<Operands, String> {
         use Arrangement::{Stored, Windows};
-        let images = u64::from(images);
         Ok(match *self {
             Self::Product { m, n, k } => {
                 let (m, n, k) = (u64::from(m) * images, u64::from(n), u64::from(k));
@@ -250,12 +251,11 @@ impl Work {
     }
 
     /// The error by the input: that by the result times the weights transposed.
-    fn error(&self, images: u32) -> Result<Operands, String> {
+    fn error(&self, images: u64) -> Result<Operands, String> {
         use Arrangement::{Stored, Transposed, Windows};
-        let many = u64::from(images);
         Ok(match *self {
             Self::Product { m, n, k } => {
-                let (m, n, k) = (u64::from(m) * many, u64::from(n), u64::from(k));
+                let (m, n, k) = (u64::from(m) * images, u64::from(n), u64::from(k));
                 Operands { a: (m, n, Stored), b: (n, k, Transposed), d: (m, k, Stored) }
             }
             Self::Convolution { window: w, filters } => {
@@ -279,16 +279,15 @@ impl Work {
                     dilate: w.stride,
                     ..w
                 };
-                let (m, n, k) = (pixels(&seen) * many, u64::from(w.c), reduction(&seen));
+                let (m, n, k) = (pixels(&seen) * images, u64::from(w.c), reduction(&seen));
                 Operands { a: (m, k, Windows(seen)), b: (k, n, Stored), d: (m, n, Stored) }
             }
         })
     }
 
     /// The gradient by the weights, transposed so that the images stay the right operand.
-    fn gradient(&self, images: u32) -> Result<Operands, String> {
+    fn gradient(&self, images: u64) -> Result<Operands, String> {
         use Arrangement::{Stored, Transposed, Windows};
-        let images = u64::from(images);
         Ok(match *self {
             Self::Product { m, n, k } => {
                 let (m, n, k) = (u64::from(m) * images, u64::from(n), u64::from(k));
@@ -343,9 +342,9 @@ impl<'a> Writer<'a> {
         layer: &Layer,
         images: u32,
         pass: &str,
-        operands: impl Fn(&Work, u32) -> Result<Operands, String>,
+        operands: impl Fn(&Work, u64) -> Result<Operands, String>,
     ) -> Result<(), String> {
-        let Operands { a, b, d } = operands(&layer.work, images)?;
+        let Operands { a, b, d } = operands(&layer.work, u64::from(images) * u64::from(layer.images))?;
         let mode = &self.design.mac;
         let region = self.program.region(&format!("{} {pass}", layer.name));
         self.program.push(Instruction::Mark { region: Region(region) });
@@ -371,17 +370,29 @@ impl<'a> Writer<'a> {
     fn tensor(&mut self, register: u8, format: Format, (rows, cols, arrangement): (u64, u64, Arrangement)) -> Result<(), String> {
         let extent = |extent: u64, what: &str| match u32::try_from(extent) {
             Ok(extent) if extent <= LARGEST_EXTENT => Ok(extent),
-            _ => {
-                Err(format!("a matrix of {extent} {what} is beyond the {LARGEST_EXTENT} that instructions can name; make --batch smaller"))
-            }
+            _ => Err(format!(
+                "a matrix of {extent} {what} is beyond the {LARGEST_EXTENT} that instructions can name; make the batch smaller"
+            )),
         };
         let (rows, cols) = (extent(rows, "rows")?, extent(cols, "columns")?);
         let elements = match arrangement {
-            Arrangement::Windows(w) => u64::from(rows) / pixels(&w) * u64::from(w.h) * u64::from(w.w) * u64::from(w.c),
-            _ => u64::from(rows) * u64::from(cols),
+            Arrangement::Windows(w) => {
+                let images = u64::from(rows) / pixels(&w);
+                [images, w.h.into(), w.w.into(), w.c.into()].into_iter().map(u128::from).product()
+            }
+            _ => u128::from(rows) * u128::from(cols),
         };
         let address = self.next;
-        self.next += (elements * u64::from(format.storage_bytes())).next_multiple_of(64);
+        let next = u128::from(address) + (elements * u128::from(format.storage_bytes())).next_multiple_of(64);
+        self.next = match u64::try_from(next) {
+            Ok(next) if next <= u64::from(LARGEST_DRAM) << 20 => next,
+            _ => {
+                return Err(format!(
+                    "with it the tensors of all layers take more than the {LARGEST_DRAM} MiB of DRAM that a design may have; \
+                     make the batch smaller"
+                ));
+            }
+        };
         let dst = TensorReg(register);
         let view = TensorView::contiguous(format, Space::Dram, address, rows, cols);
         self.program.push(Instruction::Tensor {

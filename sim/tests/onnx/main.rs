@@ -1,0 +1,67 @@
+//! `systole workload FILE.onnx`: graphs made here by hand, and one that the `onnx` package wrote.
+#![cfg(feature = "onnx")]
+
+mod build;
+mod fuzz;
+mod refusals;
+mod shapes;
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Output};
+use systole::run::workload::Extent;
+use systole::run::workload::onnx::graph::Fault;
+use systole::run::workload::onnx::proto::ModelProto;
+use systole::run::workload::onnx::{Network, decode};
+
+fn systole(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
+}
+
+fn report(args: &[&str]) -> Value {
+    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    let output = systole(&args);
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+fn refused(args: &[&str], needles: &[&str]) {
+    let output = systole(args);
+    let text = String::from_utf8_lossy(&output.stderr).split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+    assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+    for needle in needles {
+        assert!(text.contains(needle), "{args:?}, wanted `{needle}`: {text}");
+    }
+}
+
+fn write(directory: &Path, name: &str, bytes: impl AsRef<[u8]>) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, bytes).expect("a file");
+    path.to_string_lossy().into_owned()
+}
+
+fn graph(name: &str) -> String {
+    format!("{}/tests/graphs/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(model: &ModelProto, dims: &[(&str, u32)]) -> Result<Network, Fault> {
+    let extents: Vec<Extent> = dims.iter().map(|&(name, extent)| Extent { name: name.to_owned(), extent }).collect();
+    decode(prost::Message::encode_to_vec(model).into(), "net", &extents)
+}
+
+/// Name, shape and number of each layer's products.
+fn products(report: &Value) -> Vec<(String, [u64; 3], u64)> {
+    let number = |value: &Value| value.as_u64().expect("a count");
+    let layers = report["layers"].as_array().expect("layers").iter();
+    layers
+        .map(|layer| {
+            let [product] = &layer["products"].as_array().expect("products")[..] else { panic!("{layer} has several products") };
+            let shape = [0, 1, 2].map(|i| number(&product["shape"][i]));
+            (layer["name"].as_str().expect("a name").to_owned(), shape, number(&product["count"]))
+        })
+        .collect()
+}
+
+fn expected(list: &[(&str, [u64; 3], u64)]) -> Vec<(String, [u64; 3], u64)> {
+    list.iter().map(|&(name, shape, count)| (name.to_owned(), shape, count)).collect()
+}
