@@ -206,6 +206,16 @@ mod tests {
     }
 
     #[test]
+    fn sums_that_wait_for_themselves() {
+        let staged = |settings: &[(&str, &str)]| of_design(&with(&[&[("array.mac_stages", "4")], settings].concat()));
+        assert!(said(&staged(&[]), "a product every 4 cycles"));
+        assert!(said(&staged(&[("array.loop_stages", "2")]), "a product every 2 cycles"));
+        assert!(!said(&staged(&[("array.loop_stages", "1")]), "cycles"));
+        assert!(!said(&staged(&[("array.dataflow", "ws")]), "array"));
+        assert!(said(&staged(&[("array.dataflow", "ws"), ("array.loop_stages", "2")]), "array.loop_stages: has no effect"));
+    }
+
+    #[test]
     fn accumulators_that_end_too_soon() {
         let narrow = with(&[("mac.accumulator", "e5m4"), ("mac.chunk", "none"), ("mac.outer", "none")]);
         assert!(said(&of_work(&narrow, &[([16, 16, 64], 1)]), "stops growing at K > 32"));

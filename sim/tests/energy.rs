@@ -171,6 +171,49 @@ fn toggles_are_counted_alike_and_reported_beside_the_table() {
     assert!(refusal(&[&["cost", "--set", "energy.gating=zero_operand"][..], &on].concat()).contains("not gated"));
 }
 
+/// Stages of a MAC cost time and registers, and change no bit; the engines agree on all of it.
+#[test]
+fn pipelined_macs_change_costs_and_no_bits() {
+    let run = |dataflow: &str, settings: &[&str], engine: &str| {
+        let dataflow = format!("array.dataflow={dataflow}");
+        let settings: Vec<&str> = settings.iter().chain([&dataflow.as_str()]).flat_map(|setting| ["--set", setting]).collect();
+        json(&[&["gemm", "--shape", "40,24,50", "--engine", engine], &settings[..]].concat())
+    };
+    let compute = |report: &Value| report["cycles"]["compute"].as_u64().expect("a count");
+    for dataflow in ["os", "ws", "is"] {
+        let one = run(dataflow, &[], "fast");
+        for settings in [&["array.mac_stages=4"][..], &["array.mac_stages=5", "array.loop_stages=2"]] {
+            let (fast, ticked) = (run(dataflow, settings, "fast"), run(dataflow, settings, "ticked"));
+            for field in ["digest", "activity"] {
+                assert_eq!(fast[field], one[field], "{dataflow} {field}");
+            }
+            for field in ["digest", "activity", "cycles", "events", "energy_pj", "tflops"] {
+                assert_eq!(fast[field], ticked[field], "{dataflow} {field}");
+            }
+            assert!(compute(&fast) > compute(&one));
+            assert!(fast["energy_pj"]["registers"].as_f64() > one["energy_pj"]["registers"].as_f64());
+            assert!(fast["tflops"]["per_mm2"].as_f64() < one["tflops"]["per_mm2"].as_f64(), "registers have an area");
+        }
+        let peak = |report: &Value| report["tflops"]["peak"].as_f64().expect("a number");
+        let staged = run(dataflow, &["array.mac_stages=4"], "timing");
+        assert_eq!(peak(&one) / peak(&staged), if dataflow == "os" { 4.0 } else { 1.0 });
+    }
+    // Two folds of one array: the first one and a period of K L, of K, of one product a cycle.
+    let os = |settings: &[&str]| compute(&json(&[&["gemm", "--shape", "32,16,100", "--engine", "timing"], settings].concat()));
+    assert_eq!(os(&[]), 100 + 16 + 32 + 100);
+    assert_eq!(os(&["--set", "array.mac_stages=4"]), 99 * 4 + 4 + 16 + 32 + 400);
+    assert_eq!(os(&["--set", "array.mac_stages=4", "--set", "array.loop_stages=1"]), 99 + 4 + 16 + 32 + 100);
+    for (settings, needle) in [
+        (["array.mac_stages=0", "array.dataflow=os"], "array.mac_stages"),
+        (["array.mac_stages=2", "array.loop_stages=3"], "array.loop_stages"),
+        (["array.mac_stages=2", "array.convention=scalesim"], "one stage"),
+    ] {
+        let settings: Vec<&str> = settings.iter().flat_map(|setting| ["--set", setting]).collect();
+        let message = refusal(&[&["gemm", "--shape", "8,8,8"], &settings[..]].concat());
+        assert!(message.contains(needle), "{message}");
+    }
+}
+
 /// Options at their defaults are not written: results kept from earlier go on being found.
 #[test]
 fn defaults_say_nothing() {
@@ -178,8 +221,13 @@ fn defaults_say_nothing() {
     let written = systole::run::results::identity(&design);
     assert!(written.contains(r#""energy":{"table":"horowitz-45nm","calibration":"table","temperature_c":25.0}"#), "{written}");
     let set = |path: &str, value: &str| design.with_overrides(&[(path.to_owned(), value.to_owned())]).expect("a setting");
-    for (path, value) in [("energy.gating", "none"), ("energy.activity", "table"), ("energy.node_nm", "none"), ("energy.voltage_v", "none")]
-    {
+    for (path, value) in [
+        ("energy.gating", "none"),
+        ("energy.activity", "table"),
+        ("energy.node_nm", "none"),
+        ("energy.voltage_v", "none"),
+        ("array.mac_stages", "1"),
+    ] {
         assert_eq!(systole::run::results::identity(&set(path, value)), written, "{path}");
     }
     for (path, value) in [("energy.gating", "zero_operand"), ("energy.activity", "toggles"), ("energy.node_nm", "16")] {
