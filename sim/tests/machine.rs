@@ -391,6 +391,27 @@ fn a_narrow_scratchpad_holds_the_array_up() {
 }
 
 #[test]
+fn shared_ports_hold_the_array_up() {
+    let text = product(64, 64, 1024);
+    // 32 bytes a cycle delivered, and as many taken at the edges.
+    let full = [("memory.scratchpad_banks", "4")];
+    let separate = timed(&design(&full), &text);
+    assert_eq!(stall(&separate.cycles, Stall::ScratchpadBandwidth), 0);
+    let shared = timed(&design(&[full[0], ("memory.scratchpad_ports", "shared")]), &text);
+    // Results on their way in, what is stored and what is loaded come on top, in one of 16 folds or another.
+    let others = (64 * 64 * 4 + shared.events.dram_write_bytes + shared.events.dram_read_bytes) / 32;
+    let waited = stall(&shared.cycles, Stall::ScratchpadBandwidth);
+    assert!((others..=others + 16).contains(&waited), "{waited} for {others}");
+    assert_eq!((shared.cycles.compute, shared.events), (separate.cycles.compute, separate.events));
+    assert_eq!(timed(&design(&[("memory.scratchpad_ports", "shared")]), &text).cycles, timed(&design(&[]), &text).cycles);
+
+    let relu = "format f1, fp32\ntensor t0, f1, dram, 0, 64, 1024\ntensor t1, f1, dram, 0x1000000, 64, 1024\nvrelu t1, t0\n";
+    let vector = |ports| timed(&design(&[full[0], ("memory.scratchpad_ports", ports)]), relu).cycles.total;
+    // 16 bytes an element through 32 a cycle.
+    assert!(vector("separate") < 64 * 1024 / 2 && vector("shared") >= 64 * 1024 / 2);
+}
+
+#[test]
 fn what_depends_waits_and_what_does_not_runs_ahead() {
     let base = product(64, 64, 256);
     let alone = timed(&design(&[]), &base).cycles.total;

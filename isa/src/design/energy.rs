@@ -1,6 +1,6 @@
 //! How energy and area are priced.
 
-use super::Technology;
+use super::{Technology, unless_default};
 use serde::{Deserialize, Serialize};
 
 /// How energy and area are priced.
@@ -73,18 +73,4 @@ pub enum Switching {
     Table,
     /// Those that were counted; the table's are reported beside them.
     Toggles,
-}
-
-/// Fields that are written as nothing where they have their default: a design that leaves them so
-/// says what it said before there were such fields.
-mod unless_default {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<T: Default + PartialEq + Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-        if *value == T::default() { to.serialize_none() } else { to.serialize_some(value) }
-    }
-
-    pub fn deserialize<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
-        Option::deserialize(from).map(Option::unwrap_or_default)
-    }
 }

@@ -190,6 +190,20 @@ impl ArraySpec {
     }
 }
 
+/// Fields that are written as nothing where they have their default: a design that leaves them so
+/// says what it said before there were such fields.
+mod unless_default {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<T: Default + PartialEq + Serialize, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+        if *value == T::default() { to.serialize_none() } else { to.serialize_some(value) }
+    }
+
+    pub fn deserialize<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+        Option::deserialize(from).map(Option::unwrap_or_default)
+    }
+}
+
 /// A count that is written as nothing where it is 1: a design that leaves it so says what it said
 /// before there was such a field.
 mod unless_one {
@@ -255,6 +269,17 @@ impl Default for VectorSpec {
     }
 }
 
+/// Ports of the scratchpad's banks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ports {
+    /// One for operands; results, and what comes from and goes to DRAM, have another.
+    #[default]
+    Separate,
+    /// One: a bank makes one access a cycle, whoever asks.
+    Shared,
+}
+
 /// The memory system.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -265,6 +290,9 @@ pub struct MemorySpec {
     pub scratchpad_banks: u32,
     /// Bytes one bank delivers per access.
     pub scratchpad_bank_bytes: u32,
+    /// Who else accesses the banks that the arrays' edges and the vector unit read.
+    #[serde(with = "unless_default")]
+    pub scratchpad_ports: Ports,
     /// Accumulator memory beside the array, KiB (weight- and input-stationary partial sums).
     pub accumulator_kib: u32,
     /// DRAM capacity, MiB.
@@ -283,6 +311,7 @@ impl Default for MemorySpec {
             scratchpad_kib: 256,
             scratchpad_banks: 32,
             scratchpad_bank_bytes: 8,
+            scratchpad_ports: Ports::Separate,
             accumulator_kib: 64,
             dram_mib: 16_384,
             dram_bytes_per_cycle: 64.0,

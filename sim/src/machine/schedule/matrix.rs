@@ -23,7 +23,7 @@ use super::traffic::{Tiles, Traffic};
 use crate::machine::operation::{Hardware, Matrix};
 use systole_arrays::dataflow::{Plan, Selection};
 use systole_arrays::problem::Cost;
-use systole_isa::design::{ArraySpec, Convention, Dataflow};
+use systole_isa::design::{ArraySpec, Convention, Dataflow, Ports};
 use systole_isa::view::{Space, TensorView};
 
 /// A matrix product as its waves.
@@ -58,6 +58,8 @@ struct Waves {
     keep_b: bool,
     /// Storage bytes of A, B and C or the mask (0 without either), for the scratchpad's bandwidth.
     edge: [u64; 3],
+    /// The same of D, where all accesses share the ports that the edges read by.
+    shared: Option<u64>,
     scratchpad_bytes_per_cycle: u64,
     slot: u64,
     slot_within: u64,
@@ -119,6 +121,7 @@ impl Product {
             keep_a: bytes_a <= share(staged_b + scales_b.loaded),
             keep_b: bytes_b <= share(staged_a + scales_a.loaded),
             edge,
+            shared: (memory.scratchpad_ports == Ports::Shared).then_some(matrix.d.format.storage_bytes().into()),
             scratchpad_bytes_per_cycle: u64::from(memory.scratchpad_banks) * u64::from(memory.scratchpad_bank_bytes),
             slot,
             slot_within,
@@ -277,6 +280,7 @@ impl Waves {
         let wave = self.wave(
             self.a.bytes((panels.end - panels.start) * k) + self.b.bytes(columns * k) + self.c.bytes(results) + scales + powers.loaded,
             self.d.bytes(results),
+            (results, [0; 2]),
             self.slot,
             height * (k * self.edge[0] + blocks * self.scales_a.read)
                 + width * (k * self.edge[1] + blocks * self.scales_b.read)
@@ -362,6 +366,7 @@ impl Waves {
         self.wave(
             moved + rested + self.c.bytes(initial) + if first { powers.loaded } else { groups.spilled },
             if last { self.d.bytes(groups.results) } else { groups.spilled },
+            (if last { groups.results } else { 0 }, [!first, !last].map(|moves| if moves { groups.spilled } else { 0 })),
             if last { self.slot } else { self.slot_within },
             self.stream * groups.arrays * (products * edge_moving + blocks * moving.scales.read)
                 + groups.width * (products * edge_resting + blocks * resting.scales.read)
@@ -378,9 +383,11 @@ impl Waves {
         full * beyond(self.across.tile) + ragged
     }
 
-    /// A wave; `edge` are the bytes its arrays' edges read.
-    const fn wave(&self, load: u64, store: u64, slot: u64, edge: u64) -> Wave {
-        Wave { load, store, slot, extra: edge.div_ceil(self.scratchpad_bytes_per_cycle).saturating_sub(slot) }
+    /// A wave; `edge` are the bytes its arrays' edges read. Of those loaded and stored, partial sums
+    /// that are spilled do not pass the scratchpad, and on their way there results are written.
+    fn wave(&self, load: u64, store: u64, (results, spilled): (u64, [u64; 2]), slot: u64, edge: u64) -> Wave {
+        let others = self.shared.map_or(0, |bytes| load - spilled[0] + store - spilled[1] + results * bytes);
+        Wave { load, store, slot, extra: (edge + others).div_ceil(self.scratchpad_bytes_per_cycle).saturating_sub(slot) }
     }
 }
 
@@ -392,6 +399,7 @@ mod tests {
     use systole_arrays::datapath::Output;
     use systole_arrays::problem::{Shape, scale_extents};
     use systole_isa::design::{Design, PartialSums, Scaling};
+    use systole_isa::device::Events;
     use systole_isa::format::Format;
 
     pub fn design(rows: u32, cols: u32, count: u32, dataflow: Dataflow, scratchpad_kib: u32) -> Design {
@@ -429,8 +437,10 @@ mod tests {
             (rows, cols, count) in (1..5u32, 1..5u32, 1..5u32), (m, n, k) in (1..40u32, 1..40u32, 1..40u32),
             dataflow in prop::sample::select(vec![Dataflow::Os, Dataflow::Ws, Dataflow::Is]), with_c: bool, staging in 0..3000u64,
             scaled: [bool; 2], powers: [bool; 2], (chunk, scale_rows, scale_cols) in (1..12u32, 1..9u32, 1..9u32),
+            ports in prop::sample::select(vec![Ports::Separate, Ports::Shared]),
         ) {
             let mut design = design(rows, cols, count, dataflow, 1);
+            design.memory.scratchpad_ports = ports;
             if scaled != [false; 2] {
                 design.mac.scale = Scaling::Exponent;
                 (design.mac.chunk, design.mac.scale_rows, design.mac.scale_cols) = (Some(chunk), scale_rows, scale_cols);
@@ -438,7 +448,7 @@ mod tests {
             let hardware = Hardware::new(design);
             let matrix = matrix(&hardware, (m, n, k), with_c, scaled, powers);
             let mut product = Product::new(&hardware, &matrix, staging, None);
-            // All that enters at the edges, as `extra`.
+            // All that enters at the edges, and where ports are shared all that passes them, as `extra`.
             (product.waves.slot, product.waves.slot_within, product.waves.scratchpad_bytes_per_cycle) = (0, 0, 1);
             let waves = &product.waves;
             let runs: Vec<Wave> = product.runs().flat_map(|(wave, times)| std::iter::repeat_n(wave, times as usize)).collect();
@@ -446,7 +456,11 @@ mod tests {
                 .flat_map(|group| (0..waves.folds()).map(move |fold| waves.at(group, fold).unwrap().0))
                 .collect();
             prop_assert_eq!(&runs, &single);
-            prop_assert_eq!(runs.iter().map(|w| w.extra).sum::<u64>(), product.cost.events.scratchpad_read_bytes);
+            let passed: u64 = runs.iter().map(|w| w.extra).sum();
+            let transferred: u64 = runs.iter().map(|w| w.load + w.store).sum();
+            let Events { scratchpad_read_bytes: read, scratchpad_write_bytes: written, .. } = product.cost.events;
+            let others = if ports == Ports::Shared { written + transferred - 2 * product.spilled_bytes() } else { 0 };
+            prop_assert_eq!(passed, read + others);
 
             let stored: u64 = runs.iter().map(|w| w.store).sum();
             let results = u64::from(m) * u64::from(n);

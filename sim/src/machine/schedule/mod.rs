@@ -26,6 +26,7 @@ use matrix::Product;
 use std::collections::VecDeque;
 use systole_arrays::dataflow::Selection;
 use systole_arrays::vector::{Operation as VectorKind, VectorWork};
+use systole_isa::design::Ports;
 use systole_isa::device::{Events, Record, Stall};
 use systole_isa::view::{Space, TensorView};
 use traffic::real_elements;
@@ -296,7 +297,10 @@ impl<'a> Schedule<'a> {
         let spec = &self.hardware.design.vector;
         let latency = u64::from(spec.latency_cycles);
         within(vector.work.cycles(spec))?;
-        let (runs, stream) = strips(vector, |work| work.cycles(spec) - latency, u64::from(spec.lanes) * STRIP);
+        let memory = &self.hardware.design.memory;
+        let shared = (memory.scratchpad_ports == Ports::Shared)
+            .then(|| u64::from(memory.scratchpad_banks) * u64::from(memory.scratchpad_bank_bytes));
+        let (runs, stream) = strips(vector, |work| work.cycles(spec) - latency, u64::from(spec.lanes) * STRIP, shared);
         let rhythm = Rhythm { first: 0, stream, to_result: latency, to_end: latency + stream };
         self.tell_waves(runs.iter().copied());
         let listener = self.detail.as_mut();
@@ -327,8 +331,9 @@ fn transfers(flow: &Flow, spilled: u64) -> Events {
 }
 
 /// A vector instruction as strips of `strip` slots, and the cycles of a full one. Operands
-/// that repeat come whole with the first strip; a reduction's result leaves with the last.
-fn strips(vector: &Vector, cycles: impl Fn(VectorWork) -> u64, strip: u64) -> (Vec<Run>, u64) {
+/// that repeat come whole with the first strip; a reduction's result leaves with the last. `shared` are
+/// the bytes a cycle of a scratchpad whose ports all of them share.
+fn strips(vector: &Vector, cycles: impl Fn(VectorWork) -> u64, strip: u64, shared: Option<u64>) -> (Vec<Run>, u64) {
     let slots = vector.work.slots;
     let count = slots.div_ceil(strip).max(1);
     let in_dram = |view: &&TensorView| view.space == Space::Dram;
@@ -343,7 +348,12 @@ fn strips(vector: &Vector, cycles: impl Fn(VectorWork) -> u64, strip: u64) -> (V
     let rest = |total: u64| total - total / count * (count - 1);
     let slot = |slots| cycles(VectorWork { slots, ..vector.work });
     let full = slot(strip.min(slots));
-    let wave = |load, store, slot| Wave { load, store, slot, extra: 0 };
+    let read: u64 = vector.operands().iter().map(|view| u64::from(view.format.storage_bytes())).sum();
+    let written = bytes(&vector.d) / count;
+    let extra = |load: u64, store: u64, slot: u64| {
+        shared.map_or(0, |rate| (strip.min(slots) * read + written + load + store).div_ceil(rate).saturating_sub(slot))
+    };
+    let wave = |load, store, slot| Wave { load, store, slot, extra: extra(load, store, slot) };
     let last_store = if at_end { stored } else { rest(stored) };
     let store = if at_end { 0 } else { part(stored) };
     let last_slot = slot(slots - strip * (count - 1));

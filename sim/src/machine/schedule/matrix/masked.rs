@@ -65,8 +65,10 @@ impl Waves {
     /// The load of a mask that selects nothing, and as `slot` the cycles in which it is read.
     pub(super) fn mask_alone(&self) -> Wave {
         let elements = self.outputs_before(self.groups());
-        let cycles = (elements * self.edge[2] + self.powers.read).div_ceil(self.scratchpad_bytes_per_cycle);
-        Wave { load: self.c.bytes(elements) + self.powers.loaded, store: 0, slot: cycles, extra: 0 }
+        let load = self.c.bytes(elements) + self.powers.loaded;
+        let others = self.shared.map_or(0, |_| load);
+        let cycles = (elements * self.edge[2] + self.powers.read + others).div_ceil(self.scratchpad_bytes_per_cycle);
+        Wave { load, store: 0, slot: cycles, extra: 0 }
     }
 
     /// Bytes of the partial sums of groups beyond the accumulator memories, which hold those of
@@ -140,6 +142,7 @@ impl Waves {
         self.wave(
             self.a.bytes(elements_a * k) + self.b.bytes(elements_b * k) + self.c.bytes(mask) + scales + powers.loaded,
             self.d.bytes(results),
+            (results, [0; 2]),
             self.slot,
             height * (k * self.edge[0] + blocks * self.scales_a.read)
                 + width * (k * self.edge[1] + blocks * self.scales_b.read)
