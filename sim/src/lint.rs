@@ -59,7 +59,7 @@ pub fn of_design(design: &Design) -> Vec<Note> {
     }
     let mode = &design.mac;
     let (down, across) = edge_bytes(design);
-    let delivered = f64::from(design.memory.scratchpad_banks) * f64::from(design.memory.scratchpad_bank_bytes);
+    let delivered = design.memory.scratchpad_bytes_per_cycle() as f64;
     let needed = (down + across) * f64::from(array.count);
     notes.add(needed > delivered, "memory.scratchpad_banks", || {
         format!("the banks deliver {delivered} bytes a cycle, the arrays' edges take {needed}: they wait; add banks, or widen them")

@@ -1,25 +1,12 @@
 //! `systole compare`, and runs that are killed.
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::{command, report, systole};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_systole"));
-    command.args(args).env_remove("SYSTOLE_KERNEL");
-    command
-}
-
-fn systole(args: &[&str]) -> Output {
-    command(args).output().expect("systole runs")
-}
-
-fn report(args: &[&str]) -> Value {
-    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-    let output = systole(&args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
-}
+use std::process::Stdio;
 
 fn lines(path: &Path) -> Vec<String> {
     std::fs::read_to_string(path).expect("results").lines().map(str::to_owned).collect()

@@ -1,12 +1,11 @@
 //! Tables, options and labels of energy, as the command shows them.
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::systole;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn systole(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
 
 fn text(args: &[&str]) -> String {
     let output = systole(args);

@@ -1,12 +1,11 @@
 //! `systole train --evidence` and `systole evidence`.
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::systole;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn systole(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
 
 fn success(args: &[&str]) -> String {
     let output = systole(args);

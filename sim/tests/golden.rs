@@ -1,13 +1,13 @@
 //! The golden door: vectors made are vectors checked, and whatever is wrong is found and explained.
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::systole;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-
-fn systole(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
 
 /// Standard output of a run that ends in `status`.
 fn text(args: &[&str], status: i32) -> String {

@@ -1,8 +1,10 @@
 //! Commit logs: a frozen example, and the same lines from engines with values.
 
+#[path = "common/command.rs"]
+mod command;
 mod common;
 
-use std::process::{Command, Output};
+use command::systole;
 use systole::machine::{Engine, Machine};
 use systole::trace::log::CommitLog;
 use systole_arrays::fast::KernelChoice;
@@ -12,10 +14,6 @@ use systole_isa::program::Program;
 
 const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/logs/example.s");
 const FROZEN: &str = include_str!("logs/example.log");
-
-fn run(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
 
 fn log(design: &Design, program: &Program, engine: Engine) -> (Vec<String>, Record) {
     let mut machine = Machine::new(design.clone(), engine, KernelChoice::Auto).expect("a machine");
@@ -30,7 +28,7 @@ fn log(design: &Design, program: &Program, engine: Engine) -> (Vec<String>, Reco
 #[test]
 fn the_example_is_frozen() {
     for engine in ["fast", "ticked"] {
-        let output = run(&["run", EXAMPLE, "--engine", engine, "--log"]);
+        let output = systole(&["run", EXAMPLE, "--engine", engine, "--log"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert_eq!(String::from_utf8_lossy(&output.stdout), FROZEN, "{engine}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("checked 0, differ 0"));
@@ -45,7 +43,7 @@ fn a_file_leaves_standard_output_alone() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let path = directory.path().join("run.log");
     let option = format!("--log={}", path.display());
-    let output = run(&["run", EXAMPLE, &option, "--json"]);
+    let output = systole(&["run", EXAMPLE, &option, "--json"]);
     assert!(output.status.success());
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
     let last = format!("end {} instructions, {} cycles", object["events"]["instructions"], object["cycles"]["total"]);
@@ -56,7 +54,7 @@ fn a_file_leaves_standard_output_alone() {
         (&["run", EXAMPLE, "--json", "--log"][..], "write --log=FILE"),
         (&["run", EXAMPLE, "--log=/nowhere/at/all.log"], "/nowhere/at/all.log"),
     ] {
-        let output = run(args);
+        let output = systole(args);
         let message = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{message}");
         assert!(message.contains(needle) && output.stdout.is_empty(), "{message}");
@@ -69,7 +67,7 @@ fn a_refused_program_leaves_what_had_retired() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let (program, path) = (directory.path().join("bad.s"), directory.path().join("bad.log"));
     std::fs::write(&program, "format f0, fp32\ntensor t0, f0, dram, 0, 2, 2\nvadd t0, t0, t1\nhalt\n").expect("a file");
-    let output = run(&["run", &program.display().to_string(), &format!("--log={}", path.display())]);
+    let output = systole(&["run", &program.display().to_string(), &format!("--log={}", path.display())]);
     assert_eq!(output.status.code(), Some(2));
     let text = std::fs::read_to_string(&path).expect("a log");
     let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();

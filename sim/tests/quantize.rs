@@ -1,20 +1,12 @@
 //! `systole quantize`: files in, files out, and what it refuses.
 
-use serde_json::{Value, json};
+#[path = "common/command.rs"]
+mod command;
+
+use command::{report, systole};
+use serde_json::json;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use systole_golden::scheme::{Input, Numbers, Parameters, Scheme, power};
-
-fn systole(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
-
-fn report(args: &[&str]) -> Value {
-    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-    let output = systole(&args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
-}
 
 /// A .npy file as numpy writes it.
 fn write(path: &Path, element: &str, fortran: bool, shape: &[usize], data: &[u8]) {

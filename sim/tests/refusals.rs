@@ -1,11 +1,10 @@
 //! Bad input gets one clear message and exit status 2.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+#[path = "common/command.rs"]
+mod command;
 
-fn systole(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
+use command::systole;
+use std::path::{Path, PathBuf};
 
 fn write(directory: &Path, name: &str, bytes: &[u8]) -> String {
     let path: PathBuf = directory.join(name);

@@ -1,20 +1,14 @@
 //! `systole sweep`, `merge` and `report`: points, shards, kills, tables, pages.
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::{command, systole};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_systole"));
-    command.args(args).env_remove("SYSTOLE_KERNEL");
-    command
-}
-
-fn systole(args: &[&str]) -> Output {
-    command(args).output().expect("systole runs")
-}
 
 fn succeeds(args: &[&str]) -> String {
     let output = systole(args);

@@ -1,19 +1,11 @@
 //! `systole workload`: networks by their shapes alone.
 
+#[path = "common/command.rs"]
+mod command;
+
+use command::{report, systole};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
-
-fn systole(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
-
-fn report(args: &[&str]) -> Value {
-    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-    let output = systole(&args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
-}
 
 fn write(directory: &Path, name: &str, text: &str) -> String {
     let path = directory.join(name);

@@ -133,22 +133,16 @@ impl Sequencer {
         }
         if self.streams > 0 {
             if self.products < self.length {
-                if !self.since_stream.is_multiple_of(self.interval) {
-                    // The loop still has the sum that the next product goes into.
-                    return self.with_initial(issue, drained);
+                // Between these the loop has the sum that the next product goes into.
+                if self.since_stream.is_multiple_of(self.interval) {
+                    issue.product = Some((self.streams - 1, self.products));
+                    self.products += 1;
                 }
-                issue.product = Some((self.streams - 1, self.products));
-                self.products += 1;
             } else if self.captured < self.streams && self.may_capture() {
                 issue.capture = true;
             }
         }
         self.captured += usize::from(issue.capture);
-        self.with_initial(issue, drained)
-    }
-
-    /// What enters, with an element of C where one may.
-    fn with_initial(&mut self, mut issue: Issue, drained: usize) -> Issue {
         if self.has_c {
             if self.may_initialise(drained) {
                 self.initials += 1;

@@ -321,6 +321,13 @@ impl Default for MemorySpec {
     }
 }
 
+impl MemorySpec {
+    /// Bytes that all banks of the scratchpad deliver in a cycle.
+    pub fn scratchpad_bytes_per_cycle(&self) -> u64 {
+        u64::from(self.scratchpad_banks) * u64::from(self.scratchpad_bank_bytes)
+    }
+}
+
 /// A design could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DesignError {

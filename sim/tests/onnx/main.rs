@@ -2,28 +2,19 @@
 #![cfg(feature = "onnx")]
 
 mod build;
+#[path = "../common/command.rs"]
+mod command;
 mod fuzz;
 mod refusals;
 mod shapes;
 
+use command::{report, systole};
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
 use systole::run::workload::Extent;
 use systole::run::workload::onnx::graph::Fault;
 use systole::run::workload::onnx::proto::ModelProto;
 use systole::run::workload::onnx::{Network, decode};
-
-fn systole(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs")
-}
-
-fn report(args: &[&str]) -> Value {
-    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-    let output = systole(&args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).expect("one JSON object")
-}
 
 fn refused(args: &[&str], needles: &[&str]) {
     let output = systole(args);

@@ -122,7 +122,7 @@ impl Product {
             keep_b: bytes_b <= share(staged_a + scales_a.loaded),
             edge,
             shared: (memory.scratchpad_ports == Ports::Shared).then_some(matrix.d.format.storage_bytes().into()),
-            scratchpad_bytes_per_cycle: u64::from(memory.scratchpad_banks) * u64::from(memory.scratchpad_bank_bytes),
+            scratchpad_bytes_per_cycle: memory.scratchpad_bytes_per_cycle(),
             slot,
             slot_within,
             partial: u64::from(mode.accumulator.storage_bytes()) + mode.chunk.map_or(0, |_| u64::from(mode.outermost().storage_bytes())),

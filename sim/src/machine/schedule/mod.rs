@@ -298,8 +298,7 @@ impl<'a> Schedule<'a> {
         let latency = u64::from(spec.latency_cycles);
         within(vector.work.cycles(spec))?;
         let memory = &self.hardware.design.memory;
-        let shared = (memory.scratchpad_ports == Ports::Shared)
-            .then(|| u64::from(memory.scratchpad_banks) * u64::from(memory.scratchpad_bank_bytes));
+        let shared = (memory.scratchpad_ports == Ports::Shared).then(|| memory.scratchpad_bytes_per_cycle());
         let (runs, stream) = strips(vector, |work| work.cycles(spec) - latency, u64::from(spec.lanes) * STRIP, shared);
         let rhythm = Rhythm { first: 0, stream, to_result: latency, to_end: latency + stream };
         self.tell_waves(runs.iter().copied());
