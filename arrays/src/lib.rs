@@ -12,6 +12,7 @@ pub mod mask;
 mod ordinal;
 pub mod problem;
 mod simd;
+pub mod sums;
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub mod testing;

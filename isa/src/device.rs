@@ -1,5 +1,9 @@
 //! What hardware answers: cycles, stalls, events and activity, per instruction and in all.
 
+mod sums;
+
+pub use sums::{SumCounts, SumPlace};
+
 use crate::design::Design;
 use crate::format::Format;
 use crate::program::Program;
@@ -224,6 +228,9 @@ pub struct RegionRecord {
     /// Its toggles, where they were counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub toggles: Option<Toggles>,
+    /// Its partial sums, where they were looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sums: Vec<SumCounts>,
 }
 
 /// What a run answered.
@@ -260,6 +267,7 @@ impl Record {
                 add_modes(&mut mine.macs_by_mode, &region.macs_by_mode);
                 add_counts(&mut mine.activity, region.activity);
                 add_counts(&mut mine.toggles, region.toggles);
+                SumCounts::merge(&mut mine.sums, &region.sums);
             } else {
                 self.regions.push(region.clone());
             }
@@ -342,4 +350,8 @@ pub trait Device {
     /// # Errors
     /// The first instruction that cannot be executed; memory keeps what was written before it.
     fn run(&mut self, program: &Program, step: u64) -> Result<Record, DeviceError>;
+
+    /// From here on matrix products tell the partial sums of as many of their outputs, of all where
+    /// they have no more; of none with 0, as in the beginning. That changes nothing else of a run.
+    fn look_at_sums(&mut self, outputs: u64);
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use systole_isa::design::{Dataflow, Design, MacMode, PartialSums, Scaling, Unit};
+use systole_isa::device::{Cycles, Stall};
 use systole_isa::format::Format;
 
 /// A note.
@@ -154,28 +155,79 @@ pub fn of_work(design: &Design, products: &[Product]) -> Vec<Note> {
 /// Sums of like products in an accumulator of p bits stop growing at 2^p of them; wraps and overflows
 /// come sooner or later.
 fn stagnation(notes: &mut Notes, mode: &MacMode, longest: u32) {
+    if mode.accumulator.is_wide() {
+        return;
+    }
     let chain = mode.chunk.map_or(longest, |chunk| chunk.min(longest));
-    if let (Some(float), Unit::Chain) = (mode.accumulator.as_float(), mode.unit) {
+    let mut reached = u64::from(chain);
+    if let (Some(float), Unit::Chain, 0) = (mode.accumulator.as_float(), mode.unit, mode.rounding.random_bits()) {
         let most = 1_u64.checked_shl(float.precision()).unwrap_or(u64::MAX);
-        notes.add(u64::from(chain) > most && mode.rounding.random_bits() == 0, "mac.accumulator", || {
+        notes.add(reached > most, "mac.accumulator", || {
             format!(
                 "{} has {} bits: a sum of like products stops growing at K > {most}, and chains are {chain} long; set mac.chunk, or widen it",
                 mode.accumulator,
                 float.precision()
             )
         });
+        reached = reached.min(most);
     }
-    if mode.accumulator.is_wide() || mode.accumulator.as_float().is_some() {
-        return;
-    }
-    let largest = |format: Format| format.to_f64(format.max_finite(true)).abs().max(format.to_f64(format.max_finite(false)));
-    let most = (mode.accumulator.to_f64(mode.accumulator.max_finite(false)) / (largest(mode.a) * largest(mode.b))).floor();
-    notes.add(f64::from(chain) > most, "mac.accumulator", || {
+    let most = (magnitude(mode.accumulator, false) / (largest(mode.a) * largest(mode.b))).floor();
+    // One product that overflows is the design's own note.
+    let every_sum = mode.accumulator.as_float().is_some() && most < 1.0;
+    notes.add(reached as f64 > most && !every_sum, "mac.accumulator", || {
         format!(
             "{} overflows at K > {most} for the largest operands of {} x {}, and chains are {chain} long",
             mode.accumulator, mode.a, mode.b
         )
     });
+}
+
+/// Largest number of a format that has codes, or its lowest's magnitude.
+fn magnitude(format: Format, negative: bool) -> f64 {
+    format.to_f64(format.max_finite(negative)).abs()
+}
+
+fn largest(format: Format) -> f64 {
+    magnitude(format, true).max(magnitude(format, false))
+}
+
+/// Share of a run's cycles from which on a reason to stand still is told.
+const MOST_OF_A_RUN: f64 = 0.5;
+
+/// Notes on where a run's cycles went.
+pub fn of_run(design: &Design, cycles: &Cycles) -> Vec<Note> {
+    let mut notes = Notes(Vec::new());
+    let memory = &design.memory;
+    for (&stall, &stalled) in &cycles.stall {
+        let share = stalled as f64 / cycles.total.max(1) as f64;
+        let (path, why) = match stall {
+            Stall::Vector => {
+                ("vector.lanes", format!("for {} vector lanes: add lanes, or take operations from the vector unit", design.vector.lanes))
+            }
+            Stall::OperandLoad => (
+                "memory.dram_bytes_per_cycle",
+                format!(
+                    "for operands from DRAM at {} bytes a cycle: widen it, or enlarge the scratchpad or the batch",
+                    memory.dram_bytes_per_cycle
+                ),
+            ),
+            Stall::ResultStore => (
+                "memory.dram_bytes_per_cycle",
+                format!(
+                    "for results on their way to DRAM at {} bytes a cycle: widen it, or enlarge the scratchpad",
+                    memory.dram_bytes_per_cycle
+                ),
+            ),
+            Stall::ScratchpadBandwidth => (
+                "memory.scratchpad_banks",
+                format!("for banks that deliver {} bytes a cycle: add banks, or widen them", memory.scratchpad_bytes_per_cycle()),
+            ),
+            // Programs' own.
+            Stall::Dependency | Stall::Issue => continue,
+        };
+        notes.add(share > MOST_OF_A_RUN, path, || format!("the arrays wait {:.0} % of all cycles {why}", 100.0 * share));
+    }
+    notes.0
 }
 
 #[cfg(test)]
@@ -239,6 +291,35 @@ mod tests {
             &of_design(&with(&[("mac.accumulator", "fp16"), ("mac.chunk", "none"), ("mac.outer", "none")])),
             "beyond fp16's largest"
         ));
+    }
+
+    /// 15.5 x 15.5 x 272 = 65348, and fp16 ends at 65504.
+    #[test]
+    fn floats_overflow_before_they_stop_growing() {
+        let fp16 = |more: &[(&str, &str)]| {
+            let settings = [("modes", "[]"), ("mac.a", "e3m4"), ("mac.b", "e3m4"), ("mac.accumulator", "fp16"), ("mac.outer", "none")];
+            with(&[&settings[..], more].concat())
+        };
+        let long: [Product; 1] = [([16, 16, 300], 1)];
+        let notes = of_work(&fp16(&[("mac.chunk", "none")]), &long);
+        assert!(said(&notes, "fp16 overflows at K > 272 for the largest operands of e3m4 x e3m4, and chains are 300 long"), "{notes:?}");
+        assert!(!said(&of_work(&fp16(&[("mac.chunk", "256")]), &long), "overflows"));
+        // Sums of e4m3fn would overflow with their first product: told of the design.
+        let first = with(&[("mac.accumulator", "fp16"), ("mac.chunk", "none"), ("mac.outer", "none")]);
+        assert!(!said(&of_work(&first, &long), "overflows at"));
+    }
+
+    #[test]
+    fn runs_that_wait_for_one_thing() {
+        let design = with(&[]);
+        let cycles = |stall, stalled| Cycles { total: 1000, compute: 1000 - stalled, stall: [(stall, stalled)].into() };
+        let told = |stall, stalled| of_run(&design, &cycles(stall, stalled));
+        assert!(said(&told(Stall::Vector, 770), "vector.lanes: the arrays wait 77 % of all cycles for 16 vector lanes"));
+        assert!(said(&told(Stall::OperandLoad, 501), "memory.dram_bytes_per_cycle: the arrays wait 50 % of all cycles for operands"));
+        assert!(said(&told(Stall::ResultStore, 900), "for results on their way"));
+        assert!(said(&told(Stall::ScratchpadBandwidth, 900), "memory.scratchpad_banks"));
+        assert!(told(Stall::Vector, 500).is_empty() && told(Stall::Issue, 900).is_empty());
+        assert!(of_run(&design, &Cycles::default()).is_empty());
     }
 
     #[test]

@@ -1,38 +1,9 @@
 //! The command's promises: engines agree, threads do not matter, results are what is printed.
 
-use serde_json::Value;
-use std::path::Path;
-use std::process::Command;
+#[path = "common/command.rs"]
+mod command;
 
-fn systole(args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(args).env_remove("SYSTOLE_KERNEL").output().expect("systole runs");
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
-
-fn json(args: &[&str]) -> Value {
-    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
-    serde_json::from_str(&systole(&args)).expect("one JSON object")
-}
-
-/// A matrix as numpy writes it.
-fn write_array(path: &Path, element: &str, [rows, cols]: [usize; 2], data: &[u8]) {
-    let mut header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.bytes());
-    bytes.extend(data);
-    std::fs::write(path, bytes).expect("temporary file");
-}
-
-/// A matrix of one code of one byte.
-fn write_npy(path: &Path, rows: usize, cols: usize, code: u8) {
-    write_array(path, "|u1", [rows, cols], &vec![code; rows * cols]);
-}
+use command::{report as json, success as systole, write_array, write_npy};
 
 #[test]
 fn engines_agree_for_every_dataflow_and_partial_sum() {
@@ -148,14 +119,14 @@ fn block_scales_come_from_files() {
     ] {
         let (a, b) = (at("a.npy"), at("b.npy"));
         let arguments = [&["gemm", "--design", "mxfp8-16x16", "--a", &a, "--b", &b][..], &options].concat();
-        let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(arguments).output().expect("systole runs");
+        let output = command::systole(&arguments);
         let message = String::from_utf8_lossy(&output.stderr).replace("\n  │ ", " ");
         assert_eq!(output.status.code(), Some(if needle.is_empty() { 0 } else { 2 }), "{message}");
         assert!(message.contains(needle), "{message}");
     }
     let (a, b) = (at("a.npy"), at("b.npy"));
     let arguments = ["gemm", "--a", &a, "--b", &b, "--scale-b", &sb];
-    let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(arguments).output().expect("systole runs");
+    let output = command::systole(&arguments);
     assert!(String::from_utf8_lossy(&output.stderr).contains("takes no block scales"));
 }
 
@@ -257,7 +228,7 @@ fn a_disassembled_program_assembles_to_the_same_words() {
         assert_eq!((&report["expected"], &report["differ"]), (&4.into(), &0.into()));
     }
     std::fs::write(at("wrong.s"), text.replace("=22", "=23")).expect("temporary file");
-    let output = Command::new(env!("CARGO_BIN_EXE_systole")).args(["run", &at("wrong.s")]).output().expect("systole runs");
+    let output = command::systole(&["run", &at("wrong.s")]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).contains("0x4c: expected"));
 }

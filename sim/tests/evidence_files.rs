@@ -3,15 +3,9 @@
 #[path = "common/command.rs"]
 mod command;
 
-use command::systole;
+use command::{success, systole};
 use serde_json::Value;
 use std::path::Path;
-
-fn success(args: &[&str]) -> String {
-    let output = systole(args);
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("text")
-}
 
 fn lines(path: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(path).expect("evidence");
@@ -44,6 +38,15 @@ fn lines_tables_and_histories() {
         // Every step is the same work, so its cycles are a share of the run's.
         assert_eq!(cost["cycles"].as_u64().map(|cycles| 16 * cycles), watched["cycles"]["total"].as_u64());
         assert_eq!(cost["macs_spent"].as_u64().map(|macs| 16 * macs), watched["events"]["macs_spent"].as_u64());
+        let sums = line["sums"].as_array().expect("sums");
+        let of_sums: Vec<(&str, &str, &str)> =
+            sums.iter().map(|sums| ["layer", "pass", "place"].map(|key| sums[key].as_str().expect("a name")).into()).collect();
+        let products =
+            [("linear1", "forward"), ("linear2", "forward"), ("linear2", "error"), ("linear2", "gradient"), ("linear1", "gradient")];
+        let expected: Vec<_> =
+            products.iter().flat_map(|&(layer, pass)| ["accumulator", "outer"].map(|place| (layer, pass, place))).collect();
+        assert_eq!(of_sums, expected);
+        assert!(sums.iter().all(|sums| sums["outputs"] == 64 && sums["additions"].as_u64() > sums["swamped"].as_u64()), "{sums:?}");
         let of_modes: u64 = cost["modes"].as_array().expect("modes").iter().map(|mode| mode["macs"].as_u64().expect("a count")).sum();
         assert_eq!(Some(of_modes), cost["macs_spent"].as_u64());
         let total = watched["energy_pj"]["total"].as_f64().expect("energy");
@@ -52,7 +55,7 @@ fn lines_tables_and_histories() {
 
     let svg = directory.path().join("history.svg").display().to_string();
     let text = success(&["evidence", &out, "--svg", &svg]);
-    for needle in ["recipe fp8", "weights", "activations", "errors", "weight gradients", "cosine", "flips", "of the MACs"] {
+    for needle in ["recipe fp8", "weights", "activations", "errors", "weight gradients", "cosine", "flips", "of the MACs", "swamped"] {
         assert!(text.contains(needle), "wanted `{needle}`: {text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 120), "{text}");

@@ -7,7 +7,7 @@ mod session;
 mod trial;
 
 pub use checkpoint::{Checkpoint, CheckpointError};
-pub use evidence::{Evidence, GradientEvidence, TensorEvidence};
+pub use evidence::{Evidence, GradientEvidence, LOOKED_AT, SumEvidence, TensorEvidence};
 pub use scales::ScaleState;
 
 use crate::data::Dataset;

@@ -85,7 +85,7 @@ impl Chain {
     }
 
     /// Adds the closed chunk that ends with product `k` to the outer accumulator.
-    fn close(&mut self, mac: &Mac, factor: Factor, k: u32, entropy: &dyn Entropy, activity: &mut Activity) {
+    pub(super) fn close(&mut self, mac: &Mac, factor: Factor, k: u32, entropy: &dyn Entropy, activity: &mut Activity) {
         let random = |scaled| {
             let stage = if scaled { Stage::Scale } else { Stage::Outer };
             entropy.random(mac.mode().rounding_of(stage).random_bits(), stage, k)

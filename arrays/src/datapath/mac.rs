@@ -135,6 +135,11 @@ impl Mac {
         self.scaled_product(a, b, Factor::ONE, random)
     }
 
+    /// The product of two operand codes before any rounding, without block scales.
+    pub(super) fn exact_product(&self, a: u64, b: u64) -> Decoded {
+        multiply(self.operand_a(a), self.operand_b(b), self.scale).0
+    }
+
     /// The product times a power of two from block scales, before its rounding if it has one.
     pub(super) fn scaled_product(&self, a: u64, b: u64, factor: Factor, random: u64) -> (Decoded, Flags) {
         let (exact, raised) = multiply(self.operand_a(a), self.operand_b(b), self.scale);

@@ -80,6 +80,9 @@ pub struct GemmArgs {
     /// Engine: fast, ticked (every register, every cycle) or timing (no values).
     #[arg(long, value_enum, default_value_t = EngineArg::Fast)]
     engine: EngineArg,
+    /// Look at the partial sums of that many outputs, spread over D: by exponent, swamped, overflows.
+    #[arg(long, value_name = "OUTPUTS", default_value_t = 0, hide_default_value = true)]
+    sums: u64,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -145,7 +148,10 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
     if args.out.is_some() && !engine.computes_values() {
         return Err(miette!("--out needs values, and --engine timing computes none; use --engine fast"));
     }
-    let outcome = gemm::run(&design, &task, engine, common.kernel()?).map_err(refuse)?;
+    if args.sums > 0 && !engine.computes_values() {
+        return Err(miette!("--sums needs values, and --engine timing computes none; use --engine fast"));
+    }
+    let outcome = gemm::run_with_sums(&design, &task, engine, common.kernel()?, args.sums).map_err(refuse)?;
     if let (Some(path), Some(d)) = (&args.out, &outcome.d) {
         write_npy(path, d).map_err(refuse)?;
     }
@@ -165,6 +171,9 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
             object["digest"] = json!(digest);
             object["output_format"] = json!(design.output_format(&design.mac).to_string());
             object["kernels"] = json!(outcome.kernels);
+        }
+        if args.sums > 0 {
+            object["partial_sums"] = json!(outcome.sums());
         }
         object["energy_pj"] = account.energy_json();
         object["energy_table"] = account.table_json();

@@ -1,11 +1,11 @@
 //! `systole trace`: waveforms of the arrays and timelines of the machine.
 
 use super::gemm::OperandArgs;
-use super::workload::{Choice, Network, PassArg, network};
+use super::workload::{Choice, PassArg, extent};
 use super::{Common, asm, load_design, refuse};
 use crate::machine::{Engine, Machine};
 use crate::run::gemm::{self, Task};
-use crate::run::workload;
+use crate::run::workload::{self, Extent, Pass};
 use crate::text::grouped;
 use crate::trace::task::{Target, Time, waveform};
 use crate::trace::timeline::Timeline;
@@ -29,16 +29,19 @@ pub struct TraceArgs {
     design: Option<String>,
     #[command(flatten)]
     operands: OperandArgs,
-    /// Trace a step of a network or built-in model, by shapes alone: timeline only.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["a", "shape"])]
+    /// Trace a step of a network or built-in model, or of a file of layers (.csv, .onnx), by shapes alone: timeline only.
+    #[arg(long, value_name = "NAME|FILE", conflicts_with_all = ["a", "shape"])]
     model: Option<String>,
     /// Recipe of the network [default: fp8].
     #[arg(long, value_name = "RECIPE", requires = "model")]
     recipe: Option<String>,
-    /// Forward alone, or a whole step of training.
-    #[arg(long, value_enum, value_name = "PASS", requires = "model", default_value_t = PassArg::Training)]
-    pass: PassArg,
-    /// Images or texts at once [default: the network's own; of models the recipe's].
+    /// Forward alone, or a whole step of training [default: training; of graphs forward].
+    #[arg(long, value_enum, value_name = "PASS", requires = "model")]
+    pass: Option<PassArg>,
+    /// Extent of a named dimension of an ONNX graph, such as `batch=32`; repeatable.
+    #[arg(long = "dim", value_name = "NAME=N", requires = "model", value_parser = extent)]
+    dims: Vec<Extent>,
+    /// Images or texts at once [default: the network's own; of models the recipe's; of topologies 1].
     #[arg(long, value_name = "N", requires = "model", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Option<u32>,
     /// Data whose shape a built-in model takes.
@@ -190,13 +193,14 @@ fn of_network(args: &TraceArgs, name: &str, common: &Common) -> Result<()> {
         recipe: args.recipe.as_deref(),
         design: args.design.as_deref(),
         batch: args.batch,
+        dims: &args.dims,
         data: &args.dataset,
-        pass: args.pass.into(),
+        pass: args.pass.map(Pass::from),
     };
-    let Network { model, recipe, design, programs, .. } = network(&choice, common)?;
-    let mut machine = workload::machine(&design).map_err(refuse)?;
+    let chosen = choice.resolve(common)?;
+    let mut machine = workload::machine(&chosen.design).map_err(refuse)?;
     let mut timeline = Timeline::default();
     let run = |program: &Program| machine.run_watched(program, 0, &mut timeline).map(drop);
-    programs.iter().try_for_each(run).map_err(refuse)?;
-    draw(file, &design, &format!("{} under {}, batch {}", model.name, recipe.name, recipe.batch), timeline)
+    chosen.programs.iter().try_for_each(run).map_err(refuse)?;
+    draw(file, &chosen.design, &chosen.title(), timeline)
 }

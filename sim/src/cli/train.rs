@@ -147,7 +147,8 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
         });
         bar.finish_and_clear();
         let (outcome, reference) = trained.map_err(refuse)?;
-        let summary = Summary { spec, outcome, reference, notes: workload::notes(model, recipe, &design) };
+        let notes = workload::notes(model, recipe, &design, &outcome.progress.training.cycles);
+        let summary = Summary { spec, outcome, reference, notes };
         if let Some(d) = &directory {
             let path = d.path.join("report.json");
             let mut object = summary.json();

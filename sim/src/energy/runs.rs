@@ -42,6 +42,7 @@ fn sample(scale: u64, mode: usize) -> RegionRecord {
         macs_by_mode: BTreeMap::from([(mode, events.macs)]),
         activity: None,
         toggles: None,
+        sums: Vec::new(),
     }
 }
 
@@ -300,6 +301,7 @@ fn a_run_at_full_use_costs_what_the_report_says() {
                     macs_by_mode: BTreeMap::from([(0, events.macs)]),
                     activity: None,
                     toggles: None,
+                    sums: Vec::new(),
                 };
                 let run = account(&design, &record_of(vec![region])).unwrap();
                 let report = cost_report(&design).unwrap();

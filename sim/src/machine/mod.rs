@@ -14,7 +14,9 @@ mod operation;
 mod overlap;
 mod registers;
 mod schedule;
+mod seen;
 mod sequencer;
+mod sums;
 mod transfer;
 mod values;
 mod watch;
@@ -27,6 +29,7 @@ pub use watch::{Charge, Passage, Retired, Station, Transfer, Watcher};
 use memory::Memory;
 use operation::{Hardware, Operation, Refusal};
 use registers::Registers;
+use seen::SeenByRegion;
 use sequencer::{SequenceError, Sequencer, Turn};
 use std::collections::{BTreeSet, VecDeque};
 use systole_arrays::dataflow::Selection;
@@ -34,7 +37,7 @@ use systole_arrays::fast::KernelChoice;
 use systole_arrays::vector::{self, Operation as VectorKind};
 use systole_isa::codes::Codes;
 use systole_isa::design::{Arithmetic, Design};
-use systole_isa::device::{Activity, Device, DeviceError, Record, Toggles};
+use systole_isa::device::{Device, DeviceError, Record};
 use systole_isa::entropy::Site;
 use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
@@ -59,55 +62,9 @@ struct Kept {
 
 /// What a run with values tells beside memory.
 struct Valued {
-    regions: Activities,
+    regions: SeenByRegion,
     /// What the masks of masked products left, in order.
     selections: Vec<Selection>,
-}
-
-/// Activity by region, and toggles where they are counted.
-#[derive(Default)]
-struct Activities {
-    regions: Vec<(String, Activity, Option<Toggles>)>,
-    present: Option<usize>,
-}
-
-impl Activities {
-    /// What instructions from here on do belongs to `region`.
-    fn enter(&mut self, region: &str) {
-        let known = self.regions.iter().position(|(known, ..)| known == region);
-        self.present = Some(known.unwrap_or_else(|| {
-            self.regions.push((region.to_owned(), Activity::default(), None));
-            self.regions.len() - 1
-        }));
-    }
-
-    /// Adds an instruction's activity and toggles; the nameless region comes before the first.
-    fn add(&mut self, activity: Activity, toggles: Option<Toggles>) {
-        if self.present.is_none() {
-            self.enter("");
-        }
-        if let Some((_, region, changed)) = self.present.and_then(|slot| self.regions.get_mut(slot)) {
-            *region += activity;
-            if let Some(toggles) = toggles {
-                *changed.get_or_insert_default() += toggles;
-            }
-        }
-    }
-
-    /// Puts what was counted into a record.
-    fn complete(self, record: &mut Record) {
-        let mut total = Activity::default();
-        for (name, counts, toggles) in self.regions {
-            total += counts;
-            if let Some(toggles) = toggles {
-                *record.toggles.get_or_insert_default() += toggles;
-            }
-            if let Some(region) = record.regions.iter_mut().find(|r| r.name == name) {
-                (region.activity, region.toggles) = (Some(counts), toggles);
-            }
-        }
-        record.activity = Some(total);
-    }
 }
 
 /// A machine of one design.
@@ -119,6 +76,8 @@ pub struct Machine {
     memories: Memories,
     limit: u64,
     gathered_bytes: u64,
+    /// Outputs of a product whose sums are told.
+    looked_at: u64,
     schedules: VecDeque<Kept>,
     kernels: BTreeSet<String>,
 }
@@ -163,7 +122,17 @@ impl Machine {
             buffers: Buffers::default(),
         };
         let (limit, gathered_bytes) = (INSTRUCTION_LIMIT, bands::BAND_BYTES);
-        Ok(Self { hardware, engine, choice, memories, limit, gathered_bytes, schedules: VecDeque::new(), kernels: BTreeSet::new() })
+        Ok(Self {
+            hardware,
+            engine,
+            choice,
+            memories,
+            limit,
+            gathered_bytes,
+            looked_at: 0,
+            schedules: VecDeque::new(),
+            kernels: BTreeSet::new(),
+        })
     }
 
     /// The same machine, executing at most `limit` instructions a run (2^32 at most).
@@ -338,19 +307,33 @@ impl Machine {
     /// Executes the program with values.
     fn valued(&mut self, program: &Program, step: u64) -> Result<Valued, DeviceError> {
         self.memories.scratchpad.clear();
-        let mut regions = Activities::default();
-        let Self { hardware, engine, choice, memories, limit, gathered_bytes, kernels, .. } = self;
-        let (engine, choice, gathered_bytes, selections) = (*engine, *choice, *gathered_bytes, Vec::new());
-        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections, toggles: None };
-        walk(hardware, *limit, program, |turn, operation| {
+        let mut regions = SeenByRegion::default();
+        let (mut executor, limit) = self.executor();
+        let hardware = executor.hardware;
+        walk(hardware, limit, program, |turn, operation| {
             if let Operation::Mark(region) = operation {
                 regions.enter(&program.regions[*region]);
             }
-            let activity = executor.execute(operation, site(hardware, turn, step))?;
-            regions.add(activity, executor.toggles.take());
+            regions.add(&executor.execute(operation, site(hardware, turn, step))?);
             Ok(())
         })?;
         Ok(Valued { regions, selections: executor.selections })
+    }
+
+    /// What executes operations on this machine's memories, and how many of them at most.
+    fn executor(&mut self) -> (Executor<'_>, u64) {
+        let Self { hardware, engine, choice, memories, limit, gathered_bytes, looked_at, kernels, .. } = self;
+        let executor = Executor {
+            hardware,
+            memories,
+            engine: *engine,
+            choice: *choice,
+            gathered_bytes: *gathered_bytes,
+            looked_at: *looked_at,
+            kernels,
+            selections: Vec::new(),
+        };
+        (executor, *limit)
     }
 
     fn walk(&self, program: &Program, visit: impl FnMut(&Turn<'_>, &Operation) -> Result<(), String>) -> Result<(), DeviceError> {
@@ -453,5 +436,9 @@ impl Device for Machine {
         let mut record = self.schedule(program, selections)?;
         regions.complete(&mut record);
         Ok(record)
+    }
+
+    fn look_at_sums(&mut self, outputs: u64) {
+        self.looked_at = outputs;
     }
 }

@@ -4,6 +4,7 @@ use super::bands::Bands;
 use super::engine::Engine;
 use super::memory::Memory;
 use super::operation::{Hardware, Matrix, Operation, Power, Vector};
+use super::seen::Seen;
 use super::transfer::{gather, scatter, scatter_selected};
 use super::words::Buffers;
 use std::collections::BTreeSet;
@@ -51,7 +52,7 @@ impl Memories {
         self.gather_columns(view, 0..view.cols)
     }
 
-    fn gather_columns(&mut self, view: &TensorView, columns: Range<u32>) -> Codes {
+    pub fn gather_columns(&mut self, view: &TensorView, columns: Range<u32>) -> Codes {
         let memory = match view.space {
             Space::Dram => &self.dram,
             Space::Scratchpad => &self.scratchpad,
@@ -84,17 +85,17 @@ pub struct Executor<'a> {
     pub gathered_bytes: u64,
     /// Kernels used so far, in words.
     pub kernels: &'a mut BTreeSet<String>,
+    /// Outputs of a product whose sums are looked at.
+    pub looked_at: u64,
     /// What the masks of masked products have left, in order.
     pub selections: Vec<Selection>,
-    /// Toggles since they were last taken, where the design asks for them.
-    pub toggles: Option<Toggles>,
 }
 
 /// What a band of a product shares with the other bands.
-struct Bound<'a> {
-    matrix: &'a Matrix,
-    setup: Setup,
-    mask: Option<(Mask, Selection)>,
+pub(super) struct Bound<'a> {
+    pub matrix: &'a Matrix,
+    pub setup: Setup,
+    pub mask: Option<(Mask, Selection)>,
 }
 
 impl Executor<'_> {
@@ -102,7 +103,7 @@ impl Executor<'_> {
     ///
     /// # Errors
     /// What the engines refuse.
-    pub fn execute(&mut self, operation: &Operation, site: Site) -> Result<Activity, String> {
+    pub fn execute(&mut self, operation: &Operation, site: Site) -> Result<Seen, String> {
         self.observed(operation, site, None)
     }
 
@@ -110,21 +111,21 @@ impl Executor<'_> {
     ///
     /// # Errors
     /// What the engines refuse.
-    pub fn observed(&mut self, operation: &Operation, site: Site, observer: Option<&mut dyn ticked::Observer>) -> Result<Activity, String> {
+    pub fn observed(&mut self, operation: &Operation, site: Site, observer: Option<&mut dyn ticked::Observer>) -> Result<Seen, String> {
         match operation {
-            Operation::Configure | Operation::Fence | Operation::Mark(_) => Ok(Activity::default()),
+            Operation::Configure | Operation::Fence | Operation::Mark(_) => Ok(Seen::default()),
             Operation::Load { dst, src } | Operation::Store { dst, src } => {
                 small_enough(src)?;
                 let codes = self.memories.gather(src);
                 self.memories.scatter(dst, codes, None);
-                Ok(Activity::default())
+                Ok(Seen::default())
             }
             Operation::Matrix(matrix) => self.matrix(matrix, site, observer),
-            Operation::Vector(vector) => self.vector(vector, site),
+            Operation::Vector(vector) => Ok(Seen { activity: self.vector(vector, site)?, ..Seen::default() }),
         }
     }
 
-    fn matrix(&mut self, matrix: &Matrix, site: Site, mut observer: Option<&mut dyn ticked::Observer>) -> Result<Activity, String> {
+    fn matrix(&mut self, matrix: &Matrix, site: Site, mut observer: Option<&mut dyn ticked::Observer>) -> Result<Seen, String> {
         matrix.operands().try_for_each(|view| small_enough(&view))?;
         let mode = &self.hardware.modes[matrix.mode];
         let mask = matrix.mask.map(|view| {
@@ -135,7 +136,10 @@ impl Executor<'_> {
             self.selections.push(selection.clone());
             (mask, selection)
         });
-        let Some((bias_a, bias_b)) = self.biases(matrix) else { return Ok(self.nan(matrix, mask.as_ref().map(|(mask, _)| mask))) };
+        let Some((bias_a, bias_b)) = self.biases(matrix) else {
+            let activity = self.nan(matrix, mask.as_ref().map(|(mask, _)| mask));
+            return Ok(Seen { activity, ..Seen::default() });
+        };
         let setup = Setup { array: self.hardware.design.array, mode: mode.clone(), bias_a, bias_b, output: matrix.output, site };
         let bound = Bound { matrix, setup, mask };
         let wanted = |rows: Range<u32>, columns: &Range<u32>| match &bound.mask {
@@ -144,9 +148,10 @@ impl Executor<'_> {
         };
         // The ticked array takes the product as it is: its registers pass from tile to tile.
         let bands = if self.engine == Engine::Ticked { Bands::whole(matrix.shape) } else { Bands::of(matrix, mode, self.gathered_bytes) };
-        let mut activity = Activity::default();
+        // D may be C itself, so sums are looked at before it is written.
+        let mut seen = Seen { sums: self.sums(&bound), ..Seen::default() };
         if self.engine == Engine::Fast && self.counts_toggles() {
-            self.count_toggles(&bound);
+            seen.toggles = Some(self.count_toggles(&bound));
         }
         let all = 0..matrix.shape.m;
         let ticked = self.engine == Engine::Ticked;
@@ -158,11 +163,13 @@ impl Executor<'_> {
             });
             for rows in bands.rows().filter(|rows| ticked || wanted(rows.clone(), &columns)) {
                 let observer = observer.as_mut().map(|observer| &mut **observer as &mut dyn ticked::Observer);
-                activity += self.band(&bound, rows, columns.clone(), (&b, scales.as_ref()), observer)?;
+                let (activity, toggles) = self.band(&bound, rows, columns.clone(), (&b, scales.as_ref()), observer)?;
+                seen.activity += activity;
+                seen.toggles = toggles.or(seen.toggles);
             }
             [Some(b), scales].into_iter().flatten().for_each(|codes| self.memories.buffers.give_codes(codes));
         }
-        Ok(activity)
+        Ok(seen)
     }
 
     fn counts_toggles(&self) -> bool {
@@ -170,11 +177,12 @@ impl Executor<'_> {
     }
 
     /// Toggles of a product, by a pass over its whole operands.
-    fn count_toggles(&mut self, Bound { matrix, setup, mask }: &Bound<'_>) {
+    fn count_toggles(&mut self, Bound { matrix, setup, mask }: &Bound<'_>) -> Toggles {
         let [a, b] = [&matrix.a, &matrix.b].map(|view| self.memories.gather(view));
         let operands = Operands { mask: mask.as_ref().map(|(mask, _)| mask), ..Operands::new(&a, &b, None) };
-        *self.toggles.get_or_insert_default() += toggles::count(setup, matrix.shape, &operands);
+        let toggles = toggles::count(setup, matrix.shape, &operands);
         [a, b].into_iter().for_each(|codes| self.memories.buffers.give_codes(codes));
+        toggles
     }
 
     /// The shared exponent biases of A and B, by powers of two where they are named; `None` where
@@ -215,7 +223,7 @@ impl Executor<'_> {
         columns: Range<u32>,
         (b, scales_b): (&Codes, Option<&Codes>),
         observer: Option<&mut dyn ticked::Observer>,
-    ) -> Result<Activity, String> {
+    ) -> Result<(Activity, Option<Toggles>), String> {
         let setup = Setup { site: setup.site.part(rows.start, columns.start), ..setup.clone() };
         let selection = mask.as_ref().map(|(_, selection)| selection);
         let mask = mask.as_ref().map(|(mask, _)| mask.of(rows.clone(), columns.clone()));
@@ -228,10 +236,11 @@ impl Executor<'_> {
         let shape = Shape { m: rows.len() as u32, n: columns.len() as u32, k: matrix.shape.k };
         let operands = Operands { a: &a, b, c: c.as_ref(), scales: Scales { a: scales_a.as_ref(), b: scales_b }, mask: mask.as_ref() };
         let counts_toggles = self.counts_toggles();
+        let mut toggles = None;
         let values = match self.engine {
             Engine::Ticked => {
-                let keep = |(values, cost, toggles)| {
-                    *self.toggles.get_or_insert_default() += toggles;
+                let keep = |(values, cost, counted)| {
+                    toggles = Some(counted);
                     (values, cost)
                 };
                 let ticked = match (observer, counts_toggles) {
@@ -260,7 +269,7 @@ impl Executor<'_> {
         self.memories.scatter(&d.of_columns(columns).unwrap_or(d), values.d, mask.as_ref());
         let buffers = &mut self.memories.buffers;
         [Some(a), c, scales_a].into_iter().flatten().for_each(|codes| buffers.give_codes(codes));
-        Ok(values.activity)
+        Ok((values.activity, toggles))
     }
 
     fn vector(&mut self, vector: &Vector, site: Site) -> Result<Activity, String> {

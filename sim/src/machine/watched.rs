@@ -2,9 +2,9 @@
 
 use super::operation::Operation;
 use super::schedule::Schedule;
-use super::values::Executor;
+use super::seen::SeenByRegion;
 use super::watch::{Retired, Watcher};
-use super::{Activities, Machine, check_defined, site, walk};
+use super::{Machine, check_defined, site, walk};
 use systole_isa::device::{DeviceError, Record};
 use systole_isa::program::Program;
 use systole_isa::view::TensorView;
@@ -27,14 +27,13 @@ impl Machine {
     /// The first instruction that cannot be executed; the watcher has been told of those before it.
     pub fn run_watched(&mut self, program: &Program, step: u64, watcher: &mut dyn Watcher) -> Result<Record, DeviceError> {
         let named = self.named_scratchpad(program)?;
-        let Self { hardware, engine, choice, memories, limit, gathered_bytes, kernels, .. } = self;
-        let (engine, choice, gathered_bytes) = (*engine, *choice, *gathered_bytes);
+        self.memories.scratchpad.clear();
+        let (mut executor, limit) = self.executor();
+        let (hardware, engine) = (executor.hardware, executor.engine);
         let mut schedule = Schedule::new(hardware, named).watch();
-        let mut regions = Activities::default();
+        let mut regions = SeenByRegion::default();
         let mut region = "";
-        memories.scratchpad.clear();
-        let mut executor = Executor { hardware, memories, engine, choice, gathered_bytes, kernels, selections: Vec::new(), toggles: None };
-        walk(hardware, *limit, program, |turn, operation| {
+        walk(hardware, limit, program, |turn, operation| {
             if let Operation::Mark(slot) = operation {
                 region = &program.regions[*slot];
                 schedule.enter(region);
@@ -42,9 +41,9 @@ impl Machine {
             }
             let mut activity = None;
             if engine.computes_values() {
-                let done = executor.observed(operation, site(hardware, turn, step), watcher.arrays(turn.ordinal))?;
-                regions.add(done, executor.toggles.take());
-                activity = Some(done);
+                let seen = executor.observed(operation, site(hardware, turn, step), watcher.arrays(turn.ordinal))?;
+                regions.add(&seen);
+                activity = Some(seen.activity);
             } else {
                 check_defined(operation)?;
             }

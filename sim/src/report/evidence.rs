@@ -4,9 +4,11 @@ mod plot;
 
 pub use plot::plot;
 
-use crate::run::evidence::{Counts, Line, Share, Summary};
+use crate::run::evidence::{Counts, Line, Share, SumSummary, Summary};
 use crate::text::{engineering, grouped, indented, numeric_table, percent, words};
+use comfy_table::Table;
 use std::fmt::Write;
+use systole_isa::device::SumCounts;
 
 /// A share in percent, three digits.
 fn share(x: f64) -> String {
@@ -69,6 +71,9 @@ pub fn text(summary: &Summary) -> String {
     if not_finite > 0 {
         let _ = writeln!(text, "  {} values are NaN or infinite once rounded", grouped(not_finite));
     }
+    if !summary.sums.is_empty() {
+        text.push_str(&indented(&sums_table("sums", &summary.sums), 2));
+    }
     if let (Some((least, layer)), Some(mean)) = (summary.least_cosine(), summary.mean_cosine()) {
         let _ = writeln!(text, "  weight gradients: cosine with those of unrounded operands {mean:.6}, least {least:.6} ({layer})");
     }
@@ -80,6 +85,27 @@ pub fn text(summary: &Summary) -> String {
         let _ = writeln!(text, "  weights: {} % change from one step to the next{back}", share(flips.mean));
     }
     text
+}
+
+/// Additions of partial sums, how many changed nothing, and between which exponents sums lie.
+fn sums_table(name: &str, all: &[SumSummary]) -> Table {
+    let mut table = numeric_table(&[name, "place", "format", "additions", "swamped", "worst", "overflows", "sums 2^", "reach 2^"]);
+    for sums in all {
+        let [swamped, worst] = shares(Some(sums.swamped));
+        let [low, high] = SumCounts::new(sums.place, sums.format).reach();
+        table.add_row([
+            [sums.layer.as_str(), &sums.pass].join(" ").trim_start().to_owned(),
+            sums.place.name().to_owned(),
+            sums.format.to_string(),
+            grouped(sums.additions),
+            swamped,
+            worst,
+            grouped(sums.overflows),
+            maybe(sums.exponents, |[low, high]| format!("{low} to {high}")),
+            format!("{low} to {high}"),
+        ]);
+    }
+    table
 }
 
 /// What `systole evidence` prints: by role, by tensor, by layer, by MAC mode.
@@ -120,6 +146,11 @@ pub fn tables(lines: &[Line], summary: &Summary) -> String {
     }
     let _ = writeln!(out);
     out.push_str(&indented(&table, 2));
+
+    if !summary.layer_sums.is_empty() {
+        let _ = writeln!(out);
+        out.push_str(&indented(&sums_table("sums", &summary.layer_sums), 2));
+    }
 
     let _ = writeln!(out);
     for mode in &summary.modes {

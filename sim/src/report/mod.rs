@@ -5,6 +5,7 @@ pub mod compare;
 pub mod evidence;
 pub mod figure;
 mod layers;
+pub mod sums;
 pub mod sweep;
 pub mod training;
 pub mod workload;
@@ -90,5 +91,6 @@ pub fn gemm_text(design: &Design, task: &Task, engine: Engine, outcome: &Outcome
     }
     text.push('\n');
     text.push_str(&indented(&table, 2));
+    text.push_str(&sums::text(outcome.sums()));
     text
 }

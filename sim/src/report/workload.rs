@@ -41,7 +41,7 @@ impl Summary<'_> {
 
     fn notes(&self) -> Vec<Note> {
         let products: Vec<Product> = self.outcome.products.iter().flat_map(|region| region.shapes.clone()).collect();
-        lint::of_work(self.design, &products)
+        [lint::of_work(self.design, &products), lint::of_run(self.design, &self.outcome.record.cycles)].concat()
     }
 
     /// The object `systole workload --json` prints.

@@ -2,7 +2,7 @@
 
 mod summary;
 
-pub use summary::{Counts, LayerSummary, Mean, ModeSummary, Share, Summary};
+pub use summary::{Counts, LayerSummary, Mean, ModeSummary, Share, SumSummary, Summary};
 
 use super::train::Specification;
 use crate::energy::{self, EnergyError};

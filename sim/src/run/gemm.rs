@@ -8,7 +8,7 @@ use systole_arrays::fast::KernelChoice;
 use systole_arrays::problem::{Shape, scale_extents};
 use systole_isa::codes::Codes;
 use systole_isa::design::{Design, Scaling};
-use systole_isa::device::{Device, DeviceError, Record};
+use systole_isa::device::{Device, DeviceError, Record, SumCounts};
 use systole_isa::field::{Address, FormatReg, Mode, OptionalTensor, Span, TensorReg};
 use systole_isa::format::Format;
 use systole_isa::instruction::Instruction;
@@ -160,6 +160,11 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// Partial sums, where they were looked at.
+    pub fn sums(&self) -> &[SumCounts] {
+        self.record.regions.first().map_or(&[], |region| &region.sums)
+    }
+
     /// SHA-256 of the row-major little-endian output codes, in hex.
     pub fn digest(&self) -> Option<String> {
         self.d.as_ref().map(|d| codes_digest(&d.codes, d.codes.bytes_per_code()))
@@ -254,7 +259,16 @@ pub struct Prepared {
 /// # Errors
 /// What the machine refuses: values of a cost-only design, tensors beyond its DRAM.
 pub fn run(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice) -> Result<Outcome, GemmError> {
+    run_with_sums(design, task, engine, kernel, 0)
+}
+
+/// As [`run`], looking at the partial sums of as many `outputs`.
+///
+/// # Errors
+/// As [`run`].
+pub fn run_with_sums(design: &Design, task: &Task, engine: Engine, kernel: KernelChoice, outputs: u64) -> Result<Outcome, GemmError> {
     let Prepared { mut machine, program, d } = prepare(design, task, engine, kernel)?;
+    machine.look_at_sums(outputs);
     let start = Instant::now();
     let record = machine.run(&program, 0)?;
     let seconds = start.elapsed().as_secs_f64();

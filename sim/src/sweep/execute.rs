@@ -1,7 +1,7 @@
 //! Runs of a plan, side by side.
 
 use super::plan::PlannedRun;
-use super::record::{Epoch, FoldShape, Hardware, Histogram, Outcome, Report, RunRecord, fold_shapes};
+use super::record::{Epoch, FoldShape, Hardware, Histogram, Outcome, PassSums, Report, RunRecord, fold_shapes};
 use super::resolve::{Resolution, Resolved, Work};
 use super::store::{Shard, Store, StoreError};
 use crate::machine::Engine;
@@ -19,10 +19,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::design::Design;
+use systole_isa::device::SumCounts;
 use systole_isa::format::Format;
 use systole_isa::program::Program;
 use systole_trainer::host;
-use systole_trainer::training::{Evidence, Heard};
+use systole_trainer::training::{Evidence, Heard, SumEvidence};
 
 /// How runs are made.
 #[derive(Clone, Copy, Debug)]
@@ -193,12 +194,13 @@ fn trained(resolved: &Resolved, seed: u64, kernel: KernelChoice, references: &Re
             locked(references).entry(key).or_insert(Arc::new(run.epochs)).clone()
         }
     };
-    let notes = workload::notes(model, recipe, design);
+    let notes = workload::notes(model, recipe, design, &outcome.progress.training.cycles);
     let summary = training::Summary { spec, outcome, reference: reference.to_vec(), notes };
     let mut report = parse(summary.json())?;
     let finite = |loss: f64| loss.is_finite().then_some(loss);
     report.reference = reference.iter().map(|e| Epoch { loss: finite(e.loss), test_accuracy: e.test_accuracy }).collect();
     report.histograms = last.iter().flat_map(histograms).collect();
+    report.sums = last.iter().flat_map(pass_sums).collect();
     if let Ok(programs) = workload::of_model(model, recipe, design, Pass::Training) {
         report.folds = folds(design, &programs)?;
     }
@@ -229,6 +231,23 @@ fn histograms(step: &Evidence) -> Vec<Histogram> {
     all.into_iter().map(|(histogram, counts)| Histogram { exponents: counts.into_iter().collect(), ..histogram }).collect()
 }
 
+/// Partial sums by part of the step, over all layers.
+fn pass_sums(step: &Evidence) -> Vec<PassSums> {
+    let mut passes: Vec<(&str, Vec<SumCounts>)> = Vec::new();
+    for SumEvidence { pass, sums, .. } in &step.sums {
+        let at = passes.iter().position(|(known, _)| known == pass).unwrap_or_else(|| {
+            passes.push((pass, Vec::new()));
+            passes.len() - 1
+        });
+        SumCounts::merge(&mut passes[at].1, std::slice::from_ref(sums));
+    }
+    let of_pass = |(pass, all): (&str, Vec<SumCounts>)| {
+        let pass = pass.to_owned();
+        all.into_iter().map(move |sums| PassSums { pass: pass.clone(), sums })
+    };
+    passes.into_iter().flat_map(of_pass).collect()
+}
+
 fn exponent(x: f64) -> i32 {
     x.abs().log2().floor().clamp(-2000.0, 2000.0) as i32
 }
@@ -236,25 +255,24 @@ fn exponent(x: f64) -> i32 {
 /// Costs a point's workload.
 fn costed(resolved: &Resolved) -> Result<Report, String> {
     let Resolved { recipe, design, work } = resolved;
-    let pass = |forward_only: bool| if forward_only { Pass::Forward } else { Pass::Training };
-    let (name, batch, pass, programs) = match work {
-        Work::Network(model, forward_only) => {
-            let programs = workload::of_model(model, recipe, design, pass(*forward_only)).map_err(|e| e.to_string())?;
-            (model.name.clone(), recipe.batch, pass(*forward_only), programs)
+    let (name, batch, pass, coverage, programs) = match work {
+        Work::Network(model, pass) => {
+            let programs = workload::of_model(model, recipe, design, *pass).map_err(|e| e.to_string())?;
+            (&model.name, Some(recipe.batch), *pass, None, programs)
         }
-        Work::Topology(topology, path, batch, forward_only) => {
-            let program = topology.program(design, *batch, pass(*forward_only), path).map_err(|e| e.to_string())?;
-            (topology.name.clone(), *batch, pass(*forward_only), vec![program])
+        Work::Layers(layers, batch, pass) => {
+            let program = layers.program(design, *batch, *pass).map_err(|e| e.to_string())?;
+            (&layers.topology.name, *batch, *pass, layers.coverage.as_ref(), vec![program])
         }
         Work::Train(..) => return Err("a training without a seed".to_owned()),
     };
     let outcome = workload::run(design, &programs).map_err(|e| e.to_string())?;
     let summary = workload_report::Summary {
-        name: &name,
+        name,
         design,
         recipe: Some(&recipe.name),
-        batch: Some(batch),
-        coverage: None,
+        batch,
+        coverage,
         pass,
         assumptions: &workload::assumptions(work.kind(), pass),
         outcome: &outcome,

@@ -21,7 +21,7 @@ pub use constraint::ConstraintError;
 pub use execute::{Event, Execution, Left, execute};
 pub use pareto::{Cost, Standing, front, recommended, typical_error};
 pub use plan::{Plan, PlannedPoint, PlannedRun};
-pub use record::{Cycles, Epoch, FoldShape, Hardware, Histogram, Layer, LayerEvents, Outcome, Rates, Report, RunRecord};
+pub use record::{Cycles, Epoch, FoldShape, Hardware, Histogram, Layer, LayerEvents, Outcome, PassSums, Rates, Report, RunRecord};
 pub use resolve::{Resolution, Resolved, Work, plan};
 pub use spec::{Axis, BuiltIn, SWEEPS, Seeds, Spec, SpecError, Task, Training, Workload};
 pub use store::{Shard, Store, StoreError, read, write_merged};

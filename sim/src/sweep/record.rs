@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use systole_isa::design::{ArraySpec, Dataflow, Design};
+use systole_isa::device::SumCounts;
 
 /// A run that ended, well or not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,6 +183,16 @@ pub struct Histogram {
     pub scales: Option<[i32; 2]>,
 }
 
+/// Partial sums of some outputs of each product of a part of the last step, over all layers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassSums {
+    /// The part: `forward`, `error`, `gradient`, ...
+    pub pass: String,
+    /// Its sums in one place and format.
+    #[serde(flatten)]
+    pub sums: SumCounts,
+}
+
 /// What `train --json` or `workload --json` says, as far as sweeps compare it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -223,6 +234,9 @@ pub struct Report {
     /// Values of roles in the last step.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub histograms: Vec<Histogram>,
+    /// Partial sums in the last step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sums: Vec<PassSums>,
     /// What is legal but surely not meant.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,

@@ -7,11 +7,10 @@ use crate::energy;
 use crate::run::gemm::hex_digest;
 use crate::run::results::identity;
 use crate::run::specification::{self, Settings, split_settings};
-use crate::run::workload::Kind;
-use crate::run::workload::topology::Topology;
+use crate::run::workload::{Extent, Kind, Layers, Pass};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use systole_isa::design::Design;
 use systole_isa::overrides;
@@ -36,16 +35,16 @@ pub enum Work {
     /// Trains a model on data.
     Train(Arc<Model>, Arc<Dataset>),
     /// Costs a network by its shapes.
-    Network(Arc<Model>, bool),
-    /// Costs the products of a topology file.
-    Topology(Arc<Topology>, PathBuf, u32, bool),
+    Network(Arc<Model>, Pass),
+    /// Costs the products of a file's layers, a batch of a topology's.
+    Layers(Arc<Layers>, Option<u32>, Pass),
 }
 
 impl Work {
     /// What it runs.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Topology(..) => Kind::Topology,
+            Self::Layers(..) => Kind::Layers,
             Self::Network(model, _) if model.input.height == 1 => Kind::Texts,
             Self::Network(..) | Self::Train(..) => Kind::Images,
         }
@@ -68,7 +67,7 @@ const WHOLES: [&str; 5] = ["recipe", "design", "model", "data", "workload"];
 struct Shelf {
     recipes: HashMap<String, Recipe>,
     data: HashMap<String, (Arc<Dataset>, String)>,
-    topologies: HashMap<String, Arc<Topology>>,
+    layers: HashMap<String, Arc<Layers>>,
 }
 
 impl Shelf {
@@ -94,14 +93,13 @@ impl Shelf {
         Ok(loaded)
     }
 
-    fn topology(&mut self, path: &Path) -> Result<Arc<Topology>, String> {
-        let name = path.display().to_string();
-        if let Some(topology) = self.topologies.get(&name) {
-            return Ok(topology.clone());
+    fn layers(&mut self, name: &str, dims: &[Extent]) -> Result<Arc<Layers>, String> {
+        if let Some(layers) = self.layers.get(name) {
+            return Ok(layers.clone());
         }
-        let topology = Arc::new(Topology::read(path).map_err(|e| e.to_string())?);
-        self.topologies.insert(name, topology.clone());
-        Ok(topology)
+        let layers = Arc::new(Layers::read(Path::new(name), dims).map_err(|e| e.to_string())?);
+        self.layers.insert(name.to_owned(), layers.clone());
+        Ok(layers)
     }
 }
 
@@ -209,20 +207,21 @@ fn resolve(
         }
         Task::Workload(of) => {
             let name = workload.unwrap_or_default();
-            let path = Path::new(&name);
-            let pass = if of.forward_only { "forward" } else { "training" };
-            if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
-                let topology = shelf.topology(path)?;
-                let batch = batch.unwrap_or(1);
-                let what = format!("topology|{}|{batch}|{pass}", hex_digest(format!("{topology:?}").as_bytes()));
-                (Work::Topology(topology, path.to_owned(), batch, of.forward_only), what)
+            let pass = if of.forward_only { Pass::Forward } else { Pass::Training };
+            if Layers::are_named(&name) {
+                let dims: Vec<Extent> = of.dims.iter().map(|(name, n)| Extent { name: name.clone(), extent: n.get() }).collect();
+                let layers = shelf.layers(&name, &dims)?;
+                let batch = layers.batch(batch).map_err(|e| e.to_string())?;
+                let digest = hex_digest(format!("{:?}", layers.topology).as_bytes());
+                let what = format!("topology|{digest}|{}|{}", batch.unwrap_or(1), pass.name());
+                (Work::Layers(layers, batch, pass), what)
             } else {
                 let known = known.ok_or_else(|| {
                     format!(
-                        "no workload is called `{name}`; `systole list workloads` names those there are, a topology's name ends in .csv"
+                        "no workload is called `{name}`; `systole list workloads` names those there are, a topology's name ends in .csv, a graph's in .onnx"
                     )
                 })?;
-                (Work::Network(Arc::new(known.model()), of.forward_only), format!("workload|{name}|{pass}"))
+                (Work::Network(Arc::new(known.model()), pass), format!("workload|{name}|{}", pass.name()))
             }
         }
     };

@@ -3,7 +3,8 @@
 use super::constraint::{Constraint, ConstraintError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 use systole_isa::overrides::ron_options;
 
 /// A sweep that comes with the program.
@@ -91,11 +92,14 @@ pub struct Training {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {
-    /// Network by name, or a topology file.
+    /// Network by name, a topology file (.csv) or an ONNX graph (.onnx).
     pub name: String,
     /// Images, texts or products at once; absent means the network's own.
     #[serde(default)]
     pub batch: Option<u32>,
+    /// Extents of a graph's named dimensions.
+    #[serde(default)]
+    pub dims: BTreeMap<String, NonZeroU32>,
     /// Forward alone rather than a step of training.
     #[serde(default)]
     pub forward_only: bool,

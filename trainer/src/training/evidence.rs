@@ -1,8 +1,9 @@
 //! What a training step did to its numbers: roundings, scales, gradients, weights that moved.
 //!
 //! Evidence is read out of the device's memory once a step's programs have run, and worked out on
-//! the host in binary64, sums in the order of the elements. It is no work of the hardware: bits,
-//! cycles and events are those of a run that nobody watches.
+//! the host in binary64, sums in the order of the elements; of partial sums, which are never in
+//! memory, the device tells. It is no work of the hardware: bits, cycles and events are those of a
+//! run that nobody watches.
 
 mod matrix;
 mod observer;
@@ -13,6 +14,7 @@ pub(super) use observer::Observer;
 
 use crate::search::Decision;
 use serde::{Deserialize, Serialize};
+use systole_isa::device::{Record, RegionRecord, SumCounts};
 
 /// One observed training step.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +42,36 @@ pub struct Evidence {
     pub tensors: Vec<TensorEvidence>,
     /// Weight gradients of layers with products, the last layer's first.
     pub gradients: Vec<GradientEvidence>,
+    /// Partial sums of [`LOOKED_AT`] outputs of each product, in the order of the step.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sums: Vec<SumEvidence>,
+}
+
+/// Outputs of a product whose partial sums evidence has.
+pub const LOOKED_AT: u64 = 64;
+
+/// Partial sums of a layer's products in a part of a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SumEvidence {
+    /// The layer.
+    pub layer: String,
+    /// The part of the step: `forward`, `error`, `gradient`, ...
+    pub pass: String,
+    /// What was seen of its sums.
+    #[serde(flatten)]
+    pub sums: SumCounts,
+}
+
+impl SumEvidence {
+    /// Takes what a step's record has of them.
+    pub(super) fn take(record: &mut Record) -> Vec<Self> {
+        let of_region = |region: &mut RegionRecord| {
+            let (layer, pass) = region.name.rsplit_once(' ').unwrap_or(("", &region.name));
+            let sums = std::mem::take(&mut region.sums);
+            sums.into_iter().map(|sums| Self { layer: layer.to_owned(), pass: pass.to_owned(), sums }).collect::<Vec<_>>()
+        };
+        record.regions.iter_mut().flat_map(of_region).collect()
+    }
 }
 
 impl Evidence {
@@ -56,6 +88,7 @@ impl Evidence {
             test: None,
             tensors: Vec::new(),
             gradients: Vec::new(),
+            sums: Vec::new(),
         }
     }
 }

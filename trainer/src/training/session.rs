@@ -1,6 +1,6 @@
 //! One run's device: what is written to it, run on it and read from it.
 
-use super::evidence::{Evidence, Observer};
+use super::evidence::{Evidence, LOOKED_AT, Observer, SumEvidence};
 use super::scales::ScaleState;
 use super::trial::Trial;
 use super::{Answers, Checkpoint, CheckpointError, Epoch, Heard, Progress, RunError, Task, Weights};
@@ -326,10 +326,20 @@ impl<'a> Session<'a> {
 
     /// Before a step runs, counted from 0.
     fn look_before(&mut self, step: u64) -> Result<(), RunError> {
-        match &mut self.observer {
-            Some(observer) => Ok(observer.before(step + 1, &*self.device)?),
-            None => Ok(()),
+        if let Some(observer) = &mut self.observer {
+            observer.before(step + 1, &*self.device)?;
+            if observer.looks(step + 1) {
+                self.device.look_at_sums(LOOKED_AT);
+            }
         }
+        Ok(())
+    }
+
+    /// Takes partial sums out of the record of a step whose programs have run: those of a run are
+    /// not kept.
+    fn take_sums(&mut self, record: &mut Record) -> Vec<SumEvidence> {
+        self.device.look_at_sums(0);
+        SumEvidence::take(record)
     }
 
     /// What is seen of a step that has run; `about` has all but that.
@@ -352,6 +362,7 @@ impl<'a> Session<'a> {
         search.step(&task.recipe.rules(ladder.as_ref(), &roundoffs), &mut trial, moment)?;
         let ((loss, correct), rung) = (trial.first, trial.rung);
         let moved = search.moved(step);
+        let sums = self.take_sums(&mut record);
         progress.training.accumulate(&record);
         progress.steps += 1;
         progress.updates += u64::from(moved);
@@ -369,6 +380,7 @@ impl<'a> Session<'a> {
             moved,
             rung: Some(rung),
             test: search.decisions.last().filter(|test| test.step == step).cloned(),
+            sums,
             ..Evidence::of_step(step, epoch)
         })?;
         self.compiled.trials = Some(trials);
@@ -400,6 +412,7 @@ impl<'a> Session<'a> {
                 scaler.update(&dynamic, !moved);
             }
         }
+        let sums = self.take_sums(&mut record);
         progress.training.accumulate(&record);
         progress.steps += 1;
         progress.updates += u64::from(moved);
@@ -410,6 +423,7 @@ impl<'a> Session<'a> {
             learning_rate: moment.rate,
             loss_scale,
             moved,
+            sums,
             ..Evidence::of_step(step, epoch)
         })?;
         self.follow(progress)?;

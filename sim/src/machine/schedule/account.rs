@@ -224,6 +224,7 @@ impl Account {
                 macs_by_mode: share.macs_by_mode,
                 activity: None,
                 toggles: None,
+                sums: Vec::new(),
             });
         }
         (record, charges)

@@ -2,7 +2,9 @@
 
 use super::Line;
 use serde::Serialize;
-use systole_trainer::training::TensorEvidence;
+use systole_isa::device::{SumCounts, SumPlace};
+use systole_isa::format::Format;
+use systole_trainer::training::{SumEvidence, TensorEvidence};
 
 /// Roles in the order of reports.
 const ROLES: [&str; 9] =
@@ -104,6 +106,56 @@ pub struct LayerSummary {
     pub array_error: Option<Mean>,
 }
 
+/// Partial sums over the observed steps, in one place and format.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SumSummary {
+    /// The layer; empty for all of them.
+    pub layer: String,
+    /// The part of the step.
+    pub pass: String,
+    /// Where they stand.
+    pub place: SumPlace,
+    /// Their format.
+    pub format: Format,
+    /// Additions.
+    pub additions: u64,
+    /// Share of additions of something that changed nothing, and the largest of one layer in one step.
+    pub swamped: Share,
+    /// Overflows of products and sums.
+    pub overflows: u64,
+    /// Sums that are NaN or infinite.
+    pub not_finite: u64,
+    /// Least and largest exponent of finite sums other than 0.
+    pub exponents: Option<[i32; 2]>,
+}
+
+impl SumSummary {
+    fn of_nothing(pass: &str, sums: &SumCounts) -> Self {
+        Self {
+            layer: String::new(),
+            pass: pass.to_owned(),
+            place: sums.place,
+            format: sums.format,
+            additions: 0,
+            swamped: Share::default(),
+            overflows: 0,
+            not_finite: 0,
+            exponents: None,
+        }
+    }
+
+    fn add(&mut self, sums: &SumCounts) {
+        self.additions += sums.additions;
+        self.swamped.add(sums.swamped, sums.additions);
+        self.overflows += sums.overflows;
+        self.not_finite += sums.nans + sums.infinities;
+        if let (Some((low, _)), Some((high, _))) = (sums.exponents.first(), sums.exponents.last()) {
+            let [least, largest] = self.exponents.unwrap_or([*low, *high]);
+            self.exponents = Some([least.min(*low), largest.max(*high)]);
+        }
+    }
+}
+
 /// MACs of one mode over the observed steps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModeSummary {
@@ -134,6 +186,10 @@ pub struct Summary {
     pub tensors: Vec<Counts>,
     /// Weight gradients by layer, in the model's order.
     pub gradients: Vec<LayerSummary>,
+    /// Partial sums by part of the step.
+    pub sums: Vec<SumSummary>,
+    /// The same by layer and part.
+    pub layer_sums: Vec<SumSummary>,
     /// MACs asked for.
     pub macs: u64,
     /// MACs spent.
@@ -223,6 +279,13 @@ impl Summary {
             ] {
                 *mean = x.map_or(*mean, |x| Some(Mean::with(*mean, x)));
             }
+        }
+        for SumEvidence { layer, pass, sums } in &evidence.sums {
+            let is_of = |known: &SumSummary| (&known.pass, known.place, known.format) == (pass, sums.place, sums.format);
+            let new = || SumSummary::of_nothing(pass, sums);
+            found(&mut self.sums, is_of, new).add(sums);
+            let of_layer = || SumSummary { layer: layer.clone(), ..new() };
+            found(&mut self.layer_sums, |known| known.layer == *layer && is_of(known), of_layer).add(sums);
         }
         let cost = &line.cost;
         self.macs += cost.macs;

@@ -4,11 +4,13 @@
 //! ONNX graph, runs a product for each layer and pass.
 
 pub mod coverage;
+pub mod layers;
 #[cfg(feature = "onnx")]
 pub mod onnx;
 pub mod topology;
 
 pub use coverage::{Coverage, Extent};
+pub use layers::Layers;
 
 use crate::energy::{self, EnergyAccount, EnergyError};
 use crate::lint::{self, Note};
@@ -17,7 +19,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::design::Design;
-use systole_isa::device::{Device, DeviceError, Record};
+use systole_isa::device::{Cycles, Device, DeviceError, Record};
 use systole_isa::program::Program;
 use systole_trainer::lower::{LowerError, compile};
 use systole_trainer::model::Model;
@@ -123,10 +125,12 @@ pub fn products(design: &Design, programs: &[Program]) -> Result<Vec<lint::Produ
     Ok(all)
 }
 
-/// Notes on a design that trains a model: without its products where it has no fixed step.
-pub fn notes(model: &Model, recipe: &Recipe, design: &Design) -> Vec<Note> {
+/// Notes on a design that trained a model in that many cycles: without its products where it has no
+/// fixed step.
+pub fn notes(model: &Model, recipe: &Recipe, design: &Design, cycles: &Cycles) -> Vec<Note> {
     let products = of_model(model, recipe, design, Pass::Training).and_then(|programs| products(design, &programs));
-    products.map_or_else(|_| lint::of_design(design), |products| lint::of_work(design, &products))
+    let of_work = products.map_or_else(|_| lint::of_design(design), |products| lint::of_work(design, &products));
+    [of_work, lint::of_run(design, cycles)].concat()
 }
 
 /// What is run.
@@ -136,14 +140,14 @@ pub enum Kind {
     Images,
     /// A network that reads texts.
     Texts,
-    /// The layers of a topology file.
-    Topology,
+    /// The layers of a file.
+    Layers,
 }
 
 /// What the shapes leave open.
 pub fn assumptions(kind: Kind, pass: Pass) -> Vec<String> {
     let mut all = match (kind, pass) {
-        (Kind::Topology, _) => vec![
+        (Kind::Layers, _) => vec![
             "matrix products alone, in mode 0 of the design, operands and results in DRAM; no vector work",
             "layers do not hand on their results: each reads its own operands",
         ],
@@ -151,7 +155,7 @@ pub fn assumptions(kind: Kind, pass: Pass) -> Vec<String> {
         (_, Pass::Training) => vec!["the program that trains the network, one step of it, by shapes alone"],
     };
     match (kind, pass) {
-        (Kind::Topology, Pass::Training) => all.push("backward, every layer passes errors on but the first; no update"),
+        (Kind::Layers, Pass::Training) => all.push("backward, every layer passes errors on but the first; no update"),
         (Kind::Texts, _) => all.push("the lookup of embedded tokens is not counted; their weights are those of the logits"),
         _ => {}
     }

@@ -83,7 +83,7 @@ impl Observer {
         self.weights.clear();
     }
 
-    const fn looks(&self, step: u64) -> bool {
+    pub(crate) const fn looks(&self, step: u64) -> bool {
         step.is_multiple_of(self.every.get())
     }
 
