@@ -14,6 +14,7 @@ pub mod fma;
 pub mod gemm;
 pub mod idx;
 pub mod npy;
+pub mod onnx;
 pub mod program;
 pub mod recipe;
 mod source;
@@ -84,6 +85,7 @@ pub const TARGETS: &[Target] = &[
     target::<sweep::Text>("sweep", 300, "text is a sweep or a located error; a sweep is planned, or says what it lacks"),
     target::<idx::Files>("idx", 200, "IDX files are read as their headers say, or refused with the file's name"),
     target::<npy::File>("npy", 200, "a .npy file is a matrix of codes of its format that round-trips, or is refused with its name"),
+    target::<onnx::File>("onnx", 2_000, "an ONNX graph is lowered to the products its layers tell of, or refused with a reason"),
     target::<vectors::File>("vectors", 300, "a file of vectors is judged case by case, or refused with its line"),
     target::<program::Run>("program", 500, "a program ends alike under every engine, in records, errors and memory"),
 ];

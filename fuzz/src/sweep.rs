@@ -3,6 +3,7 @@
 use crate::Case;
 use crate::source::Source;
 use std::fmt;
+use systole::run::workload::Layers;
 use systole::sweep::{Spec, SpecError, Task, plan};
 
 /// A text that may be a sweep.
@@ -31,7 +32,7 @@ impl Text {
         // Files are none of a text's business, and data sets cost their reading.
         let embedded = match &spec.task {
             Task::Train(training) => training.data == "digits" && !spec.varies("data"),
-            Task::Workload(workload) => !workload.name.ends_with(".csv") && !spec.varies("workload"),
+            Task::Workload(workload) => !Layers::are_named(&workload.name) && !spec.varies("workload"),
         };
         if spec.points() > MOST_POINTS || !embedded {
             return;

@@ -255,6 +255,33 @@ fn workloads_are_swept_by_shape() {
     assert!(page.contains("Throughput against cost") && !page.contains("test accuracy"));
 }
 
+#[cfg(feature = "onnx")]
+#[test]
+fn graphs_are_swept_by_the_shapes_of_their_products() {
+    let graph = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/graphs/block.onnx");
+    let sweep = |task: &str| {
+        Bench::new(&format!(
+            r#"(name: "graph", task: workload(name: "{graph}", {task}), axes: [grid({{"array.dataflow": ["os", "ws"]}})])"#
+        ))
+    };
+    let bench = sweep(r#"dims: {"batch": 4, "length": 64}"#);
+    assert!(bench.sweep("out", &[]).contains("2 points, 2 of 2 runs"));
+    let here = bench.records("out/runs.jsonl").into_iter().find(|r| r["point"] == "ws").expect("that point");
+    let args = ["workload", graph, "--dim", "batch=4", "--dim", "length=64", "--pass", "training", "--json", "--set", "array.dataflow=ws"];
+    let alone: Value = serde_json::from_str(&succeeds(&args)).expect("an object");
+    for field in ["cycles", "energy_pj", "area_um2", "tflops", "assumptions"] {
+        assert_eq!(here["report"][field], alone[field], "{field}");
+    }
+    let passes = |pass: &str| alone["layers"].as_array().expect("layers").iter().filter(|layer| layer["pass"] == pass).count();
+    assert_eq!([passes("forward"), passes("error"), passes("gradient")], [9, 8, 9]);
+    // A point that cannot be run says why.
+    for (task, needle) in [(r#"batch: 4, dims: {"batch": 4, "length": 64}"#, "is a dimension of its inputs"), ("", "--dim batch=N")] {
+        let bench = sweep(task);
+        let shown = bench.sweep("out", &[]);
+        assert!(shown.contains(needle), "wanted `{needle}`: {shown}");
+    }
+}
+
 #[test]
 fn the_page_stands_alone_and_names_every_point() {
     let bench = Bench::new(SPEC);

@@ -9,7 +9,7 @@ use systole::machine::{Engine, Machine};
 use systole::run::gemm::{self, Task};
 use systole::run::operands::{Generator, Matrix, Role};
 use systole::trace::TraceError;
-use systole::trace::task::{Outcome, Target, Time, waveform};
+use systole::trace::task::{Outcome, Plan, Time, waveform};
 use systole::trace::wave::Format as File;
 use systole_arrays::fast::KernelChoice;
 use systole_isa::codes::Codes;
@@ -106,8 +106,8 @@ fn trace_window(
 ) -> Result<Outcome, TraceError> {
     let mut timed = gemm::prepare(design, task, Engine::Fast, KernelChoice::Auto).expect("prepared");
     let mut ticked = gemm::prepare(design, task, Engine::Ticked, KernelChoice::Auto).expect("prepared");
-    let machines = (&mut timed.machine, &mut ticked.machine);
-    waveform(design, machines, &ticked.program, Time::Array, &Target { path, format, window })
+    let plan = Plan::new(design, &mut timed.machine, &timed.program, Time::Array, window.as_ref())?;
+    waveform(design, plan, &mut ticked.machine, &ticked.program, (path, format))
 }
 
 /// Both files of a product, which must hold the same.
@@ -393,7 +393,8 @@ fn trace_program(design: &Design, program: &Program, path: &Path, format: File) 
         machine.place(program).expect("data");
         machine
     });
-    let result = waveform(design, (&mut timed, &mut ticked), program, Time::Program, &Target { path, format, window: None });
+    let plan = Plan::new(design, &mut timed, program, Time::Program, None);
+    let result = plan.and_then(|plan| waveform(design, plan, &mut ticked, program, (path, format)));
     let wave = result.is_ok().then(|| Wave::read(path));
     (result, wave)
 }

@@ -4,10 +4,10 @@ use super::gemm::OperandArgs;
 use super::workload::{Choice, PassArg, extent};
 use super::{Common, asm, load_design, refuse};
 use crate::machine::{Engine, Machine};
-use crate::run::gemm::{self, Task};
+use crate::run::gemm::{self, Prepared, Task};
 use crate::run::workload::{self, Extent, Pass};
 use crate::text::grouped;
-use crate::trace::task::{Target, Time, waveform};
+use crate::trace::task::{Plan, Time, waveform};
 use crate::trace::timeline::Timeline;
 use crate::trace::wave;
 use clap::{Args, ValueEnum};
@@ -79,18 +79,16 @@ fn parse_window(text: &str) -> std::result::Result<Range<u64>, String> {
 }
 
 impl TraceArgs {
-    fn target<'a>(&self, path: &'a Path) -> Result<Target<'a>> {
+    /// The format of a waveform of this name.
+    fn format(&self, path: &Path) -> Result<wave::Format> {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default().to_ascii_lowercase();
-        let format = match (self.format, extension.as_str()) {
-            (Some(FormatArg::Fst), _) => wave::Format::Fst,
-            (Some(FormatArg::Vcd), _) | (None, "vcd") => wave::Format::Vcd,
-            (None, "fst" | "") => wave::Format::Fst,
-            (None, "json") => return Err(miette!(help = format!("write --timeline {}", path.display()), "a waveform is no JSON")),
-            (None, other) => {
-                return Err(miette!(help = "name it .fst or .vcd, or add --format fst", "--out: `.{other}` is no waveform format"));
-            }
-        };
-        Ok(Target { path, format, window: self.cycles.clone() })
+        match (self.format, extension.as_str()) {
+            (Some(FormatArg::Fst), _) => Ok(wave::Format::Fst),
+            (Some(FormatArg::Vcd), _) | (None, "vcd") => Ok(wave::Format::Vcd),
+            (None, "fst" | "") => Ok(wave::Format::Fst),
+            (None, "json") => Err(miette!(help = format!("write --timeline {}", path.display()), "a waveform is no JSON")),
+            (None, other) => Err(miette!(help = "name it .fst or .vcd, or add --format fst", "--out: `.{other}` is no waveform format")),
+        }
     }
 }
 
@@ -134,15 +132,15 @@ fn draw(path: &Path, design: &Design, title: &str, timeline: Timeline) -> Result
 fn of_product(args: &TraceArgs, common: &Common) -> Result<()> {
     let design = load_design(args.design.as_deref().unwrap_or("fp8-16x16"), &common.settings()?)?;
     let kernel = common.kernel()?;
-    let task = args.operands.task(&design, args.out.is_some())?;
+    let task = args.operands.task(&design, false)?;
     let prepare = |task: &Task, engine| gemm::prepare(&design, task, engine, kernel).map_err(refuse);
     if let Some(path) = &args.out {
-        let target = args.target(path)?;
-        let shape = Task { operands: None, c: task.c.clone(), scales: [None, None], ..task };
-        let mut timed = prepare(&shape, Engine::Timing)?;
-        let mut ticked = prepare(&task, Engine::Ticked)?;
-        let machines = (&mut timed.machine, &mut ticked.machine);
-        report(path, &waveform(&design, machines, &ticked.program, Time::Array, &target).map_err(refuse)?);
+        let format = args.format(path)?;
+        let Prepared { mut machine, program, .. } = prepare(&task, Engine::Timing)?;
+        let plan = Plan::new(&design, &mut machine, &program, Time::Array, args.cycles.as_ref()).map_err(refuse)?;
+        // Operands are made once it is known that they are wanted.
+        let mut ticked = prepare(&args.operands.task(&design, true)?, Engine::Ticked)?;
+        report(path, &waveform(&design, plan, &mut ticked.machine, &program, (path, format)).map_err(refuse)?);
     }
     if let Some(path) = &args.timeline {
         let mut timed = prepare(&task, Engine::Timing)?;
@@ -164,9 +162,10 @@ fn of_program(args: &TraceArgs, path: &Path, common: &Common) -> Result<()> {
         Ok(machine)
     };
     if let Some(out) = &args.out {
-        let target = args.target(out)?;
-        let (mut ticked, mut timed) = (machine(Engine::Ticked)?, machine(timing)?);
-        let outcome = waveform(&design, (&mut timed, &mut ticked), &program, Time::Program, &target).map_err(|e| of(path, &e))?;
+        let format = args.format(out)?;
+        let plan = Plan::new(&design, &mut machine(timing)?, &program, Time::Program, args.cycles.as_ref());
+        let plan = plan.map_err(|e| of(path, &e))?;
+        let outcome = waveform(&design, plan, &mut machine(Engine::Ticked)?, &program, (out, format)).map_err(|e| of(path, &e))?;
         report(out, &outcome);
     }
     if let Some(file) = &args.timeline {

@@ -90,7 +90,7 @@ pub fn run(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
         batch: chosen.batch,
         coverage: chosen.coverage.as_ref(),
         pass: chosen.pass,
-        assumptions: &workload::assumptions(chosen.kind, chosen.pass),
+        assumptions: &chosen.assumptions,
         outcome: &outcome,
     };
     if args.json {
@@ -133,8 +133,8 @@ pub struct Chosen {
     pub coverage: Option<Coverage>,
     /// Which passes.
     pub pass: Pass,
-    /// What runs.
-    pub kind: Kind,
+    /// What the shapes leave open.
+    pub assumptions: Vec<String>,
     /// One after the other.
     pub programs: Vec<Program>,
 }
@@ -163,8 +163,9 @@ impl Choice<'_> {
         let layers = Layers::read(Path::new(self.name), self.dims).map_err(refuse)?;
         let (batch, pass) = (layers.batch(self.batch).map_err(refuse)?, layers.pass(self.pass));
         let programs = vec![layers.program(&design, batch, pass).map_err(refuse)?];
+        let assumptions = layers.assumptions(pass);
         let Layers { topology, coverage, .. } = layers;
-        Ok(Chosen { name: topology.name, design, recipe: None, batch, coverage, pass, kind: Kind::Layers, programs })
+        Ok(Chosen { name: topology.name, design, recipe: None, batch, coverage, pass, assumptions, programs })
     }
 
     fn network(&self, common: &Common) -> Result<Chosen> {
@@ -199,6 +200,7 @@ impl Choice<'_> {
         let programs = workload::of_model(&model, &recipe, &design, pass).map_err(refuse)?;
         let kind = if known.is_some_and(|workload| workload.is_text()) { Kind::Texts } else { Kind::Images };
         let (name, batch) = (model.name, Some(recipe.batch));
-        Ok(Chosen { name, design, recipe: Some(recipe.name), batch, coverage: None, pass, kind, programs })
+        let assumptions = workload::assumptions(kind, pass);
+        Ok(Chosen { name, design, recipe: Some(recipe.name), batch, coverage: None, pass, assumptions, programs })
     }
 }

@@ -1,72 +1,48 @@
 //! Partial sums of some outputs of a product, out of its operands in memory.
 
-use super::values::{Bound, Executor};
+use super::values::{Bound, Executor, Memories};
 use rayon::prelude::*;
+use std::ops::Range;
 use systole_arrays::problem::{Operands, Scales};
 use systole_arrays::sums::{Looker, spread};
-use systole_isa::codes::Codes;
 use systole_isa::device::SumCounts;
-
-/// Outputs whose operands are gathered at once.
-const PORTION: usize = 256;
-
-/// What one output is made of.
-struct Gathered {
-    row: u32,
-    column: u32,
-    a: Codes,
-    b: Codes,
-    c: Option<Codes>,
-    scales: [Option<Codes>; 2],
-}
 
 impl Executor<'_> {
     /// The sums of as many outputs of a product as are to be looked at, of those that a mask leaves.
-    pub(super) fn sums(&mut self, bound: &Bound<'_>) -> Vec<SumCounts> {
-        let mut sums = Vec::new();
-        if self.looked_at == 0 {
-            return sums;
-        }
+    pub(super) fn sums(&self, bound: &Bound<'_>) -> Vec<SumCounts> {
         let Bound { matrix, setup, mask } = bound;
+        if self.looked_at == 0 {
+            return Vec::new();
+        }
         let looker = Looker::new(setup, matrix.shape);
-        let chosen = spread(matrix.shape, self.looked_at);
-        for portion in chosen.chunks(PORTION) {
-            let wanted = portion.iter().filter(|&&(row, column)| mask.as_ref().is_none_or(|(mask, _)| mask.holds(row, column)));
-            let gathered: Vec<Gathered> = wanted.map(|&(row, column)| self.gather_output(bound, row, column)).collect();
-            let counts: Vec<Vec<SumCounts>> = gathered.par_iter().map(|output| output.sums(&looker)).collect();
-            counts.iter().for_each(|counts| SumCounts::merge(&mut sums, counts));
-            gathered.into_iter().for_each(|output| self.give_back(output));
-        }
-        sums
-    }
-
-    fn gather_output(&mut self, Bound { matrix, setup, .. }: &Bound<'_>, row: u32, column: u32) -> Gathered {
-        let one = |x: u32| x..x + 1;
-        let [scale_row, scale_column] = [row / setup.mode.scale_rows, column / setup.mode.scale_cols];
-        let memories = &mut *self.memories;
-        Gathered {
-            row,
-            column,
-            a: memories.gather(&matrix.a.of_rows(one(row))),
-            b: memories.gather_columns(&matrix.b, one(column)),
-            c: matrix.c.map(|c| memories.gather_columns(&c.of_rows(one(row)), one(column))),
-            scales: [
-                matrix.scales[0].map(|view| memories.gather(&view.of_rows(one(scale_row)))),
-                matrix.scales[1].map(|view| memories.gather_columns(&view, one(scale_column))),
-            ],
-        }
-    }
-
-    fn give_back(&mut self, Gathered { a, b, c, scales: [scale_a, scale_b], .. }: Gathered) {
-        let buffers = &mut self.memories.buffers;
-        [Some(a), Some(b), c, scale_a, scale_b].into_iter().flatten().for_each(|codes| buffers.give_codes(codes));
+        let mut chosen = spread(matrix.shape, self.looked_at);
+        chosen.retain(|&(row, column)| mask.as_ref().is_none_or(|(mask, _)| mask.holds(row, column)));
+        let of_output = |&(row, column): &(u32, u32)| sums_of_output(self.memories, bound, &looker, row, column);
+        // Counts add up alike in any order.
+        chosen.par_iter().map(of_output).reduce(Vec::new, |mut all, more| {
+            SumCounts::merge(&mut all, &more);
+            all
+        })
     }
 }
 
-impl Gathered {
-    fn sums(&self, looker: &Looker<'_>) -> Vec<SumCounts> {
-        let scales = Scales { a: self.scales[0].as_ref(), b: self.scales[1].as_ref() };
-        let operands = Operands { scales, ..Operands::new(&self.a, &self.b, self.c.as_ref()) };
-        looker.output(self.row, self.column, &operands).1
+fn sums_of_output(
+    memories: &Memories,
+    Bound { matrix, setup, .. }: &Bound<'_>,
+    looker: &Looker<'_>,
+    row: u32,
+    column: u32,
+) -> Vec<SumCounts> {
+    const fn one(x: u32) -> Range<u32> {
+        x..x + 1
     }
+    let k = 0..matrix.shape.k;
+    let a = memories.pick(&matrix.a, one(row), k.clone());
+    let b = memories.pick(&matrix.b, k, one(column));
+    let c = matrix.c.map(|view| memories.pick(&view, one(row), one(column)));
+    let [scales_a, scales_b] = matrix.scales;
+    let scales_a = scales_a.map(|view| memories.pick(&view, one(row / setup.mode.scale_rows), 0..view.cols));
+    let scales_b = scales_b.map(|view| memories.pick(&view, 0..view.rows, one(column / setup.mode.scale_cols)));
+    let scales = Scales { a: scales_a.as_ref(), b: scales_b.as_ref() };
+    looker.output(row, column, &Operands { scales, ..Operands::new(&a, &b, c.as_ref()) }).1
 }

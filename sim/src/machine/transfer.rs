@@ -66,6 +66,18 @@ pub fn gather(memory: &Memory, view: &TensorView, columns: Range<u32>, buffers: 
     codes
 }
 
+/// The codes of some rows and columns of a view, wherever they begin, one by one.
+pub fn pick(memory: &Memory, view: &TensorView, rows: Range<u32>, columns: Range<u32>) -> Codes {
+    let size = view.format.storage_bytes() as usize;
+    Codes::from_fn(view.format, rows.len() * columns.len(), |i| {
+        let (row, col) = (rows.start + (i / columns.len()) as u32, columns.start + (i % columns.len()) as u32);
+        let Some(offset) = view.offset(row, col) else { return 0 };
+        let mut bytes = [0; 8];
+        memory.read(byte_address(view, offset), &mut bytes[..size]);
+        u64::from_le_bytes(bytes) & view.format.mask()
+    })
+}
+
 fn gather_strided<W: Word>(memory: &Memory, view: &TensorView, column: i64, buffers: &mut Buffers) -> Vec<W> {
     let size = view.format.storage_bytes() as usize;
     let mut out = buffers.take(view.elements() as usize);

@@ -5,7 +5,7 @@ use super::engine::Engine;
 use super::memory::Memory;
 use super::operation::{Hardware, Matrix, Operation, Power, Vector};
 use super::seen::Seen;
-use super::transfer::{gather, scatter, scatter_selected};
+use super::transfer::{gather, pick, scatter, scatter_selected};
 use super::words::Buffers;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -52,12 +52,24 @@ impl Memories {
         self.gather_columns(view, 0..view.cols)
     }
 
-    pub fn gather_columns(&mut self, view: &TensorView, columns: Range<u32>) -> Codes {
+    fn gather_columns(&mut self, view: &TensorView, columns: Range<u32>) -> Codes {
         let memory = match view.space {
             Space::Dram => &self.dram,
             Space::Scratchpad => &self.scratchpad,
         };
         gather(memory, view, columns, &mut self.buffers)
+    }
+
+    /// The codes of some rows and columns of a view, wherever they begin.
+    pub fn pick(&self, view: &TensorView, rows: Range<u32>, columns: Range<u32>) -> Codes {
+        pick(self.of(view), view, rows, columns)
+    }
+
+    const fn of(&self, view: &TensorView) -> &Memory {
+        match view.space {
+            Space::Dram => &self.dram,
+            Space::Scratchpad => &self.scratchpad,
+        }
     }
 
     /// Writes codes to a view, or those of them that a mask selects, and keeps their buffer.

@@ -274,7 +274,7 @@ fn costed(resolved: &Resolved) -> Result<Report, String> {
         batch,
         coverage,
         pass,
-        assumptions: &workload::assumptions(work.kind(), pass),
+        assumptions: &work.assumptions(),
         outcome: &outcome,
     };
     let mut report = parse(summary.json())?;

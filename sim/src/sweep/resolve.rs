@@ -7,7 +7,7 @@ use crate::energy;
 use crate::run::gemm::hex_digest;
 use crate::run::results::identity;
 use crate::run::specification::{self, Settings, split_settings};
-use crate::run::workload::{Extent, Kind, Layers, Pass};
+use crate::run::workload::{Extent, Kind, Layers, Pass, assumptions};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -41,12 +41,12 @@ pub enum Work {
 }
 
 impl Work {
-    /// What it runs.
-    pub fn kind(&self) -> Kind {
+    /// What the shapes leave open, of what is costed by them.
+    pub fn assumptions(&self) -> Vec<String> {
         match self {
-            Self::Layers(..) => Kind::Layers,
-            Self::Network(model, _) if model.input.height == 1 => Kind::Texts,
-            Self::Network(..) | Self::Train(..) => Kind::Images,
+            Self::Train(..) => Vec::new(),
+            Self::Network(model, pass) => assumptions(if model.input.height == 1 { Kind::Texts } else { Kind::Images }, *pass),
+            Self::Layers(layers, _, pass) => layers.assumptions(*pass),
         }
     }
 }

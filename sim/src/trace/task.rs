@@ -25,17 +25,6 @@ pub enum Time {
     Program,
 }
 
-/// Where a waveform goes.
-#[derive(Clone, Debug)]
-pub struct Target<'a> {
-    /// The file.
-    pub path: &'a Path,
-    /// What it is.
-    pub format: wave::Format,
-    /// Cycles to look at; all of them if not said.
-    pub window: Option<Range<u64>>,
-}
-
 /// A matrix instruction that the arrays compute.
 #[derive(Clone, Debug)]
 struct Product {
@@ -153,35 +142,61 @@ pub struct Outcome {
     pub products: usize,
 }
 
-/// Writes the waveform of a program's products. `timed` is a machine that has the program's data
-/// and is not ticked, `ticked` one that is.
+/// What a waveform will hold, known before any value is.
+#[derive(Debug)]
+pub struct Plan {
+    products: Vec<Product>,
+    window: Range<u64>,
+    total: u64,
+    time: Time,
+}
+
+impl Plan {
+    /// Of a program's products; `timed` is a machine that is not ticked, with the program's data where
+    /// masks are among them.
+    ///
+    /// # Errors
+    /// A program without products, too much to look at, and what the machine refuses.
+    pub fn new(
+        design: &Design,
+        timed: &mut Machine,
+        program: &Program,
+        time: Time,
+        wanted: Option<&Range<u64>>,
+    ) -> Result<Self, TraceError> {
+        if design.array.convention != Convention::Rtl {
+            return Err(TraceError::Convention);
+        }
+        let mut products = Products::default();
+        timed.run_watched(program, 0, &mut products)?;
+        let Products { list: products, total, .. } = products;
+        if products.is_empty() {
+            return Err(TraceError::NoProducts);
+        }
+        let total = if time == Time::Array { products.iter().map(|product| product.compute).max().unwrap_or(0) } else { total };
+        let wanted = wanted.cloned().unwrap_or(0..total);
+        let window = wanted.start..wanted.end.min(total);
+        if window.is_empty() {
+            return Err(TraceError::Outside { from: wanted.start, to: wanted.end, total });
+        }
+        check_size(design, &products, &window, time)?;
+        Ok(Self { products, window, total, time })
+    }
+}
+
+/// Writes the waveform of a program's products. `ticked` is a machine that ticks and has the program's
+/// data.
 ///
 /// # Errors
-/// A program without products, too much to look at, files, and what the machine refuses.
+/// More values than a waveform holds, files, and what the machine refuses.
 pub fn waveform(
     design: &Design,
-    (timed, ticked): (&mut Machine, &mut Machine),
+    plan: Plan,
+    ticked: &mut Machine,
     program: &Program,
-    time: Time,
-    target: &Target<'_>,
+    (path, format): (&Path, wave::Format),
 ) -> Result<Outcome, TraceError> {
-    if design.array.convention != Convention::Rtl {
-        return Err(TraceError::Convention);
-    }
-    let mut products = Products::default();
-    timed.run_watched(program, 0, &mut products)?;
-    let Products { list: products, total, .. } = products;
-    if products.is_empty() {
-        return Err(TraceError::NoProducts);
-    }
-    let total = if time == Time::Array { products.iter().map(|product| product.compute).max().unwrap_or(0) } else { total };
-    let wanted = target.window.clone().unwrap_or(0..total);
-    let window = wanted.start..wanted.end.min(total);
-    if window.is_empty() {
-        return Err(TraceError::Outside { from: wanted.start, to: wanted.end, total });
-    }
-    check_size(design, &products, &window, time)?;
-
+    let Plan { products, window, total, time } = plan;
     let mut recording = Recording::new(window.clone());
     let instruction = (time == Time::Program).then(|| {
         let longest = products.iter().map(|product| product.text.len()).max().unwrap_or(0);
@@ -220,7 +235,7 @@ pub fn waveform(
     comments.extend(products.iter().take(1).filter(|_| time == Time::Array).map(|product| product.text.clone()));
     let clock_mhz = design.array.clock_mhz;
     let header = Header { comments, timescale: Timescale::new(clock_mhz), clock_mhz };
-    wave::write(target.path, target.format, &header, &recording)?;
+    wave::write(path, format, &header, &recording)?;
     Ok(Outcome { window, cycles: total, signals: recording.signals().len() + 2, products: count })
 }
 

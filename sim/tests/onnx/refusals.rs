@@ -126,7 +126,7 @@ fn dimensions_by_name() {
     let file = write(directory.path(), "lenet.onnx", lenet().bytes());
     refused(&["workload", &file], &["lenet.onnx", "`batch`", "--dim batch=N"]);
     refused(&["workload", &file, "--dim", "seq=3"], &["no dimension is called `seq`", "`batch`"]);
-    refused(&["workload", &file, "--dim", "batch=3", "--dim", "batch=3"], &["`batch` twice"]);
+    refused(&["workload", &file, "--dim", "batch=3", "--dim", "batch=3"], &["`batch` is given twice"]);
     refused(&["workload", &file, "--dim", "batch"], &["NAME=N"]);
     refused(&["workload", &file, "--dim", "batch=0"], &["`0`", "whole number"]);
     refused(&["workload", &graph("block.onnx"), "--dim", "batch=3"], &["`length`", "--dim length=N"]);
@@ -152,9 +152,7 @@ fn files_that_are_no_models_and_options_that_do_not_go_with_them() {
     refused(&["workload", "nosuch.onnx"], &["nosuch.onnx", "No such file"]);
     let file = write(directory.path(), "lenet.onnx", &whole);
     let with = |options: &[&'static str]| [&["workload", &file, "--dim", "batch=1"][..], options].concat().join("\n");
-    for (options, needle) in
-        [(&["--pass", "training"][..], "forward pass"), (&["--batch", "4"], "--dim NAME=N"), (&["--recipe", "fp8"], "leave out --recipe")]
-    {
+    for (options, needle) in [(&["--batch", "4"], "--dim NAME=N"), (&["--recipe", "fp8"], "leave out --recipe")] {
         refused(&with(options).split('\n').collect::<Vec<_>>(), &[needle]);
     }
     refused(&["workload", "resnet18", "--dim", "batch=1"], &["--dim batch=1", "ONNX"]);

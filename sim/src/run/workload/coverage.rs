@@ -43,7 +43,7 @@ impl Coverage {
 }
 
 /// The first of several names.
-fn names(all: &[String]) -> String {
+pub(super) fn names(all: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = all.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
     if all.len() > SHOWN { format!("{shown} and {} more", all.len() - SHOWN) } else { shown }

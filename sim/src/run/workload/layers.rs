@@ -1,5 +1,6 @@
 //! Files of layers: SCALE-Sim's topologies and ONNX graphs.
 
+use super::coverage::names;
 use super::topology::Topology;
 use super::{Coverage, Extent, Pass, WorkloadError};
 use std::path::{Path, PathBuf};
@@ -100,6 +101,16 @@ impl Layers {
     /// The passes unless asked for otherwise: graphs are exported to be run forward.
     pub fn pass(&self, asked: Option<Pass>) -> Pass {
         asked.unwrap_or(if self.coverage.is_some() { Pass::Forward } else { Pass::Training })
+    }
+
+    /// What the passes over them leave open.
+    pub fn assumptions(&self, pass: Pass) -> Vec<String> {
+        let mut all = super::assumptions(super::Kind::Layers, pass);
+        let unfolded = self.topology.unfolded_errors();
+        if pass == Pass::Training && !unfolded.is_empty() {
+            all.push(format!("error products whose windows no view describes read them as matrices stored in DRAM: {}", names(&unfolded)));
+        }
+        all
     }
 
     /// The products of every layer.

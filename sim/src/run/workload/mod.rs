@@ -110,9 +110,7 @@ pub fn of_model(model: &Model, recipe: &Recipe, design: &Design, pass: Pass) -> 
 /// # Errors
 /// What the machine refuses.
 pub fn products(design: &Design, programs: &[Program]) -> Result<Vec<lint::Product>, WorkloadError> {
-    let mut design = design.clone();
-    design.memory.dram_mib = LARGEST_DRAM;
-    let machine = Machine::new(design, Engine::Timing, KernelChoice::Scalar)?;
+    let machine = machine(design)?;
     let mut all: Vec<lint::Product> = Vec::new();
     for program in programs {
         for (shape, count) in machine.products(program)?.into_iter().flat_map(|region| region.shapes) {

@@ -102,6 +102,11 @@ impl Topology {
         Ok(Self { name, layers })
     }
 
+    /// Layers whose error products read their windows as a matrix that lies unfolded in DRAM.
+    pub fn unfolded_errors(&self) -> Vec<String> {
+        self.layers.iter().skip(1).filter(|layer| !layer.work.has_error_view()).map(|layer| layer.name.clone()).collect()
+    }
+
     /// The products of every layer, in mode 0 of the design, `images` images or products each.
     ///
     /// Backward, the first layer passes no error on.
@@ -250,6 +255,15 @@ impl Work {
         })
     }
 
+    /// Whether a view describes the windows of errors that the error product reads: it has one border
+    /// for both sides, and so many channels at most.
+    const fn has_error_view(&self) -> bool {
+        match self {
+            Self::Product { .. } => true,
+            Self::Convolution { window, filters } => window.kernel_h == window.kernel_w && *filters <= LARGEST_CHANNELS,
+        }
+    }
+
     /// The error by the input: that by the result times the weights transposed.
     fn error(&self, images: u64) -> Result<Operands, String> {
         use Arrangement::{Stored, Transposed, Windows};
@@ -259,15 +273,6 @@ impl Work {
                 Operands { a: (m, n, Stored), b: (n, k, Transposed), d: (m, k, Stored) }
             }
             Self::Convolution { window: w, filters } => {
-                if w.kernel_h != w.kernel_w {
-                    return Err(format!(
-                        "the error product of a filter that is no square ({}x{}) has no view; list it with --pass forward",
-                        w.kernel_h, w.kernel_w
-                    ));
-                }
-                if filters > LARGEST_CHANNELS {
-                    return Err(format!("the error product reads at most {LARGEST_CHANNELS} filters, not {filters}"));
-                }
                 let seen = Window {
                     out_h: w.h,
                     out_w: w.w,
@@ -280,7 +285,8 @@ impl Work {
                     ..w
                 };
                 let (m, n, k) = (pixels(&seen) * images, u64::from(w.c), reduction(&seen));
-                Operands { a: (m, k, Windows(seen)), b: (k, n, Stored), d: (m, n, Stored) }
+                let errors = if self.has_error_view() { Windows(seen) } else { Stored };
+                Operands { a: (m, k, errors), b: (k, n, Stored), d: (m, n, Stored) }
             }
         })
     }
