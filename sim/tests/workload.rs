@@ -119,11 +119,8 @@ fn error_products_of_oblong_filters_read_what_lies_unfolded() {
     };
     assert_eq!(error(&oblong)["shape"], serde_json::json!([4 * 12 * 20, 6, 9 * 5]));
     assert_eq!(error(&square)["shape"], serde_json::json!([4 * 14 * 14, 6, 9 * 5]));
-    let read = |report: &Value| {
-        let layer = error(report);
-        layer["events"]["dram_read_bytes"].as_f64().expect("bytes") / layer["macs"].as_f64().expect("MACs")
-    };
-    assert!(read(&oblong) > 3.0 * read(&square), "{} {}", read(&oblong), read(&square));
+    let read = |report: &Value| number(&error(report)["events"]["dram_read_bytes"]);
+    assert!(read(&oblong) >= 4 * 12 * 20 * 45 && read(&square) < 4 * 14 * 14 * 45, "{} {}", read(&oblong), read(&square));
     let unfolded = "error products whose windows no view describes read them as matrices stored in DRAM: Second";
     let says = |report: &Value| report["assumptions"].as_array().expect("assumptions").iter().any(|line| line == unfolded);
     assert!(says(&oblong) && !says(&square));
@@ -178,7 +175,7 @@ fn refusals_name_the_place_and_the_mend() {
     let directory = tempfile::tempdir().expect("temporary directory");
     let heading = CONVOLUTIONS.lines().next().expect("a heading");
     let conv = |line: &str| format!("{heading}\n{line}\n");
-    let cases: [(&str, String, &[&str]); 10] = [
+    let cases: [(&str, String, &[&str]); 9] = [
         ("empty", String::new(), &["lists no layers"]),
         ("only", format!("{heading}\n"), &["lists no layers"]),
         ("heading", "a, b\n1, 2\n".to_owned(), &["line 1", "Layer, M, N, K"]),
