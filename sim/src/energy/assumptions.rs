@@ -149,7 +149,7 @@ impl Prices<'_> {
         }
         let bank_bytes = 1024.0 * f64::from(design.memory.scratchpad_kib) / f64::from(design.memory.scratchpad_banks);
         list.push(format!(
-            "scratchpad banks of {bank_bytes} bytes priced as caches, width linear, and {} pJ/bit/mm over half the side of an array's share; {} um2/bit",
+            "scratchpad banks of {bank_bytes} bytes priced as caches of one port, width linear, and {} pJ/bit/mm over half the side of an array's share; {} um2/bit",
             table.wire.value, table.sram_area.value
         ));
         if design.array.dataflow != Dataflow::Os {

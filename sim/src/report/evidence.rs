@@ -72,7 +72,7 @@ pub fn text(summary: &Summary) -> String {
         let _ = writeln!(text, "  {} values are NaN or infinite once rounded", grouped(not_finite));
     }
     if !summary.sums.is_empty() {
-        text.push_str(&indented(&sums_table("sums", &summary.sums), 2));
+        let _ = writeln!(text, "\n{}", indented(&sums_table("sums", &summary.sums), 2));
     }
     if let (Some((least, layer)), Some(mean)) = (summary.least_cosine(), summary.mean_cosine()) {
         let _ = writeln!(text, "  weight gradients: cosine with those of unrounded operands {mean:.6}, least {least:.6} ({layer})");
