@@ -5,6 +5,7 @@ mod build;
 #[path = "../common/command.rs"]
 mod command;
 mod fuzz;
+mod operators;
 mod refusals;
 mod shapes;
 

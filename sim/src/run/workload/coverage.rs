@@ -22,6 +22,8 @@ pub struct Coverage {
     pub bordered: Vec<String>,
     /// Convolutions read as stored matrices: no view describes their windows.
     pub unfolded: Vec<String>,
+    /// Transposed convolutions.
+    pub scattered: Vec<String>,
 }
 
 impl Coverage {
@@ -37,6 +39,12 @@ impl Coverage {
         }
         if !self.unfolded.is_empty() {
             all.push(format!("windows read as matrices stored in DRAM, since no view describes them: {}", names(&self.unfolded)));
+        }
+        if !self.scattered.is_empty() {
+            all.push(format!(
+                "transposed convolutions are products of each pixel with whole filters; adding up what overlaps is not costed: {}",
+                names(&self.scattered)
+            ));
         }
         all
     }

@@ -127,7 +127,7 @@ pub fn walk(model: &ModelProto, graph: &GraphProto, name: &str, extents: &[Exten
         return Err(Fault::of_value("result", &output.name, reason));
     }
     if walk.network.topology.layers.is_empty() {
-        let reason = "it has no MatMul, Gemm or Conv nodes, and these are what is costed".to_owned();
+        let reason = "it has no MatMul, Gemm, Conv or other nodes that hold products, and these are what is costed".to_owned();
         return Err(Fault { place: String::new(), reason });
     }
     Ok(walk.network)
@@ -255,8 +255,8 @@ impl<'a> Walk<'a> {
             }
         };
         self.results(index, node, &step, why)?;
-        if let Some(product) = &step.product {
-            return self.layer(index, node, product);
+        if !step.products.is_empty() {
+            return step.products.iter().try_for_each(|part| self.layer(index, node, part));
         }
         let kind = if standard { operator.to_owned() } else { format!("{}.{operator}", node.domain) };
         *self.network.coverage.not_costed.entry(printable(&kind)).or_default() += 1;
@@ -330,10 +330,10 @@ impl<'a> Walk<'a> {
         ))
     }
 
-    fn layer(&mut self, index: usize, node: &NodeProto, product: &infer::Product) -> Result<(), Fault> {
+    fn layer(&mut self, index: usize, node: &NodeProto, part: &infer::Part) -> Result<(), Fault> {
         let fault = |reason: String| Fault::of_node(index, node, reason);
-        let name = self.unique(index, node);
-        let (layer, reading) = lower::layer(name, product).map_err(fault)?;
+        let name = self.unique(index, node, part.name);
+        let (layer, reading) = lower::layer(name, &part.product).map_err(fault)?;
         self.products += u64::from(layer.count);
         if self.products > LARGEST_PRODUCTS || self.network.topology.layers.len() == LARGEST_LAYERS {
             return Err(fault(format!(
@@ -345,15 +345,16 @@ impl<'a> Walk<'a> {
             Reading::Plain => {}
             Reading::Bordered => coverage.bordered.push(layer.name.clone()),
             Reading::Unfolded => coverage.unfolded.push(layer.name.clone()),
+            Reading::Scattered => coverage.scattered.push(layer.name.clone()),
         }
         self.network.topology.layers.push(layer);
         Ok(())
     }
 
-    /// The node's name, or its operator and number; a number more where another has it.
-    fn unique(&mut self, index: usize, node: &NodeProto) -> String {
+    /// The node's name, or its operator and number, and the part of it; a number more where another has it.
+    fn unique(&mut self, index: usize, node: &NodeProto, part: &str) -> String {
         let base = if node.name.is_empty() { format!("{}_{index}", node.op_type) } else { node.name.clone() };
-        let base = printable(&base);
+        let base = if part.is_empty() { printable(&base) } else { format!("{} {part}", printable(&base)) };
         // The node's number is in no other's name twice, so this ends.
         let mut name = base.clone();
         while !self.names.insert(name.clone()) {

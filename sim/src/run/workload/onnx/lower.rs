@@ -13,6 +13,8 @@ pub enum Reading {
     Bordered,
     /// Windows one by one, a stored matrix: no view describes them.
     Unfolded,
+    /// Results lie apart, to be added up where they overlap.
+    Scattered,
 }
 
 /// The layer of a node's products.
@@ -21,9 +23,10 @@ pub enum Reading {
 /// Empty products, and extents beyond those that instructions can name.
 pub fn layer(name: String, product: &Product) -> Result<(Layer, Reading), String> {
     let (work, images, count, reading) = match *product {
-        Product::Matrix { m, n, k, count } => {
+        Product::Matrix { m, n, k, count } | Product::Scattered { m, n, k, count } => {
             let [m, n, k, count] = extents([("M", m), ("N", n), ("K", k), ("the number of products", count)])?;
-            (Work::Product { m, n, k }, 1, count, Reading::Plain)
+            let reading = if matches!(product, Product::Matrix { .. }) { Reading::Plain } else { Reading::Scattered };
+            (Work::Product { m, n, k }, 1, count, reading)
         }
         Product::Windows { images, channels, filters, groups, ref axes } => {
             let [many, c, n, count] = extents([("the batch", images), ("channels", channels), ("filters", filters), ("groups", groups)])?;

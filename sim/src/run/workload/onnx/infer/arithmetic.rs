@@ -14,6 +14,12 @@ pub fn infer(node: &Node<'_>) -> Result<Option<Step>, Refusal> {
         "Max" | "Min" | "Sum" | "Mean" => several(node)?.into(),
         "Where" => choice(node)?.into(),
         "Abs" | "Cast" | "Ceil" | "Floor" | "Identity" | "Neg" | "Not" | "Round" | "Sqrt" => unary(node)?.into(),
+        // Codes, a scale and its zero.
+        "DynamicQuantizeLinear" => {
+            let one = Tensor::new(Vec::new())?;
+            let results = vec![Some(Tensor::new(node.operand(0)?.dims().to_vec())?), Some(one.clone()), Some(one)];
+            Step { results, products: Vec::new() }
+        }
         "Dropout" => Step::alike(&Tensor::new(node.operand(0)?.dims().to_vec())?, 2),
         "Acos"
         | "Acosh"

@@ -5,8 +5,10 @@
 
 mod arithmetic;
 mod constants;
+mod einsum;
 mod movement;
 mod products;
+mod recurrent;
 mod reductions;
 mod selection;
 mod windows;
@@ -23,25 +25,55 @@ pub struct Step {
     /// The shape of each result; none of those that nothing tells.
     pub results: Vec<Option<Tensor>>,
     /// The matrix products it is costed by.
-    pub product: Option<Product>,
+    pub products: Vec<Part>,
+}
+
+/// Products of a node that are alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What they are to the node; empty where it has no others.
+    pub name: &'static str,
+    /// The products.
+    pub product: Product,
+}
+
+impl Part {
+    const fn of(name: &'static str, product: Product) -> Self {
+        Self { name, product }
+    }
 }
 
 impl From<Tensor> for Step {
     fn from(tensor: Tensor) -> Self {
-        Self { results: vec![Some(tensor)], product: None }
+        Self { results: vec![Some(tensor)], products: Vec::new() }
     }
 }
 
 impl Step {
     /// Several results of a shape.
     fn alike(tensor: &Tensor, count: usize) -> Self {
-        Self { results: vec![Some(tensor.clone()); count], product: None }
+        Self { results: vec![Some(tensor.clone()); count], products: Vec::new() }
     }
 }
 
 /// Operators costed by their products.
 pub fn is_costed(operator: &str) -> bool {
-    matches!(operator, "Conv" | "ConvInteger" | "QLinearConv" | "Gemm" | "MatMul" | "MatMulInteger" | "QLinearMatMul")
+    matches!(
+        operator,
+        "Attention"
+            | "Conv"
+            | "ConvInteger"
+            | "ConvTranspose"
+            | "Einsum"
+            | "GRU"
+            | "Gemm"
+            | "LSTM"
+            | "MatMul"
+            | "MatMulInteger"
+            | "QLinearConv"
+            | "QLinearMatMul"
+            | "RNN"
+    )
 }
 
 /// Why an operator is refused by its name, if it is.
@@ -50,26 +82,20 @@ pub fn refused(operator: &str) -> Option<&'static str> {
         "If" | "Loop" | "Scan" | "SequenceMap" => {
             Some("holds a graph of its own, which is not followed; export the model with control flow unrolled or folded")
         }
-        "Attention"
-        | "CausalConvWithState"
-        | "ConvTranspose"
-        | "DeformConv"
-        | "Einsum"
-        | "FlexAttention"
-        | "GRU"
-        | "LinearAttention"
-        | "LSTM"
-        | "RNN" => {
+        "CausalConvWithState" | "DeformConv" | "FlexAttention" | "LinearAttention" => {
             Some("holds products that are not lowered, and leaving them out would cost too little; export it as MatMul, Gemm or Conv nodes")
         }
         // Of other domains: what runtimes fuse.
         "BiasSplitGelu"
+        | "DynamicQuantizeLSTM"
+        | "DynamicQuantizeMatMul"
         | "FusedConv"
         | "FusedGemm"
         | "FusedMatMul"
         | "GemmFastGelu"
         | "GroupQueryAttention"
         | "LongformerAttention"
+        | "MatMulIntegerToFloat"
         | "MatMulBnb4"
         | "MatMulNBits"
         | "MoE"
@@ -96,6 +122,10 @@ pub fn infer(node: &Node<'_>) -> Result<Option<Step>, Refusal> {
     let step = match node.operator() {
         "Conv" | "ConvInteger" => products::convolution(node, 1)?,
         "QLinearConv" => products::convolution(node, 3)?,
+        "ConvTranspose" => products::transposed_convolution(node)?,
+        "Einsum" => einsum::einsum(node)?,
+        "Attention" => recurrent::attention(node)?,
+        "LSTM" | "GRU" | "RNN" => recurrent::recurrent(node)?,
         "Gemm" => products::gemm(node)?,
         "MatMul" | "MatMulInteger" => products::matmul(node, 1)?,
         "QLinearMatMul" => products::matmul(node, 3)?,

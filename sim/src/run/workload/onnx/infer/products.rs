@@ -3,8 +3,8 @@
 use super::super::Refusal;
 use super::super::node::Node;
 use super::super::tensor::{Tensor, broadcast};
-use super::Step;
 use super::windows::{self, Axis};
+use super::{Part, Step};
 
 /// The products of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +33,22 @@ pub enum Product {
         /// Axes of an image.
         axes: Vec<Axis>,
     },
+    /// Transposed convolutions: every pixel times the whole of each filter, M x K by K x N, of which what
+    /// overlaps is added up.
+    Scattered {
+        /// Pixels of all images.
+        m: i64,
+        /// Elements of a filter's kernels.
+        n: i64,
+        /// Channels that each filter sees.
+        k: i64,
+        /// Groups of channels.
+        count: i64,
+    },
 }
 
 fn step(dims: Vec<i64>, product: Product) -> Result<Step, Refusal> {
-    Ok(Step { results: vec![Some(Tensor::new(dims)?)], product: Some(product) })
+    Ok(Step { results: vec![Some(Tensor::new(dims)?)], products: vec![Part::of("", product)] })
 }
 
 /// `Conv` and its quantised forms, filters the operand of this index.
@@ -57,6 +69,28 @@ pub fn convolution(node: &Node<'_>, index: usize) -> Result<Step, Refusal> {
     let axes = windows::axes(node, x, kernel)?;
     let dims = [images, filters].into_iter().chain(axes.iter().map(|axis| axis.out)).collect();
     step(dims, Product::Windows { images, channels: seen, filters: filters / groups, groups, axes })
+}
+
+/// `ConvTranspose`.
+pub fn transposed_convolution(node: &Node<'_>) -> Result<Step, Refusal> {
+    let (x, w) = (node.operand(0)?.dims(), node.operand(1)?.dims());
+    let (&[images, channels, ref image @ ..], &[seen, filters, ref kernel @ ..]) = (x, w) else {
+        return Err(Refusal::wrong(format!("images of shape {x:?} and filters of shape {w:?} have too few axes")));
+    };
+    if let Some(given) = node.list("kernel_shape")?
+        && given != kernel
+    {
+        return Err(Refusal::wrong(format!("its kernel_shape {given:?} is not that of its filters, {kernel:?}")));
+    }
+    let groups = node.int("group", 1)?;
+    if groups < 1 || seen != channels || channels % groups != 0 {
+        return Err(Refusal::wrong(format!("filters of shape {w:?} in {groups} groups do not go with images of shape {x:?}")));
+    }
+    let outs = windows::scattered(node, x, kernel)?;
+    let beyond = || Refusal::wrong(format!("images of shape {x:?} under filters of shape {w:?} are beyond 64 bits"));
+    let all = |first: i64, extents: &[i64]| extents.iter().try_fold(first, |product, &n| product.checked_mul(n)).ok_or_else(beyond);
+    let dims = [images, filters.checked_mul(groups).ok_or_else(beyond)?].into_iter().chain(outs).collect();
+    step(dims, Product::Scattered { m: all(images, image)?, n: all(filters, kernel)?, k: channels / groups, count: groups })
 }
 
 /// `Gemm`: either operand transposed, a third one added.
@@ -109,5 +143,5 @@ pub fn matmul(node: &Node<'_>, index: usize) -> Result<Step, Refusal> {
     } else {
         Product::Matrix { m: rows, n, k, count: times }
     };
-    Ok(Step { results: vec![Some(result)], product: Some(product) })
+    Ok(Step { results: vec![Some(result)], products: vec![Part::of("", product)] })
 }

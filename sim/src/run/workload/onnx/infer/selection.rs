@@ -31,7 +31,7 @@ pub fn split(node: &Node<'_>) -> Result<Step, Refusal> {
         results.push(Some(x.rearranged(dims, from)?));
         first += part;
     }
-    Ok(Step { results, product: None })
+    Ok(Step { results, products: Vec::new() })
 }
 
 /// Parts alike, the last one smaller where that is allowed.

@@ -33,14 +33,7 @@ pub fn axes(node: &Node<'_>, images: &[i64], kernel: &[i64]) -> Result<Vec<Axis>
             "kernel {kernel:?} does not go with images of shape {images:?}: batch, channels, and its axes"
         )));
     }
-    let list = |name: &str, default: i64, count: usize| -> Result<Vec<i64>, Refusal> {
-        match node.list(name)? {
-            None => Ok(vec![default; count]),
-            Some(list) if list.len() == count => Ok(list.to_vec()),
-            Some(list) => Err(Refusal::wrong(format!("its attribute `{name}` has {} numbers, not {count}", list.len()))),
-        }
-    };
-    let (strides, dilations, pads) = (list("strides", 1, rank)?, list("dilations", 1, rank)?, list("pads", 0, 2 * rank)?);
+    let (strides, dilations, pads) = (list(node, "strides", 1, rank)?, list(node, "dilations", 1, rank)?, list(node, "pads", 0, 2 * rank)?);
     let auto = node.text("auto_pad", "NOTSET")?;
     let up = node.int("ceil_mode", 0)? != 0;
     (0..rank)
@@ -49,6 +42,52 @@ pub fn axes(node: &Node<'_>, images: &[i64], kernel: &[i64]) -> Result<Vec<Axis>
             along(image, kernel, stride, dilation, pads, auto, up)
         })
         .collect()
+}
+
+/// An attribute of so many numbers, or a default for each.
+fn list(node: &Node<'_>, name: &str, default: i64, count: usize) -> Result<Vec<i64>, Refusal> {
+    match node.list(name)? {
+        None => Ok(vec![default; count]),
+        Some(list) if list.len() == count => Ok(list.to_vec()),
+        Some(list) => Err(Refusal::wrong(format!("its attribute `{name}` has {} numbers, not {count}", list.len()))),
+    }
+}
+
+/// Extents that windows over images of this shape were taken from, where each puts its whole kernel back.
+pub fn scattered(node: &Node<'_>, images: &[i64], kernel: &[i64]) -> Result<Vec<i64>, Refusal> {
+    /// Sums and products of these stay within 64 bits.
+    const LARGEST: i64 = 1 << 30;
+    let rank = kernel.len();
+    let image = images.get(2..).unwrap_or_default();
+    if image.len() != rank || rank == 0 {
+        return Err(Refusal::wrong(format!("kernel {kernel:?} does not go with images of shape {images:?}")));
+    }
+    if let Some(told) = node.list("output_shape")? {
+        // Some exporters list batch and channels too.
+        return match told.len().checked_sub(rank) {
+            Some(skipped @ (0 | 2)) => Ok(told[skipped..].to_vec()),
+            _ => Err(Refusal::wrong(format!("its output_shape {told:?} is not that of {rank} axes"))),
+        };
+    }
+    let (strides, dilations) = (list(node, "strides", 1, rank)?, list(node, "dilations", 1, rank)?);
+    let (pads, more) = (list(node, "pads", 0, 2 * rank)?, list(node, "output_padding", 0, rank)?);
+    let auto = node.text("auto_pad", "NOTSET")?;
+    let all = [image, kernel, &strides, &dilations, &pads, &more].concat();
+    if all.iter().any(|n| !(0..LARGEST).contains(n)) || [kernel, &strides, &dilations].concat().contains(&0) {
+        return Err(Refusal::wrong(format!(
+            "kernel {kernel:?}, strides {strides:?}, dilations {dilations:?}, pads {pads:?} over {image:?} cannot be: they must be 1 to 2^30 - 1, pads 0 on"
+        )));
+    }
+    let of = |i: usize| {
+        let whole = strides[i] * (image[i] - 1) + more[i] + (kernel[i] - 1) * dilations[i] + 1;
+        match auto {
+            "" | "NOTSET" => Ok(whole - pads[i] - pads[rank + i]),
+            "VALID" => Ok(whole),
+            "SAME_UPPER" | "SAME_LOWER" => Ok(image[i] * strides[i]),
+            other => Err(Refusal::wrong(format!("its auto_pad `{other}` is none that ONNX has"))),
+        }
+    };
+    (0..rank).map(of).collect()
 }
 
 fn along(image: i64, kernel: i64, stride: i64, dilation: i64, pads: [i64; 2], auto: &str, up: bool) -> Result<Axis, Refusal> {
