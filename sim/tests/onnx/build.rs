@@ -122,7 +122,7 @@ pub fn lenet() -> Build {
         .node("Tanh", "", &["g2"], &["r4"], &[])
         .node("MatMul", "", &["r4", "w5"], &["g3"], &[])
         .node("Add", "", &["g3", "b5"], &["logits"], &[])
-        .output("logits", &["batch", "10"])
+        .told("logits", &["batch", "10"])
 }
 
 pub fn tensor(name: &str, tensor: TensorProto) -> AttributeProto {

@@ -8,8 +8,7 @@ use systole::run::workload::topology::Work;
 
 type Layers = Vec<(String, [u32; 3], u32)>;
 
-/// A node on inputs of these shapes: its products, and the shapes of its results as `Reshape` into them finds
-/// them. A result of another shape is refused.
+/// A node on inputs of these shapes: its products. Results of other shapes than these are refused.
 fn lowered(operator: &str, inputs: &[&[&str]], results: &[&[&str]], attributes: &[AttributeProto]) -> Result<Layers, String> {
     let mut build = Build::default();
     let names: Vec<String> = (0..inputs.len()).map(|i| format!("x{i}")).collect();
@@ -22,7 +21,7 @@ fn lowered(operator: &str, inputs: &[&[&str]], results: &[&[&str]], attributes: 
     let made: Vec<&str> = made.iter().map(String::as_str).collect();
     build = build.node(operator, "it", &operands, &made, attributes);
     for (name, dims) in made.iter().zip(results) {
-        build = build.output(name, dims);
+        build = build.told(name, dims);
     }
     let network = read(&build.model(), &[]).map_err(|fault| fault.reason)?;
     let layer = |layer: &systole::run::workload::topology::Layer| match layer.work {

@@ -66,7 +66,7 @@ fn convolutions_cost_what_a_topology_of_them_does() {
         .node("Conv", "first", &["x", "w1"], &["a"], &[ints("strides", &[2, 2])])
         .node("Conv", "depth_DP", &["a", "w2"], &["b"], &[int("group", 12)])
         .node("Conv", "point", &["b", "w3"], &["c"], &[])
-        .output("c", &["n", "20", "12", "14"]);
+        .told("c", &["n", "20", "12", "14"]);
     let csv = "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides,\n\
                first, 33, 35, 7, 5, 3, 12, 2,\ndepth_DP, 14, 16, 3, 3, 12, 1, 1,\npoint, 12, 14, 1, 1, 12, 20, 1,\n";
     let (net, csv) = (write(directory.path(), "net.onnx", net.bytes()), write(directory.path(), "net.csv", csv));
@@ -93,8 +93,8 @@ fn products_cost_what_a_topology_of_them_does() {
         .node("MatMul", "dense", &["a", "w"], &["b"], &[])
         .node("MatMul", "row", &["b", "v"], &["c"], &[])
         .node("Gemm", "gemm", &["u", "t"], &["d"], &[int("transA", 1)])
-        .output("c", &["2", "6", "40"])
-        .output("d", &["12", "9"]);
+        .told("c", &["2", "6", "40"])
+        .told("d", &["12", "9"]);
     let csv = "Layer, M, N, K,\nheads, 40, 50, 24, 12\ndense, 480, 70, 50\nrow, 480, 1, 70\ngemm, 12, 9, 5\n";
     let (net, csv) = (write(directory.path(), "net.onnx", net.bytes()), write(directory.path(), "net.csv", csv));
     let [by_graph, by_list] = [report(&["workload", &net]), report(&["workload", &csv, "--pass", "forward"])];
@@ -246,4 +246,17 @@ fn results_of_unknown_operators_that_the_file_tells() {
     let network = read(&build.model(), &[("n", 5)]).expect("a network");
     assert_eq!(network.topology.layers[0].work, Work::Product { m: 5, n: 3, k: 16 });
     assert_eq!(network.coverage.not_costed.into_iter().collect::<Vec<_>>(), [("com.example.Mystery".to_owned(), 1)]);
+}
+
+/// Nothing follows from what a file tells of its results, so that may be wrong; of what lies between it may not.
+#[test]
+fn results_of_other_shapes_than_the_file_tells() {
+    let build = || Build::default().input("x", &["3", "4"]).weight("w", &[4, 5]).node("MatMul", "m", &["x", "w"], &["y"], &[]);
+    let network = read(&build().output("y", &["1", "?"]).model(), &[]).expect("a graph");
+    assert_eq!(network.coverage.contradicted, ["y"]);
+    let said = network.coverage.assumptions();
+    assert!(said.iter().any(|line| line.contains("other shapes than the file tells") && line.ends_with(": y")), "{said:?}");
+    assert_eq!(read(&build().output("y", &["3", "?"]).model(), &[]).expect("a graph").coverage.contradicted, [""; 0]);
+    let between = read(&build().told("y", &["1", "?"]).model(), &[]).expect_err("a contradiction");
+    assert!(between.reason.contains("is of shape [3, 5], but the file tells [1, ?]"), "{}", between.reason);
 }

@@ -24,6 +24,8 @@ pub struct Coverage {
     pub unfolded: Vec<String>,
     /// Transposed convolutions.
     pub scattered: Vec<String>,
+    /// Results of the graph whose shapes are others than the file tells.
+    pub contradicted: Vec<String>,
 }
 
 impl Coverage {
@@ -39,6 +41,9 @@ impl Coverage {
         }
         if !self.unfolded.is_empty() {
             all.push(format!("windows read as matrices stored in DRAM, since no view describes them: {}", names(&self.unfolded)));
+        }
+        if !self.contradicted.is_empty() {
+            all.push(format!("results of other shapes than the file tells, which follow from its nodes: {}", names(&self.contradicted)));
         }
         if !self.scattered.is_empty() {
             all.push(format!(
