@@ -491,18 +491,10 @@ fn a_whole_product_is_what_the_machine_computes() {
     }
 }
 
-/// Words of a matrix as numpy writes unsigned integers of `bytes` bytes.
+/// Words of a matrix of unsigned integers of `bytes` bytes.
 fn write_npy(path: &Path, (rows, cols): (usize, usize), bytes: usize, words: &[u64]) {
-    let mut header = format!("{{'descr': '<u{bytes}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut contents = b"\x93NUMPY\x01\x00".to_vec();
-    contents.extend((header.len() as u16).to_le_bytes());
-    contents.extend(header.bytes());
-    contents.extend(words.iter().flat_map(|word| word.to_le_bytes()[..bytes].to_vec()));
-    std::fs::write(path, contents).expect("temporary file");
+    let data: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()[..bytes].to_vec()).collect();
+    command::write_array(path, &format!("<u{bytes}"), [rows, cols], &data);
 }
 
 #[test]

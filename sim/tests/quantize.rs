@@ -3,26 +3,10 @@
 #[path = "common/command.rs"]
 mod command;
 
-use command::{report, systole};
+use command::{report, systole, write_tensor as write};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use systole_golden::scheme::{Input, Numbers, Parameters, Scheme, power};
-
-/// A .npy file as numpy writes it.
-fn write(path: &Path, element: &str, fortran: bool, shape: &[usize], data: &[u8]) {
-    let extents: String = shape.iter().map(|n| format!("{n}, ")).collect();
-    let order = if fortran { "True" } else { "False" };
-    let mut header = format!("{{'descr': '{element}', 'fortran_order': {order}, 'shape': ({extents}), }}");
-    while (header.len() + 11) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.bytes());
-    bytes.extend(data);
-    std::fs::write(path, bytes).expect("temporary file");
-}
 
 fn little(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()

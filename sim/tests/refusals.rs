@@ -118,3 +118,62 @@ fn every_refusal_is_one_message_and_status_2() {
         }
     }
 }
+
+/// Nobody who stops reading, and no full disk, makes the command panic.
+#[cfg(unix)]
+#[test]
+fn output_that_takes_no_more() {
+    use std::fs::OpenOptions;
+    use std::io::Read;
+    use std::process::Stdio;
+    for args in [
+        &["list"][..],
+        &["cost"],
+        &["cost", "--json"],
+        &["gemm", "--shape", "2,2,2"],
+        &["gemm", "--shape", "2,2,2", "--json"],
+        &["workload", "resnet18"],
+        &["sweep", "eight-bits", "--dry-run"],
+        &["format", "e4m3fn"],
+        &["train", "--epochs", "1", "--limit", "32"],
+    ] {
+        let mut child = command::command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("systole runs");
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().expect("a pipe").read_to_string(&mut said).expect("text");
+        let status = child.wait().expect("an end");
+        assert_eq!(status.code(), Some(0), "{args:?}: {said}");
+        assert!(!said.contains("panicked"), "{args:?}: {said}");
+        // Linux has a file on a disk that is always full.
+        let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else { continue };
+        let output = command::command(args).stdout(full).output().expect("systole runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains("standard output:") && !said.contains("panicked"), "{args:?}: {said}");
+        let Ok(full) = OpenOptions::new().write(true).open("/dev/full") else { continue };
+        let told = command::command(&["gemm", "--shape", "nonsense"]).stderr(full).status().expect("systole runs");
+        assert_eq!(told.code(), Some(2));
+    }
+}
+
+#[test]
+fn refusals_of_the_ticked_engine_and_of_traces() {
+    let says = |args: &[&str], needle: &str| {
+        let output = systole(args);
+        let text = String::from_utf8_lossy(&output.stderr).split_whitespace().filter(|word| *word != "│").collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {text}");
+        assert!(text.contains(needle), "{args:?}, wanted `{needle}`: {text}");
+    };
+    says(
+        &["gemm", "--shape", "3,4,5", "--engine", "ticked", "--set", "array.cols=65536"],
+        "skew registers, beyond the ticked engine's 2^26",
+    );
+    says(&["gemm", "--shape", "3,4,5", "--set", "array.loop_stages=2"], "are some of the MAC's stages (array.mac_stages: 1)");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let file = directory.path().join("one.vcd").display().to_string();
+    says(&["trace", "--shape", "2,2,2", "--out", &file, "--timeline", &file], "name the same file");
+    let nowhere = directory.path().join("none/one.fst").display().to_string();
+    says(&["trace", "--shape", "2,2,2", "--out", &nowhere], "No such file or directory");
+    // Nothing is made of a product that is too large to look at.
+    says(&["trace", "--shape", "8192,8192,8192", "--out", &file], "--cycles FROM..TO");
+}

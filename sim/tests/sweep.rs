@@ -192,6 +192,12 @@ fn what_is_wrong_with_a_spec_is_said() {
         ("limit: 160", "data: \"nowhere\"", "nowhere"),
         ("set: {", "recipe: \"fp9\", set: {", "fp9"),
         ("set: {", "design: \"fp8-16x17\", set: {", "did you mean"),
+        ("seeds: 2", "seeds: -2", "seeds are how many from 0 on"),
+        ("set: {", "set: {\"workload\": \"resnet18\", ", "`workload` has no effect on a task `train`"),
+        ("\"array.rows\": 4, \"array.cols\": 4}", "\"array.rows\": 4, \"array.rows + array.cols\": 4}", "`array.rows` is set twice"),
+        ("set: {", "set: {\"array.rowz\": 3, ", "none of 6 can be run; of the first, `e4m3fn tiny`"),
+        ("set: {", "constraints: [\"array.rowz < 3\"], set: {", "there is no field `rowz`"),
+        ("name: \"small\",", "name: \"small\", summary: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "spec.ron:"),
     ];
     for (from, to, message) in cases {
         assert!(SPEC.contains(from), "{from}");
@@ -231,6 +237,44 @@ fn runs_that_fail_are_told_and_the_others_go_on() {
     bench.sweep("out", &["--resume", "--retry"]);
     let records = bench.records("out/runs.jsonl");
     assert_eq!((records.len(), records.iter().filter(|r| r["error"].is_string()).count()), (16, 8));
+}
+
+#[test]
+fn results_of_another_sweep_are_not_gone_on_from() {
+    let spec = r#"(name: "one", task: workload(name: "resnet18", batch: 1), axes: [grid({"array.rows": [8, 16]})])"#;
+    let bench = Bench::new(spec);
+    bench.sweep("out", &[]);
+    let table = bench.text("out/table.csv");
+    std::fs::write(bench.path("spec.ron"), spec.replace("batch: 1", "batch: 2").replace("one", "other")).expect("a file");
+    let error = refused(&["sweep", &bench.path("spec.ron"), "--out", &bench.path("out"), "--resume"]);
+    assert!(error.contains("holds results of another sweep, `one`"), "{error}");
+    assert_eq!(bench.text("out/table.csv"), table);
+    // Points may be added.
+    std::fs::write(bench.path("spec.ron"), spec.replace("[8, 16]", "[4, 8, 16]")).expect("a file");
+    assert!(bench.sweep("out", &["--resume"]).contains("3 points, 3 of 3 runs"));
+}
+
+/// Where nothing is trained each cost has its own cheapest design.
+#[test]
+fn workloads_have_a_cheapest_design_by_each_cost() {
+    let bench = Bench::new(
+        r#"(name: "picks", task: workload(name: "resnet18", batch: 1), axes: [grid({"array.rows + array.cols": [4, 16, 64, 128]})])"#,
+    );
+    let shown = bench.sweep("out", &[]);
+    let rows: Vec<Value> = serde_json::from_str(&bench.text("out/table.json")).expect("a table");
+    let least = |of: &dyn Fn(&Value) -> f64| {
+        rows.iter().min_by(|a, b| of(a).total_cmp(&of(b))).expect("rows")["point"].as_str().expect("a name").to_owned()
+    };
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for (reason, row) in [
+        ("least energy", least(&|row| number(&row["energy_pj_per_step"]))),
+        ("least area", least(&|row| number(&row["area_um2"]))),
+        ("most TFLOPS", least(&|row| -number(&row["tflops"]["achieved"]))),
+    ] {
+        let line = shown.lines().find(|line| line.contains(reason) && line.ends_with(&row));
+        assert!(line.is_some(), "wanted {reason}: {row}\n{shown}");
+    }
+    assert!(shown.contains("chosen of all designs"), "{shown}");
 }
 
 #[test]
@@ -274,12 +318,13 @@ fn graphs_are_swept_by_the_shapes_of_their_products() {
     }
     let passes = |pass: &str| alone["layers"].as_array().expect("layers").iter().filter(|layer| layer["pass"] == pass).count();
     assert_eq!([passes("forward"), passes("error"), passes("gradient")], [9, 8, 9]);
-    // A point that cannot be run says why.
     for (task, needle) in [(r#"batch: 4, dims: {"batch": 4, "length": 64}"#, "is a dimension of its inputs"), ("", "--dim batch=N")] {
         let bench = sweep(task);
-        let shown = bench.sweep("out", &[]);
+        let shown = refused(&["sweep", &bench.path("spec.ron"), "--out", &bench.path("out")]);
         assert!(shown.contains(needle), "wanted `{needle}`: {shown}");
     }
+    let recipe = Bench::new(&bench.text("spec.ron").replace("axes:", "recipe: \"hfp8\", axes:"));
+    assert!(refused(&["sweep", &recipe.path("spec.ron"), "--dry-run"]).contains("take mode 0 of the design, and no recipe"));
 }
 
 #[test]

@@ -26,25 +26,42 @@ use observe::Probe;
 use std::cell::Cell;
 use std::ops::Range;
 use systole_isa::codes::Codes;
-use systole_isa::design::{Convention, Dataflow, EntropySource, MacMode};
+use systole_isa::design::{ArraySpec, Convention, Dataflow, EntropySource, MacMode};
 use systole_isa::device::{Activity, Events, Toggles};
 use systole_isa::lfsr::Lfsr;
 
 pub use observe::{Edge, Held, Name, Observer, Place, Side};
 
-/// PEs this engine holds at most.
+/// PEs this engine holds at most, of all arrays.
 const MAX_PES: u64 = 1 << 24;
+
+/// Skew registers along an edge of all arrays at most.
+const MAX_SKEW: u64 = 1 << 26;
 
 /// A problem the ticked engine does not take.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TickedError {
     /// The array is too large to hold.
-    #[error("an array of {rows} x {cols} PEs is beyond the ticked engine's 2^24; use --engine fast or timing")]
+    #[error("{count} array(s) of {rows} x {cols} PEs are beyond the ticked engine's 2^24 PEs; use --engine fast or timing")]
     TooLarge {
+        /// Arrays.
+        count: u32,
         /// PE rows.
         rows: u32,
         /// PE columns.
         cols: u32,
+    },
+    /// Too many registers along an edge.
+    #[error(
+        "{count} array(s) with edges of {lanes} lanes have {registers} skew registers, beyond the ticked engine's 2^26; use --engine fast or timing"
+    )]
+    TooSkewed {
+        /// Arrays.
+        count: u32,
+        /// Lanes of the longest edge.
+        lanes: u32,
+        /// Its registers on all arrays.
+        registers: u64,
     },
     /// An extent is zero.
     #[error("a product of {0} x {1} x {2} (M, N, K) has nothing to compute; every extent must be at least 1")]
@@ -162,9 +179,15 @@ fn walk<'a, O: Observer>(mut bench: Bench<'a>, observer: &mut O) -> (Bench<'a>, 
 
 fn check(setup: &Setup, shape: Shape, operands: &Operands<'_>) -> Result<(), TickedError> {
     let Shape { m, n, k } = shape;
-    let (rows, cols) = (setup.array.rows, setup.array.cols);
-    if u64::from(rows) * u64::from(cols) > MAX_PES {
-        return Err(TickedError::TooLarge { rows, cols });
+    let ArraySpec { rows, cols, count, mac_stages, .. } = setup.array;
+    if (u64::from(rows) * u64::from(cols)).saturating_mul(count.into()) > MAX_PES {
+        return Err(TickedError::TooLarge { count, rows, cols });
+    }
+    let lanes = rows.max(cols);
+    let skew = u64::from(lanes) * u64::from(lanes) / 2;
+    let registers = skew.saturating_mul(mac_stages.into()).saturating_mul(count.into());
+    if registers > MAX_SKEW {
+        return Err(TickedError::TooSkewed { count, lanes, registers });
     }
     if m == 0 || n == 0 || k == 0 {
         return Err(TickedError::Empty(m, n, k));

@@ -253,7 +253,14 @@ fn refusals_name_the_mend() {
         change(&mut problem);
         gemm(&problem.setup, problem.shape, &problem.operands()).unwrap_err()
     };
-    assert_eq!(refusal(|p| (p.setup.array.rows, p.setup.array.cols) = (4097, 4096)), TickedError::TooLarge { rows: 4097, cols: 4096 });
+    assert_eq!(
+        refusal(|p| (p.setup.array.rows, p.setup.array.cols) = (4097, 4096)),
+        TickedError::TooLarge { count: 1, rows: 4097, cols: 4096 }
+    );
+    let wide = refusal(|p| (p.setup.array.rows, p.setup.array.cols, p.setup.array.mac_stages) = (2, 1 << 16, 1));
+    assert_eq!(wide, TickedError::TooSkewed { count: 1, lanes: 1 << 16, registers: 1 << 31 });
+    let many = refusal(|p| (p.setup.array.rows, p.setup.array.cols, p.setup.array.count) = (4096, 4096, 2));
+    assert_eq!(many, TickedError::TooLarge { count: 2, rows: 4096, cols: 4096 });
     assert_eq!(refusal(|p| p.shape.k = 0), TickedError::Empty(2, 3, 0));
     assert_eq!(refusal(|p| p.c = Some(p.a.clone())), TickedError::Length { name: 'C', found: 8, expected: 6 });
     assert_eq!(refusal(|p| p.shape.n = 5), TickedError::Length { name: 'B', found: 12, expected: 20 });

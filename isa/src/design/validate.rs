@@ -179,7 +179,10 @@ impl Design {
         found.range_u32(array.count, 1, 65_536, "array.count");
         found.range_f64(array.clock_mhz, 1e-3, 1e5, "array.clock_mhz");
         found.range_u32(array.mac_stages, 1, MOST_STAGES, "array.mac_stages");
-        found.range_u32(array.loop_stages.unwrap_or(1), 1, array.mac_stages.max(1), "array.loop_stages");
+        let (stages, in_loop) = (array.mac_stages.max(1), array.loop_stages.unwrap_or(1));
+        found.require((1..=stages).contains(&in_loop), "array.loop_stages", || {
+            format!("are some of the MAC's stages (array.mac_stages: {stages}), so 1 to {stages}; is {in_loop}")
+        });
         found.require(array.convention == Convention::Rtl || array.mac_stages == 1, "array.convention", || {
             "scalesim's closed form knows MACs of one stage; set array.mac_stages to 1, or array.convention to rtl".to_owned()
         });

@@ -1,6 +1,6 @@
 //! `systole asm`, `disasm` and `run`: programs as text, as words, and at work.
 
-use super::{Common, gemm::EngineArg, load_design, print_json, refuse};
+use super::{Common, gemm::EngineArg, load_design, output, print_json, refuse};
 use crate::machine::{Engine, Machine};
 use crate::report;
 use crate::text::grouped;
@@ -71,13 +71,13 @@ pub fn read(path: &Path) -> Result<Program> {
 pub fn assemble(args: &AsmArgs) -> Result<ExitCode> {
     let program = read(&args.file)?;
     std::fs::write(&args.out, asm::to_bytes(&program)).map_err(|e| miette!("`{}` cannot be written: {e}", args.out.display()))?;
-    eprintln!("{} instructions in {}", program.instructions.len(), args.out.display());
+    tell!("{} instructions in {}", program.instructions.len(), args.out.display());
     Ok(ExitCode::SUCCESS)
 }
 
 /// Disassembles.
 pub fn disassemble(args: &DisasmArgs) -> Result<ExitCode> {
-    print!("{}", asm::disassemble(&read(&args.file)?));
+    out!("{}", asm::disassemble(&read(&args.file)?));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -95,7 +95,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
     let record = match &args.log {
         None => machine.run_with_data(&program, 0).map_err(refuse_program)?,
         Some(path) => {
-            let failure = |e: std::io::Error| miette!("log `{}` cannot be written: {e}", path.display());
+            let failure = |e: std::io::Error| {
+                if to_output { output::refusal(&e) } else { miette!("log `{}` cannot be written: {e}", path.display()) }
+            };
             let out: Box<dyn Write> =
                 if to_output { Box::new(std::io::stdout().lock()) } else { Box::new(File::create(path).map_err(failure)?) };
             let mut log = CommitLog::new(BufWriter::new(out), &design.name);
@@ -132,7 +134,7 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
         if let Some(activity) = &record.activity {
             object["activity"] = report::counters_json(activity.iter());
         }
-        print_json(&object);
+        print_json(&object)?;
     } else {
         let cycles = &record.cycles;
         let mut text = format!("{} on {} ({})\n", args.file.display(), design.name, engine.name());
@@ -148,9 +150,9 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
         }
         text += &format!("  checked {checked}, differ {}", differing.len());
         if to_output {
-            eprintln!("{text}");
+            tell!("{text}");
         } else {
-            println!("{text}");
+            outln!("{text}");
         }
     }
     Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(1) })

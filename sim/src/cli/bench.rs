@@ -59,18 +59,18 @@ pub fn run(args: &BenchArgs, common: &Common) -> Result<ExitCode> {
     .map_err(|e| miette!("threads: {e}"))?;
     spinner.finish_and_clear();
     if args.json {
-        print_json(&report.json());
+        print_json(&report.json())?;
     } else {
-        print!("{}", report.text());
+        out!("{}", report.text());
     }
     if let Some(directory) = &args.record {
         let page = bench::write_record(directory, &report, &command()).map_err(refuse)?;
-        eprintln!("wrote {}", page.display());
+        tell!("wrote {}", page.display());
     }
     let wrong = report.wrong();
     if wrong.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("wrong bits: {}", wrong.join(", "));
+    tell!("wrong bits: {}", wrong.join(", "));
     Ok(ExitCode::from(1))
 }

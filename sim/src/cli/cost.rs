@@ -34,9 +34,9 @@ pub fn run(args: &CostArgs, common: &Common) -> Result<ExitCode> {
             technology(name).map_err(refuse)?.clone()
         };
         if args.json {
-            print_json(&table_json(&table))
+            print_json(&table_json(&table))?
         } else {
-            print!("{}", table_text(&table))
+            out!("{}", table_text(&table))
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -46,9 +46,9 @@ pub fn run(args: &CostArgs, common: &Common) -> Result<ExitCode> {
     if args.json {
         let mut object = report.json();
         object["notes"] = json!(notes);
-        print_json(&object)
+        print_json(&object)?
     } else {
-        print!("{}{}", report.text(), notes_text(&notes))
+        out!("{}{}", report.text(), notes_text(&notes))
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -33,9 +33,9 @@ pub fn run(args: &EvidenceArgs) -> Result<ExitCode> {
         std::fs::write(path, svg).map_err(|e| miette!("`{}`: {e}", path.display()))?;
     }
     if args.json {
-        print_json(&json!({"run": lines.first().map(|line| &line.run), "evidence": summary}));
+        print_json(&json!({"run": lines.first().map(|line| &line.run), "evidence": summary}))?;
     } else {
-        print!("{}", report::tables(&lines, &summary));
+        out!("{}", report::tables(&lines, &summary));
     }
     Ok(ExitCode::SUCCESS)
 }

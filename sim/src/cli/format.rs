@@ -133,10 +133,10 @@ pub fn run(args: &FormatArgs) -> Result<ExitCode> {
     }
     let with_table = format.bits() <= 8 || args.table;
     match (format, args.json) {
-        (Format::Fixed(f) | Format::Quire(f), false) if format.is_wide() => print!("{}", wide_text(format, f)),
-        (Format::Fixed(f) | Format::Quire(f), true) if format.is_wide() => super::print_json(&wide_json(format, f)),
-        (_, true) => super::print_json(&json(format, with_table)),
-        (_, false) => print!("{}", text(format, with_table)),
+        (Format::Fixed(f) | Format::Quire(f), false) if format.is_wide() => out!("{}", wide_text(format, f)),
+        (Format::Fixed(f) | Format::Quire(f), true) if format.is_wide() => super::print_json(&wide_json(format, f))?,
+        (_, true) => super::print_json(&json(format, with_table))?,
+        (_, false) => out!("{}", text(format, with_table)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -181,9 +181,9 @@ pub fn run(args: &GemmArgs, common: &Common) -> Result<ExitCode> {
         object["tflops"] = account.tflops.json();
         object["assumptions"] = json!(account.assumptions);
         object["seconds"] = json!(outcome.seconds);
-        print_json(&object);
+        print_json(&object)?;
     } else {
-        print!("{}", report::gemm_text(&design, &task, engine, &outcome, &account));
+        out!("{}", report::gemm_text(&design, &task, engine, &outcome, &account));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -152,6 +152,6 @@ pub fn run(args: &ListArgs) -> Result<ExitCode> {
         }
     }
     let text: Vec<String> = sections.iter().map(|s| s.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")).collect();
-    println!("{}", text.join("\n\n"));
+    outln!("{}", text.join("\n\n"));
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,20 @@
 //! The `systole` command: one file per subcommand, each flag defined once.
 
+/// `print!`, but an error where standard output takes no more.
+macro_rules! out {
+    ($($text:tt)*) => { $crate::cli::output::emit(format_args!($($text)*))? };
+}
+
+/// The like with a line's end.
+macro_rules! outln {
+    ($($text:tt)*) => { $crate::cli::output::emit(format_args!("{}\n", format_args!($($text)*)))? };
+}
+
+/// `eprintln!`, but nothing where nobody reads.
+macro_rules! tell {
+    ($($text:tt)*) => { $crate::cli::output::tell(format_args!($($text)*)) };
+}
+
 mod asm;
 mod bench;
 mod compare;
@@ -10,6 +25,7 @@ mod format;
 mod gemm;
 mod golden;
 mod list;
+mod output;
 mod quantize;
 mod report;
 mod sweep;
@@ -150,8 +166,9 @@ fn refuse(error: impl std::fmt::Display) -> miette::Report {
 }
 
 /// Prints exactly one JSON object on standard output.
-fn print_json(value: &serde_json::Value) {
-    println!("{value:#}");
+fn print_json(value: &serde_json::Value) -> Result<()> {
+    outln!("{value:#}");
+    Ok(())
 }
 
 /// Runs the command line; the exit status is 0, 1 (ran, but something checked is wrong) or 2 (bad input).
@@ -159,8 +176,9 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,
+        Err(report) if report.is::<output::Closed>() => ExitCode::SUCCESS,
         Err(report) => {
-            eprintln!("{report:?}");
+            tell!("{report:?}");
             ExitCode::from(2)
         }
     }

@@ -105,19 +105,19 @@ fn print_constants(args: &QuantizeArgs, parameters: &Parameters, files: &Files) 
     let (map, digest) = quantize::constants(parameters, files).map_err(refuse)?;
     let scheme = parameters.scheme().name();
     if args.json {
-        print_json(&json!({"scheme": scheme, "parameters": parameters, "map": map.map(f64::from).as_slice(), "digest": digest}));
+        print_json(&json!({"scheme": scheme, "parameters": parameters, "map": map.map(f64::from).as_slice(), "digest": digest}))?;
     } else {
-        println!("{scheme}: code and value");
+        outln!("{scheme}: code and value");
         for (i, row) in map.chunks(4).enumerate() {
             let line: Vec<String> = row.iter().enumerate().map(|(j, value)| format!("{:>3} {value:<13e}", 4 * i + j)).collect();
-            println!("  {}", line.join("  ").trim_end());
+            outln!("  {}", line.join("  ").trim_end());
         }
-        println!("values sha256 {digest}");
+        outln!("values sha256 {digest}");
     }
     Ok(())
 }
 
-fn print_outcome(args: &QuantizeArgs, parameters: &Parameters, outcome: &Outcome) {
+fn print_outcome(args: &QuantizeArgs, parameters: &Parameters, outcome: &Outcome) -> Result<()> {
     let quantized = &outcome.quantized;
     if args.json {
         print_json(&json!({
@@ -128,11 +128,11 @@ fn print_outcome(args: &QuantizeArgs, parameters: &Parameters, outcome: &Outcome
             "scales_shape": quantized.scales_shape,
             "state": quantized.state,
             "digest": outcome.digest(),
-        }));
-        return;
+        }))?;
+        return Ok(());
     }
     let shape: Vec<String> = outcome.shape.iter().map(usize::to_string).collect();
-    println!("{} of {}", parameters.scheme().name(), if shape.is_empty() { "a scalar".to_owned() } else { shape.join(" x ") });
+    outln!("{} of {}", parameters.scheme().name(), if shape.is_empty() { "a scalar".to_owned() } else { shape.join(" x ") });
     let mut table = numeric_table(&["", "elements"]);
     let counts = &quantized.counts;
     for (name, count) in
@@ -140,16 +140,17 @@ fn print_outcome(args: &QuantizeArgs, parameters: &Parameters, outcome: &Outcome
     {
         table.add_row([name.to_owned(), count.to_string()]);
     }
-    print!("{}", crate::text::indented(&table, 2));
-    println!("  {} blocks, {} of zeros", counts.blocks, counts.zero_blocks);
+    out!("{}", crate::text::indented(&table, 2));
+    outln!("  {} blocks, {} of zeros", counts.blocks, counts.zero_blocks);
     for (name, value) in &quantized.state {
         let shown = match value {
             Value::Number(n) if n.is_f64() => short(n.as_f64().unwrap_or(f64::NAN)),
             other => other.to_string(),
         };
-        println!("  {} {shown}", name.replace('_', " "));
+        outln!("  {} {shown}", name.replace('_', " "));
     }
-    println!("values sha256 {}", outcome.digest());
+    outln!("values sha256 {}", outcome.digest());
+    Ok(())
 }
 
 /// Quantises and reports.
@@ -168,7 +169,7 @@ pub fn run(args: &QuantizeArgs, common: &Common) -> Result<ExitCode> {
         print_constants(args, &parameters, &files)?;
     } else {
         let outcome = quantize::run(&parameters, &files).map_err(refuse)?;
-        print_outcome(args, &parameters, &outcome);
+        print_outcome(args, &parameters, &outcome)?;
     }
     Ok(ExitCode::SUCCESS)
 }

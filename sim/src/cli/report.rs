@@ -36,7 +36,7 @@ pub fn run(args: &ReportArgs) -> Result<ExitCode> {
     }
     write("report.html", &html)?;
     write_table(directory, &table)?;
-    print!("{}", text(&plan, &table));
-    println!("\nreport: {}", directory.join("report.html").display());
+    out!("{}", text(&plan, &table));
+    outln!("\nreport: {}", directory.join("report.html").display());
     Ok(ExitCode::SUCCESS)
 }

@@ -66,15 +66,16 @@ fn command_line() -> String {
     format!("systole {}", words.join(" "))
 }
 
-fn print_points(resolution: &Resolution) {
+fn print_points(resolution: &Resolution) -> Result<()> {
     let plan = &resolution.plan;
-    println!("{}: {}; {} points, {} runs", plan.name, plan.task, plan.points.len(), plan.runs.len());
+    outln!("{}: {}; {} points, {} runs", plan.name, plan.task, plan.points.len(), plan.runs.len());
     for point in &plan.points {
         match &point.problem {
-            None => println!("  {}", point.name),
-            Some(problem) => println!("  {}: {}", point.name, problem.replace('\n', " ")),
+            None => outln!("  {}", point.name),
+            Some(problem) => outln!("  {}: {}", point.name, problem.replace('\n', " ")),
         }
     }
+    Ok(())
 }
 
 /// A bar on a terminal; elsewhere a line now and then, as logs of batch jobs want it.
@@ -98,7 +99,7 @@ impl Progress {
                 self.bar.set_length(runs as u64);
                 self.bar.set_position(known as u64);
                 if !self.terminal {
-                    eprintln!("{runs} runs, {known} made before");
+                    tell!("{runs} runs, {known} made before");
                 }
             }
             Event::Ended { record, left } => {
@@ -109,11 +110,11 @@ impl Progress {
                 let seed = record.seed.map(|seed| format!(", seed {seed}")).unwrap_or_default();
                 if let Some(error) = record.error() {
                     let line = format!("{}{seed} failed: {error}", record.point);
-                    if self.terminal { self.bar.println(line) } else { eprintln!("{line}") }
+                    if self.terminal { self.bar.println(line) } else { tell!("{line}") }
                 }
                 // Every run for small sweeps, every hundredth part of large ones.
                 if !self.terminal && (done == all || done.is_multiple_of((all / 100).max(1))) {
-                    eprintln!("{done}/{all} runs, {left}");
+                    tell!("{done}/{all} runs, {left}");
                 }
                 self.bar.set_message(left);
             }
@@ -136,7 +137,7 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<ExitCode> {
     let (spec, ron) = load(&args.spec)?;
     let resolution = sweep::plan(&args.spec, &spec, &common.settings()?, &command_line()).map_err(refuse)?;
     let Some(directory) = args.out.as_deref().filter(|_| !args.dry_run) else {
-        print_points(&resolution);
+        print_points(&resolution)?;
         return Ok(ExitCode::SUCCESS);
     };
     let threads = common.threads.map_or_else(|| std::thread::available_parallelism().map_or(1, usize::from), usize::from);
@@ -153,7 +154,7 @@ pub fn run(args: &SweepArgs, common: &Common) -> Result<ExitCode> {
     if args.shard == Shard::WHOLE {
         write_table(directory, &table)?;
     }
-    print!("{}", text(&plan, &table));
+    out!("{}", text(&plan, &table));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -165,13 +166,13 @@ pub fn merge(args: &MergeArgs) -> Result<ExitCode> {
     let written = sweep::write_merged(out, first, &plan, &records).map_err(refuse)?;
     let table = Table::new(&plan, &records);
     write_table(out, &table)?;
-    print!("{}", text(&plan, &table));
+    out!("{}", text(&plan, &table));
     let all = plan.runs.iter().map(|run| &run.key).collect::<std::collections::BTreeSet<_>>().len();
     let path = out.join("runs.jsonl");
     if written < plan.runs.len() {
-        println!("{} of {all} runs are in {}; the others are not made yet", records.len(), path.display());
+        outln!("{} of {all} runs are in {}; the others are not made yet", records.len(), path.display());
     } else {
-        println!("all {all} runs are in {}", path.display());
+        outln!("all {all} runs are in {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

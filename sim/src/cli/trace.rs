@@ -100,6 +100,9 @@ pub fn run(args: &TraceArgs, common: &Common) -> Result<ExitCode> {
             "nothing to write"
         ));
     }
+    if args.out.is_some() && args.out == args.timeline {
+        return Err(miette!("--out and --timeline name the same file; give them two"));
+    }
     match (&args.program, &args.model) {
         (Some(path), _) => of_program(args, path, common)?,
         (None, Some(name)) => of_network(args, name, common)?,
@@ -110,7 +113,7 @@ pub fn run(args: &TraceArgs, common: &Common) -> Result<ExitCode> {
 }
 
 fn report(path: &Path, outcome: &crate::trace::task::Outcome) {
-    eprintln!(
+    tell!(
         "{}: {} signals, cycles {}..{} of {}, {} matrix {}",
         path.display(),
         grouped(outcome.signals as u64),
@@ -125,7 +128,7 @@ fn report(path: &Path, outcome: &crate::trace::task::Outcome) {
 fn draw(path: &Path, design: &Design, title: &str, timeline: Timeline) -> Result<()> {
     let cycles = timeline.cycles().clone();
     timeline.write(path, design, title).map_err(refuse)?;
-    eprintln!("{}: {} cycles, {} compute", path.display(), grouped(cycles.total), grouped(cycles.compute));
+    tell!("{}: {} cycles, {} compute", path.display(), grouped(cycles.total), grouped(cycles.compute));
     Ok(())
 }
 

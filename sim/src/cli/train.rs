@@ -159,10 +159,10 @@ pub fn run(args: &TrainArgs, common: &Common) -> Result<ExitCode> {
         summaries.push(summary);
     }
     match (&summaries[..], args.json) {
-        ([one], true) => print_json(&one.json()),
-        ([one], false) => print!("{}", one.text()),
-        (many, true) => print_json(&report::seeds_json(many)),
-        (many, false) => print!("{}", report::seeds_text(many)),
+        ([one], true) => print_json(&one.json())?,
+        ([one], false) => out!("{}", one.text()),
+        (many, true) => print_json(&report::seeds_json(many))?,
+        (many, false) => out!("{}", report::seeds_text(many)),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -177,11 +177,11 @@ fn host_only(args: &TrainArgs, loaded: &Loaded) -> Result<ExitCode> {
         print_json(&json!({
             "recipe": recipe.name, "model": model.name, "data": data.name, "seed": args.seed,
             "epochs": run.epochs, "test_accuracy": accuracy, "reference_test_accuracy": accuracy,
-        }));
+        }))?;
     } else {
-        println!("{} on {}, recipe {}, on the host in binary32 (nothing simulated)", model.name, data.name, recipe.name);
+        outln!("{} on {}, recipe {}, on the host in binary32 (nothing simulated)", model.name, data.name, recipe.name);
         for (i, e) in run.epochs.iter().enumerate() {
-            println!(
+            outln!(
                 "  epoch {:>3}  loss {:.4}  train {:.2} %  test {:.2} %",
                 i + 1,
                 e.loss,

@@ -98,9 +98,9 @@ impl Trials {
             }
         }
         if self.json {
-            print_json(&forms.object);
+            print_json(&forms.object)?;
         } else {
-            print!("{}", forms.text);
+            out!("{}", forms.text);
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use super::{Common, load_design, print_json, refuse, split_settings};
 use crate::energy;
 use crate::report::workload::Summary;
-use crate::run::workload::{self, Coverage, Extent, Kind, Layers, Pass};
+use crate::run::workload::{self, Coverage, Extent, Kind, Layers, Pass, layers};
 use clap::{Args, ValueEnum};
 use miette::{Result, miette};
 use std::path::Path;
@@ -94,9 +94,9 @@ pub fn run(args: &WorkloadArgs, common: &Common) -> Result<ExitCode> {
         outcome: &outcome,
     };
     if args.json {
-        print_json(&summary.json());
+        print_json(&summary.json())?;
     } else {
-        print!("{}", summary.text());
+        out!("{}", summary.text());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -158,7 +158,7 @@ impl Choice<'_> {
         if self.recipe.is_some() {
             return Err(miette!("a file's products take mode 0 of the design; leave out --recipe, or set mac.* fields"));
         }
-        let design = load_design(self.design.unwrap_or("fp8-16x16"), &common.settings()?)?;
+        let design = load_design(self.design.unwrap_or(layers::DESIGN), &common.settings()?)?;
         energy::check(&design, false).map_err(refuse)?;
         let layers = Layers::read(Path::new(self.name), self.dims).map_err(refuse)?;
         let (batch, pass) = (layers.batch(self.batch).map_err(refuse)?, layers.pass(self.pass));

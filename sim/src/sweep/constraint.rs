@@ -51,6 +51,9 @@ impl Constraint {
             Err(ExecutionError::UnsupportedBinaryOperator(operator, a, b)) => {
                 Err(error(format!("cannot {operator} {a:?} and {b:?}; whole numbers and others mix by `double(x)`")))
             }
+            Err(ExecutionError::NoSuchKey(key)) => {
+                Err(error(format!("there is no field `{key}` there; fields are those that --set takes: see a design's or recipe's file")))
+            }
             Err(e) => Err(error(e.to_string())),
         }
     }

@@ -270,7 +270,7 @@ fn costed(resolved: &Resolved) -> Result<Report, String> {
     let summary = workload_report::Summary {
         name,
         design,
-        recipe: Some(&recipe.name),
+        recipe: matches!(work, Work::Network(..)).then_some(&recipe.name),
         batch,
         coverage,
         pass,

@@ -19,7 +19,7 @@ mod table;
 
 pub use constraint::ConstraintError;
 pub use execute::{Event, Execution, Left, execute};
-pub use pareto::{Cost, Standing, front, recommended, typical_error};
+pub use pareto::{Cost, Standing, front, typical_error};
 pub use plan::{Plan, PlannedPoint, PlannedRun};
 pub use record::{Cycles, Epoch, FoldShape, Hardware, Histogram, Layer, LayerEvents, Outcome, PassSums, Rates, Report, RunRecord};
 pub use resolve::{Resolution, Resolved, Work, plan};

@@ -142,9 +142,13 @@ pub fn front(rows: &[Row], cost: Cost) -> Vec<Standing> {
 /// The cheapest design than which the best is not better by more than the typical error.
 pub fn recommended(rows: &[Row], cost: Cost) -> Option<usize> {
     let (best, typical) = (best(rows)?, typical_error(rows));
+    cheapest(rows, cost, |i| i == best || gain(&rows[best], &rows[i]).0 <= typical)
+}
+
+/// The cheapest of the finished designs that are admitted; of equals that of most merit, then the first.
+pub fn cheapest(rows: &[Row], cost: Cost, admits: impl Fn(usize) -> bool) -> Option<usize> {
     let candidates = (0..rows.len()).filter(|&i| rows[i].merit.is_some() && cost.weight(&rows[i]).is_some());
-    let as_good = |i: &usize| *i == best || gain(&rows[best], &rows[*i]).0 <= typical;
-    candidates.filter(as_good).min_by(|&a, &b| {
+    candidates.filter(|&i| admits(i)).min_by(|&a, &b| {
         let weight = |i: usize| cost.weight(&rows[i]).unwrap_or(f64::INFINITY);
         let more_merit = || rows[b].merit.partial_cmp(&rows[a].merit).unwrap_or(Ordering::Equal);
         weight(a).total_cmp(&weight(b)).then_with(more_merit).then(a.cmp(&b))

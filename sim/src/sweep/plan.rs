@@ -16,8 +16,9 @@ pub struct Plan {
     pub task: String,
     /// True if runs train, and so have accuracies.
     pub trains: bool,
-    /// Recipe and design that points start from.
-    pub recipe: String,
+    /// The recipe that points start from; absent of files of layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipe: Option<String>,
     /// The design; absent where it is each recipe's own.
     pub design: Option<String>,
     /// Settings of every point.

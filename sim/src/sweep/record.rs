@@ -267,6 +267,13 @@ impl Report {
         self.energy_pj_per_step() - Self::part(&self.energy_pj, "dram") / self.steps.max(1) as f64
     }
 
+    /// Share of the additions looked at that changed nothing; absent where none were.
+    pub fn swamped(&self) -> Option<f64> {
+        let total = |of: fn(&SumCounts) -> u64| self.sums.iter().map(|pass| of(&pass.sums)).sum::<u64>();
+        let additions = total(|sums| sums.additions);
+        (additions > 0).then(|| total(|sums| sums.swamped) as f64 / additions as f64)
+    }
+
     /// Cycles of a step.
     pub fn cycles_per_step(&self) -> f64 {
         self.cycles.total as f64 / self.steps.max(1) as f64

@@ -7,7 +7,7 @@ use crate::energy;
 use crate::run::gemm::hex_digest;
 use crate::run::results::identity;
 use crate::run::specification::{self, Settings, split_settings};
-use crate::run::workload::{Extent, Kind, Layers, Pass, assumptions};
+use crate::run::workload::{Extent, Kind, Layers, Pass, assumptions, layers};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -58,6 +58,9 @@ pub struct Resolution {
     /// By point; absent for points that cannot be run.
     pub points: Vec<Option<Resolved>>,
 }
+
+/// The recipe that points start from unless they say otherwise.
+const DEFAULT_RECIPE: &str = "fp8";
 
 /// Paths that name whole specifications rather than fields of one.
 const WHOLES: [&str; 5] = ["recipe", "design", "model", "data", "workload"];
@@ -177,13 +180,20 @@ fn resolve(
         Task::Workload(workload) => (Some(choice.whole("workload", &workload.name).to_owned()), workload.batch),
     };
     let known = workload.as_deref().and_then(Workload::find);
-    let base = shelf.recipe(choice.whole("recipe", &spec.recipe))?;
+    let layered = workload.as_deref().is_some_and(Layers::are_named);
+    if layered && (spec.recipe.is_some() || choice.wholes.contains_key("recipe") || !choice.recipe.is_empty()) {
+        return Err(Failure::Point(
+            "a file's products take mode 0 of the design, and no recipe; leave out recipe and roles, or set mac.* fields".to_owned(),
+        ));
+    }
+    let base = shelf.recipe(choice.whole("recipe", spec.recipe.as_deref().unwrap_or(DEFAULT_RECIPE)))?;
     let mut recipe_settings = choice.recipe.clone();
     let sets_batch = recipe_settings.iter().any(|(path, _)| path == "batch");
     if let (Some(batch), false) = (batch.or_else(|| known.map(|workload| workload.batch)), sets_batch) {
         recipe_settings.push(("batch".to_owned(), batch.to_string()));
     }
-    let design_name = choice.whole("design", spec.design.as_deref().unwrap_or(&base.design)).to_owned();
+    let otherwise = if layered { layers::DESIGN } else { base.design.as_str() };
+    let design_name = choice.whole("design", spec.design.as_deref().unwrap_or(otherwise)).to_owned();
     let design_base = specification::design(&design_name, &[]).map_err(|e| e.to_string())?;
     // Constraints see a point before it is checked: they may be there to leave it out.
     let recipe: Recipe = overrides::apply("recipe", &base, &recipe_settings).map_err(|e| e.to_string())?;
@@ -208,7 +218,7 @@ fn resolve(
         Task::Workload(of) => {
             let name = workload.unwrap_or_default();
             let pass = if of.forward_only { Pass::Forward } else { Pass::Training };
-            if Layers::are_named(&name) {
+            if layered {
                 let dims: Vec<Extent> = of.dims.iter().map(|(name, n)| Extent { name: name.clone(), extent: n.get() }).collect();
                 let layers = shelf.layers(&name, &dims)?;
                 let batch = layers.batch(batch).map_err(|e| e.to_string())?;
@@ -216,6 +226,9 @@ fn resolve(
                 let what = format!("topology|{digest}|{}|{}", batch.unwrap_or(1), pass.name());
                 (Work::Layers(layers, batch, pass), what)
             } else {
+                if let Some(dim) = of.dims.keys().next() {
+                    return Err(Failure::Point(format!("`dims` (`{dim}`) are for the named dimensions of ONNX graphs; leave them out")));
+                }
                 let known = known.ok_or_else(|| {
                     format!(
                         "no workload is called `{name}`; `systole list workloads` names those there are, a topology's name ends in .csv, a graph's in .onnx"
@@ -271,8 +284,8 @@ pub fn plan(file: &str, spec: &Spec, command_line: &Settings, command: &str) -> 
         .collect::<Result<_, _>>()?;
     let mut shelf = Shelf::default();
     // A base that is missing fails once, not at every point.
-    if !spec.varies("recipe") {
-        shelf.recipe(&spec.recipe).map_err(|message| base("`recipe`", message))?;
+    if let (Some(recipe), false) = (&spec.recipe, spec.varies("recipe")) {
+        shelf.recipe(recipe).map_err(|message| base("`recipe`", message))?;
     }
     if let (Some(design), false) = (&spec.design, spec.varies("design")) {
         specification::design(design, &[]).map_err(|e| base("`design`", e.to_string()))?;
@@ -310,20 +323,26 @@ pub fn plan(file: &str, spec: &Spec, command_line: &Settings, command: &str) -> 
     if planned.is_empty() {
         return Err(base("`constraints`", "no point satisfies all of them; remove one, or give the axes other values".to_owned()));
     }
+    if let (Some(PlannedPoint { name, problem: Some(problem), .. }), true) = (planned.first(), resolved.iter().all(Option::is_none)) {
+        let all = planned.len();
+        let message = if all == 1 { problem.clone() } else { format!("none of {all} can be run; of the first, `{name}`: {problem}") };
+        return Err(base("points", message));
+    }
     // All points under the first seed, then under the next: what there is so far speaks of all.
     let run = |point: usize, seed: Option<u64>| {
         let all = determinants[point].as_ref()?;
         Some(PlannedRun { point, seed, key: hex_digest(format!("{all}|{seed:?}").as_bytes()) })
     };
     let runs = seeds.iter().flat_map(|seed| (0..planned.len()).filter_map(|point| run(point, *seed))).collect();
+    let layered = matches!(&spec.task, Task::Workload(workload) if Layers::are_named(&workload.name));
     let plan = Plan {
         name: spec.name.clone(),
         summary: spec.summary.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         task: task(&spec.task, &seeds),
         trains: matches!(spec.task, Task::Train(_)),
-        recipe: spec.recipe.clone(),
-        design: spec.design.clone(),
+        recipe: (!layered).then(|| spec.recipe.clone().unwrap_or_else(|| DEFAULT_RECIPE.to_owned())),
+        design: spec.design.clone().or_else(|| layered.then(|| layers::DESIGN.to_owned())),
         set: spec.set.iter().map(|(k, v)| (k.clone(), v.clone())).chain(command_line.iter().map(|(k, v)| (k.clone(), json!(v)))).collect(),
         command: command.to_owned(),
         points: planned,

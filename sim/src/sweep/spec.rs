@@ -39,9 +39,9 @@ pub struct Spec {
     pub summary: String,
     /// What every point does.
     pub task: Task,
-    /// Built-in recipe or RON file that points start from.
-    #[serde(default = "default_recipe")]
-    pub recipe: String,
+    /// Built-in recipe or RON file that points start from; absent means fp8.
+    #[serde(default)]
+    pub recipe: Option<String>,
     /// Built-in design or RON file that points start from; absent means the recipe's own.
     #[serde(default)]
     pub design: Option<String>,
@@ -54,10 +54,6 @@ pub struct Spec {
     /// Points are those for which every one of these CEL expressions is true.
     #[serde(default)]
     pub constraints: Vec<String>,
-}
-
-fn default_recipe() -> String {
-    "fp8".to_owned()
 }
 
 /// What a point does.
@@ -115,7 +111,7 @@ fn default_data() -> String {
 
 /// Seeds of a training sweep.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "seeds are how many from 0 on, such as 3, or which, such as [0, 7]")]
 pub enum Seeds {
     /// 0 to N - 1.
     Count(u32),
@@ -292,6 +288,16 @@ impl Axis {
                 }
             }
         }
+        let combined: Vec<Vec<&String>> = match self {
+            Self::Grid(_) | Self::Zip(_) => vec![keys.clone()],
+            Self::List(maps) => maps.iter().map(|map| map.keys().collect()).collect(),
+        };
+        let mut twice = BTreeSet::new();
+        for keys in combined {
+            let mut seen = BTreeSet::new();
+            twice.extend(keys.into_iter().filter(|key| *key != LABEL).flat_map(|key| paths(key)).filter(|path| !seen.insert(path.clone())));
+        }
+        found.extend(twice.iter().map(|path| format!("`{path}` is set twice in one alternative")));
         if let (Self::Grid(lists), true) = (self, keys.iter().any(|key| *key == LABEL)) {
             let _ = lists;
             found.push("takes no `label`, which names one alternative; use `zip` or `list`".to_owned());
@@ -368,7 +374,10 @@ impl Spec {
             file: file.to_owned(),
             line: e.span.start.line,
             column: e.span.start.col,
-            message: e.code.to_string(),
+            message: match e.code {
+                ron::Error::ExceededRecursionLimit => "brackets are nested too deep; a sweep needs few".to_owned(),
+                code => code.to_string(),
+            },
         })?;
         let problems = spec.problems();
         if problems.is_empty() { Ok(spec) } else { Err(SpecError::Invalid { file: file.to_owned(), problems }) }
@@ -391,6 +400,13 @@ impl Spec {
             if seeds.iter().collect::<BTreeSet<_>>().len() < seeds.len() {
                 found.push("`task.seeds` names a seed twice".to_owned());
             }
+        }
+        let (own, other): (&str, &[&str]) = match &self.task {
+            Task::Train(_) => ("train", &["workload"]),
+            Task::Workload(_) => ("workload", &["model", "data"]),
+        };
+        for path in other.iter().filter(|path| self.varies(path) || self.set.keys().any(|key| paths(key).any(|set| set == **path))) {
+            found.push(format!("`{path}` has no effect on a task `{own}`: leave it out"));
         }
         let mut varied = BTreeSet::new();
         for (i, axis) in self.axes.iter().enumerate() {

@@ -3,7 +3,7 @@
 use super::plan::Plan;
 use super::record::RunRecord;
 use crate::run::results::{self, ResultsError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -73,6 +73,14 @@ pub enum StoreError {
     Occupied {
         /// The file.
         path: PathBuf,
+    },
+    /// Results of another sweep are there.
+    #[error("`{}` holds results of another sweep, `{name}`, or of another version of it: none of its runs is one of these; give another directory", path.display())]
+    Other {
+        /// The directory.
+        path: PathBuf,
+        /// The name of the sweep that is there.
+        name: String,
     },
     /// Another process writes there.
     #[error("`{}` is being written by another process; wait for it, or give another directory or shard", path.display())]
@@ -164,6 +172,12 @@ impl Store {
         }
         results::mend(&path)?;
         let known = read_results(directory)?;
+        let keys: HashSet<&str> = plan.runs.iter().map(|run| run.key.as_str()).collect();
+        if let (false, Ok(before)) = (known.is_empty(), read_plan(directory))
+            && !before.runs.iter().any(|run| keys.contains(run.key.as_str()))
+        {
+            return Err(StoreError::Other { path: directory.to_owned(), name: before.name });
+        }
         replace(&directory.join(SPEC), spec.as_bytes())?;
         let text = serde_json::to_string_pretty(plan).unwrap_or_default();
         replace(&directory.join(PLAN), format!("{text}\n").as_bytes())?;

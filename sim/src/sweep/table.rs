@@ -1,6 +1,6 @@
 //! The result table: a row for each point, the same however and wherever its runs were made.
 
-use super::pareto::{Cost, Standing, front};
+use super::pareto::{Cost, Standing, cheapest, front, recommended};
 use super::plan::Plan;
 use super::record::{Hardware, Report, RunRecord};
 use super::spec::text;
@@ -29,6 +29,8 @@ pub struct Figures {
     pub tflops_per_mm2: f64,
     /// MACs spent over MAC slots.
     pub utilisation: f64,
+    /// Share of the additions looked at that changed nothing, in the last step; absent where nothing is trained.
+    pub swamped: Option<f64>,
 }
 
 /// A point.
@@ -96,6 +98,7 @@ fn figures(records: &[RunRecord]) -> Option<Figures> {
         tflops_per_watt: mean(&|(r, _)| r.tflops.per_watt),
         tflops_per_mm2: mean(&|(r, _)| r.tflops.per_mm2),
         utilisation: mean(&|(r, h)| r.utilisation(h)),
+        swamped: reports.iter().map(|(r, _)| r.swamped()).sum::<Option<f64>>().map(|sum| sum / count),
     })
 }
 
@@ -142,9 +145,16 @@ impl Table {
         Self { rows, paths, trains: plan.trains }
     }
 
+    /// The design to take by a cost: the cheapest of those as accurate as the best, as far as seeds can
+    /// tell; where nothing is trained, of all.
+    pub fn pick(&self, cost: Cost) -> Option<usize> {
+        if self.trains { recommended(&self.rows, cost) } else { cheapest(&self.rows, cost, |_| true) }
+    }
+
     fn header(&self) -> Vec<String> {
         let merit: &[&str] =
             if self.trains { &["test_accuracy", "test_accuracy_error", "from_reference", "from_reference_error"] } else { &[] };
+        let swamped: &[&str] = if self.trains { &["swamped"] } else { &[] };
         let figures = [
             "energy_pj_per_step",
             "on_chip_pj_per_step",
@@ -163,6 +173,7 @@ impl Table {
             .chain(std::iter::once("runs".to_owned()))
             .chain(merit.iter().map(own))
             .chain(figures.iter().map(own))
+            .chain(swamped.iter().map(own))
             .chain(standings)
             .collect()
     }
@@ -192,6 +203,9 @@ impl Table {
                 of(|f| f.tflops_per_mm2),
                 of(|f| f.utilisation),
             ]);
+            if self.trains {
+                line.push(number(row.figures.as_ref().and_then(|f| f.swamped)));
+            }
             line.extend(row.standings.iter().map(|standing| standing.name().to_owned()));
             line.push(row.error.clone().unwrap_or_default());
             lines.push(line);
@@ -224,6 +238,9 @@ impl Table {
                     "achieved": f.tflops, "peak": f.peak_tflops, "per_watt": f.tflops_per_watt, "per_mm2": f.tflops_per_mm2
                 });
                 object["utilisation"] = json!(f.utilisation);
+                if let Some(swamped) = f.swamped {
+                    object["swamped"] = json!(swamped);
+                }
             }
             object["standing"] = Cost::ALL.iter().map(|&cost| (cost.name().to_owned(), json!(row.standing(cost).name()))).collect();
             if let Some(error) = &row.error {

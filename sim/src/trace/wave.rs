@@ -115,6 +115,8 @@ pub fn write(path: &Path, format: Format, header: &Header, recording: &Recording
     if window.end.checked_mul(header.timescale.period).is_none() {
         return Err(TraceError::Late { cycle: window.end, clock_mhz: header.clock_mhz });
     }
+    // Writers tell less of what keeps a file from being made.
+    std::fs::File::create(path).map_err(|e| TraceError::io(path, e))?;
     match format {
         Format::Fst => {
             let writer = super::fst::open(path, header).map_err(|e| TraceError::io(path, e))?;

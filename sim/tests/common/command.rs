@@ -30,9 +30,11 @@ pub fn report(args: &[&str]) -> Value {
     serde_json::from_str(&success(&args)).expect("one JSON object")
 }
 
-/// A matrix as numpy writes it.
-pub fn write_array(path: &Path, element: &str, [rows, cols]: [usize; 2], data: &[u8]) {
-    let mut header = format!("{{'descr': '{element}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}");
+/// A tensor as numpy writes it.
+pub fn write_tensor(path: &Path, element: &str, fortran: bool, shape: &[usize], data: &[u8]) {
+    let extents: String = shape.iter().map(|n| format!("{n}, ")).collect();
+    let order = if fortran { "True" } else { "False" };
+    let mut header = format!("{{'descr': '{element}', 'fortran_order': {order}, 'shape': ({extents}), }}");
     while (header.len() + 11) % 64 != 0 {
         header.push(' ');
     }
@@ -42,6 +44,11 @@ pub fn write_array(path: &Path, element: &str, [rows, cols]: [usize; 2], data: &
     bytes.extend(header.bytes());
     bytes.extend(data);
     std::fs::write(path, bytes).expect("temporary file");
+}
+
+/// A matrix, row by row.
+pub fn write_array(path: &Path, element: &str, shape: [usize; 2], data: &[u8]) {
+    write_tensor(path, element, false, &shape, data);
 }
 
 /// A matrix of one code of one byte.

@@ -114,12 +114,18 @@ fn einsums() {
     assert_eq!(of("i,i->", &[&["9"], &["9"]], &[]), one([1, 1, 9], 1));
     // An axis that one operand alone sums away takes part in its rows.
     assert_eq!(of("ijl,jk->ik", &[&["2", "3", "5"], &["3", "4"]], &["2", "4"]), one([10, 4, 3], 1));
+    // An ellipsis stands for axes that are broadcast.
+    let stacks: [&[&str]; 2] = [&["7", "1", "2", "3"], &["5", "3", "4"]];
+    assert_eq!(of("...ij,...jk->...ik", &stacks, &["7", "5", "2", "4"]), one([7 * 2, 5 * 4, 3], 1));
+    assert_eq!(of("...ij,...jk", &[&["7", "2", "3"], &["7", "3", "4"]], &["7", "2", "4"]), one([2, 4, 3], 7));
+    assert_eq!(of("...ij,jk->...ik", &[&["7", "5", "2", "3"], &["3", "4"]], &["7", "5", "2", "4"]), one([70, 4, 3], 1));
     for (equation, inputs, needle) in [
         ("ij,jk->ik", vec![&["2", "3"][..], &["4", "4"]], "both 3 and 4"),
         ("ij,jk->il", vec![&["2", "3"], &["3", "4"]], "asks for `l`"),
         ("ij->ji", vec![&["2", "3"], &["3", "4"]], "1 terms for 2 operands"),
         ("ijk,jk->ik", vec![&["2", "3"], &["3", "4"]], "does not name the axes"),
-        ("...j,jk->...k", vec![&["2", "3"], &["3", "4"]], "more than letters"),
+        ("i.j,jk->ik", vec![&["2", "5", "3"], &["3", "4"]], "more than letters"),
+        ("...ij,...jk->...ik", vec![&["7", "2", "3"], &["5", "3", "4"]], "from the end of `...` is both"),
         ("ii,ik->k", vec![&["3", "3"], &["3", "4"]], "twice in one term"),
         ("ij,jk,kl->il", vec![&["2", "3"], &["3", "4"], &["4", "5"]], "two operands at a time"),
     ] {

@@ -33,9 +33,9 @@ pub fn run(args: &FormatsArgs, common: &Common) -> Result<ExitCode> {
     let design = load_design(&args.design, &common.settings()?)?;
     let table = formats::table(&design, &formats, parse(&args.accumulator)?).map_err(refuse)?;
     if args.json {
-        print_json(&report::json(&table));
+        print_json(&report::json(&table))?;
     } else {
-        print!("{}", report::text(&table));
+        out!("{}", report::text(&table));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -27,9 +27,9 @@ pub fn run(args: &ResolutionArgs) -> Result<ExitCode> {
     let format: Format = args.format.parse().map_err(|e| miette!("{e}"))?;
     let resolution = Resolution::of(format).map_err(|e| miette!("{e}"))?;
     if args.json {
-        print_json(&report::json(&resolution));
+        print_json(&report::json(&resolution))?;
     } else {
-        print!("{}", report::text(&resolution, args.all));
+        out!("{}", report::text(&resolution, args.all));
     }
     Ok(ExitCode::SUCCESS)
 }

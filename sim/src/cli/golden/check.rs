@@ -114,9 +114,9 @@ pub fn run(args: &CheckArgs, common: &Common) -> Result<ExitCode> {
         ));
     }
     if args.json {
-        print_json(&as_json(&tally, &subjects, &notes));
+        print_json(&as_json(&tally, &subjects, &notes))?;
     } else {
-        print(&tally, &subjects, &notes).map_err(|e| miette!("standard output: {e}"))?;
+        print(&tally, &subjects, &notes).map_err(|e| crate::cli::output::refusal(&e))?;
     }
     Ok(if tally.differ == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -140,7 +140,7 @@ fn whole_product(args: &VectorsArgs, settings: Settings, common: &Common) -> Res
     let product = Product { m, n, k, generator: args.data.into(), addend: args.addend };
     let manifest = vectors::write(&design, &product, &generator(), settings.header(), directory).map_err(refuse)?;
     for file in &manifest.files {
-        println!("{} {}", file.digest, directory.join(&file.file).display());
+        outln!("{} {}", file.digest, directory.join(&file.file).display());
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -87,8 +87,9 @@ pub fn curves(rows: &[&Row], loss: bool) -> Result<String, String> {
     if let Some(first) = rows.first() {
         all.push(Curve { name: "fp32 on the host".to_owned(), points: mean_by_epoch(first, |r| of(&r.reference)) });
     }
-    all.retain(|curve| !curve.points.is_empty());
-    let legend = 18 * all.len() as u32;
+    let (all, unseen): (Vec<Curve>, Vec<Curve>) = all.into_iter().partition(|curve| !curve.points.is_empty());
+    let unseen = unseen.into_iter().map(|curve| format!("{}: not finite", curve.name)).collect::<Vec<_>>();
+    let legend = 18 * (all.len() + unseen.len()) as u32;
     chart::svg((EXTENT.0, 300 + legend), |area| {
         let xs = all.iter().flat_map(|c| c.points.iter().map(|p| p.0)).fold(1.0, f64::max);
         let ys = || all.iter().flat_map(|c| c.points.iter().map(|p| p.1));
@@ -96,7 +97,7 @@ pub fn curves(rows: &[&Row], loss: bool) -> Result<String, String> {
         if !low.is_finite() {
             return Ok(Markup::default());
         }
-        let pad = 0.05 * (high - low).max(1e-6);
+        let pad = 0.05 * (high - low).max(0.1 * high.abs()).max(1e-6);
         let (top, names) = area.split_vertically(300);
         let mut chart = ChartBuilder::on(&top)
             .caption(if loss { "training loss by epoch" } else { "test accuracy by epoch" }, ("sans-serif", 16))
@@ -111,6 +112,7 @@ pub fn curves(rows: &[&Row], loss: bool) -> Result<String, String> {
             .label_style(("sans-serif", 13))
             .axis_desc_style(("sans-serif", 14))
             .x_label_formatter(&|x| format!("{x:.0}"))
+            .y_label_formatter(&|y| significant(*y))
             .x_labels(xs.min(10.0) as usize)
             .light_line_style(TRANSPARENT)
             .draw()?;
@@ -121,6 +123,9 @@ pub fn curves(rows: &[&Row], loss: bool) -> Result<String, String> {
             let y = 18 * i as i32;
             names.draw(&Rectangle::new([(62, y + 3), (73, y + 14)], colour.filled()))?;
             names.draw(&Text::new(curve.name.clone(), (78, y + 3), ("sans-serif", 13)))?;
+        }
+        for (i, text) in unseen.into_iter().enumerate() {
+            names.draw(&Text::new(text, (78, 18 * (all.len() + i) as i32 + 3), ("sans-serif", 13)))?;
         }
         Ok(Markup::default())
     })

@@ -2,7 +2,7 @@
 
 use super::chart::{self, BLUE_MARK, DIM_MARK, Drawing, EXTENT, Mark, ORANGE_MARK, PALE_MARK, marks};
 use super::text::{accuracy, area, figures};
-use crate::sweep::{Cost, Row, Standing, Table, recommended};
+use crate::sweep::{Cost, Row, Standing, Table};
 use crate::text::{energy, significant};
 use maud::Markup;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
@@ -14,8 +14,8 @@ const DEPTH: f64 = 0.12;
 /// What a cost's axis says.
 const fn axis(cost: Cost) -> &'static str {
     match cost {
-        Cost::Energy => "energy of a training step",
-        Cost::OnChip => "energy of a training step without DRAM",
+        Cost::Energy => "energy of a step",
+        Cost::OnChip => "energy of a step without DRAM",
         Cost::Area => "cell area, mm2",
         Cost::Tflops => "achieved TFLOPS (more to the right)",
     }
@@ -53,7 +53,8 @@ pub fn plot(table: &Table, cost: Cost) -> Result<String, String> {
     let floor = if table.trains { least.max(best - DEPTH) } else { 0.0 };
     let widest = drawn.iter().map(|(i, ..)| table.rows[*i].merit_error.unwrap_or(0.0)).fold(0.0, f64::max).min(0.02);
     let pad = 0.08 * (best - floor).max(0.01 * best.abs().max(1e-9));
-    let y = scale * (floor - pad)..scale * (best + pad.max(widest));
+    // Error bars of what is drawn to scale end within the chart.
+    let y = scale * (floor - pad.max(widest))..scale * (best + pad.max(widest));
     let low = drawn.iter().map(|(_, x, _)| *x).fold(f64::INFINITY, f64::min);
     let high = drawn.iter().map(|(_, x, _)| *x).fold(0.0, f64::max);
     chart::svg(EXTENT, |area| {
@@ -86,9 +87,11 @@ where
     let scale = if table.trains { 100.0 } else { 1.0 };
     let title = if table.trains { "test accuracy, %" } else { "achieved TFLOPS" };
     let what = if table.trains { "accuracy" } else { "throughput" };
+    let y_range = y.clone();
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{what} against {}", cost_words(cost)), ("sans-serif", 16))
         .margin(10)
+        .margin_right(26)
         .set_label_area_size(LabelAreaPosition::Left, 52)
         .set_label_area_size(LabelAreaPosition::Bottom, 44)
         .build_cartesian_2d(x, y)?;
@@ -103,11 +106,12 @@ where
         .x_label_formatter(&|x| figure(cost, *x))
         .draw()?;
     let shown = |merit: f64| (scale * merit).max(floor);
+    let bottom = y_range.start;
     for (i, x, merit) in drawn {
         let row = &table.rows[*i];
         let Some(error) = row.merit_error.filter(|_| scale * merit >= floor) else { continue };
         let style = ShapeStyle { color: colour_of(row.standing(cost)).mix(0.8), filled: false, stroke_width: 1 };
-        chart.draw_series([PathElement::new(vec![(*x, shown(merit - error)), (*x, scale * (merit + error))], style)])?;
+        chart.draw_series([PathElement::new(vec![(*x, (scale * (merit - error)).max(bottom)), (*x, scale * (merit + error))], style)])?;
     }
     let sign = if cost == Cost::Tflops { -1.0 } else { 1.0 };
     let mut front: Vec<(f64, f64)> =
@@ -115,7 +119,7 @@ where
     front.sort_by(|a, b| (sign * a.0).total_cmp(&(sign * b.0)));
     let steps: Vec<(f64, f64)> = front.windows(2).flat_map(|pair| [pair[0], (pair[1].0, pair[0].1)]).chain(front.last().copied()).collect();
     chart.draw_series([PathElement::new(steps, ShapeStyle { color: BLUE_MARK.mix(0.6), filled: false, stroke_width: 2 })])?;
-    let pick = recommended(&table.rows, cost);
+    let pick = table.pick(cost);
     let mut all: Vec<(Standing, Mark)> = drawn
         .iter()
         .map(|(i, x, merit)| {

@@ -88,12 +88,15 @@ fn number(class: &str, sort: f64, text: &str) -> Markup {
 /// The table of all points.
 fn points(table: &Table) -> Markup {
     let heads: &[&str] = if table.trains {
-        &["accuracy", "from fp32", "energy/step", "on chip", "cycles/step", "area", "TFLOPS", "TFLOPS/W", "TFLOPS/mm²", "use"]
+        &["accuracy", "from fp32", "energy/step", "on chip", "cycles/step", "area", "TFLOPS", "TFLOPS/W", "TFLOPS/mm²", "use", "swamped"]
     } else {
         &["energy/step", "on chip", "cycles/step", "area", "TFLOPS", "TFLOPS/W", "TFLOPS/mm²", "use"]
     };
     html! {
-        p { "Select a heading to sort, a name for the design in full." }
+        p {
+            "Select a heading to sort, a name for the design in full."
+            @if table.trains { " Swamped: additions to sums in the last step that changed nothing." }
+        }
         label { input type="checkbox" id="worthwhile"; " only the front and what is within error of it" }
         div.wide {
             table.points id="points" {
@@ -124,6 +127,9 @@ fn points(table: &Table) -> Markup {
                                 (number("", f.tflops_per_watt, &significant(f.tflops_per_watt)))
                                 (number("", f.tflops_per_mm2, &significant(f.tflops_per_mm2)))
                                 (number("", f.utilisation, &format!("{:.1} %", 100.0 * f.utilisation)))
+                                @if table.trains {
+                                    (number("", f.swamped.unwrap_or(-1.0), &f.swamped.map(|x| format!("{:.1} %", 100.0 * x)).unwrap_or_default()))
+                                }
                             } @else {
                                 @for _ in heads { td data-sort="-1" {} }
                             }
@@ -175,7 +181,10 @@ fn about(plan: &Plan, table: &Table, provenance: &Provenance) -> Markup {
             dt { "command" } dd { code { (plan.command) } }
             dt { "systole" } dd { (plan.version) }
             dt { "task" } dd { (plan.task) }
-            dt { "starts from" } dd { "recipe " (plan.recipe) ", design " (plan.design.as_deref().unwrap_or("of the recipe")) }
+            dt { "starts from" } dd {
+                @if let Some(recipe) = &plan.recipe { "recipe " (recipe) ", " }
+                "design " (plan.design.as_deref().unwrap_or("of the recipe"))
+            }
             dt { "runs" } dd { (table.rows.iter().map(|r| r.runs.0).sum::<usize>()) " of " (table.rows.iter().map(|r| r.runs.1).sum::<usize>()) }
         }
         @if !assumptions.is_empty() {

@@ -1,6 +1,6 @@
 //! A sweep in the terminal: what to take, the front, what failed.
 
-use crate::sweep::{Cost, Plan, Row, Standing, Table, recommended, typical_error};
+use crate::sweep::{Cost, Plan, Row, Standing, Table, typical_error};
 use crate::text::{energy, engineering, grouped, indented, numeric_table, significant};
 use std::fmt::Write;
 
@@ -50,8 +50,8 @@ pub(super) fn costs(table: &Table) -> Vec<Cost> {
 /// Designs to take, each with what it is best by.
 pub(super) fn picks(table: &Table) -> Vec<(String, usize)> {
     let mut all: Vec<(Vec<&str>, usize)> = Vec::new();
-    for cost in costs(table) {
-        let Some(row) = recommended(&table.rows, cost) else { continue };
+    for cost in Cost::ALL {
+        let Some(row) = table.pick(cost) else { continue };
         match all.iter_mut().find(|(_, known)| *known == row) {
             Some((reasons, _)) => reasons.push(by(cost)),
             None => all.push((vec![by(cost)], row)),
@@ -64,7 +64,7 @@ pub(super) fn picks(table: &Table) -> Vec<(String, usize)> {
 pub(super) fn rule(table: &Table) -> String {
     let typical = typical_error(&table.rows);
     if !table.trains {
-        "of the designs with the most TFLOPS".to_owned()
+        "of all designs, one cost at a time".to_owned()
     } else if typical > 0.0 {
         format!(
             "of the designs than which the best is not more accurate by more than {:.2} points, the typical standard error of a paired difference",

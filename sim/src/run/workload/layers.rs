@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use systole_isa::design::Design;
 use systole_isa::program::Program;
 
+/// The design of a file's products unless another is named: they have no recipe, and so none of its own.
+pub const DESIGN: &str = "fp8-16x16";
+
 /// The layers of a file.
 #[derive(Clone, Debug)]
 pub struct Layers {
