@@ -135,14 +135,20 @@ pub fn marks(all: &[Mark], frame: (Range<i32>, Range<i32>)) -> Markup {
         });
         if let Some((left, base)) = free {
             taken.push((left..left + width, base - HEIGHT + 2..base + 3));
-            labels.push((left, base, label, mark.ring.is_some()));
+            // A label that is not beside its mark is led to it.
+            let lead = ((base - 4 - y).abs() > 20)
+                .then_some((mark.at, (left.max(x.min(left + width)), if base < y { base + 3 } else { base - 11 })));
+            labels.push((left, base, label, mark.ring.is_some(), lead));
         }
     }
     html! {
         @for mark in all {
             a href=(format!("#{}", mark.target)) { (mark.shape()) title { (mark.title) } }
         }
-        @for (x, y, label, strong) in labels {
+        @for (x, y, label, strong, lead) in labels {
+            @if let Some(((from_x, from_y), (to_x, to_y))) = lead {
+                line x1=(from_x) y1=(from_y) x2=(to_x) y2=(to_y) stroke="#5f6368" stroke-width="0.7" {}
+            }
             text x=(x) y=(y) font-family="sans-serif" font-size="12" fill="#202124" font-weight=(if strong { "bold" } else { "normal" })
                 stroke="white" stroke-width="3" paint-order="stroke" { (label) }
         }
