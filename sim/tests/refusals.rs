@@ -156,6 +156,28 @@ fn output_that_takes_no_more() {
     }
 }
 
+/// What is checked is wrong, whether or not anybody reads that.
+#[cfg(unix)]
+#[test]
+fn a_closed_output_keeps_the_status() {
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/programs/loops.s");
+    let text = std::fs::read_to_string(program).expect("a program");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let wrong = text.lines().map(|line| if line.starts_with(".expect") { format!("{line} 1") } else { line.to_owned() });
+    let wrong = write(directory.path(), "wrong.s", wrong.collect::<Vec<_>>().join("\n").as_bytes());
+    for (file, code) in [(program, 0), (&wrong, 1)] {
+        for more in [&[][..], &["--json"], &["--log"]] {
+            let mut child = command::command(&[&["run", file][..], more].concat())
+                .stdout(std::process::Stdio::piped())
+                .stderr(std::process::Stdio::null())
+                .spawn()
+                .expect("systole runs");
+            drop(child.stdout.take());
+            assert_eq!(child.wait().expect("an end").code(), Some(code), "{file} {more:?}");
+        }
+    }
+}
+
 #[test]
 fn refusals_of_the_ticked_engine_and_of_traces() {
     let says = |args: &[&str], needle: &str| {

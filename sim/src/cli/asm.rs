@@ -95,16 +95,19 @@ pub fn run(args: &RunArgs, common: &Common) -> Result<ExitCode> {
     let record = match &args.log {
         None => machine.run_with_data(&program, 0).map_err(refuse_program)?,
         Some(path) => {
-            let failure = |e: std::io::Error| {
-                if to_output { output::refusal(&e) } else { miette!("log `{}` cannot be written: {e}", path.display()) }
-            };
+            let failure = |e: std::io::Error| miette!("log `{}` cannot be written: {e}", path.display());
             let out: Box<dyn Write> =
                 if to_output { Box::new(std::io::stdout().lock()) } else { Box::new(File::create(path).map_err(failure)?) };
             let mut log = CommitLog::new(BufWriter::new(out), &design.name);
             machine.place(&program).map_err(refuse_program)?;
             let ran = machine.run_watched(&program, 0, &mut log);
             // What had retired is in the log, whatever came then.
-            log.finish().map_err(failure)?;
+            let logged = log.finish();
+            if to_output {
+                output::written(logged)?
+            } else {
+                logged.map_err(failure)?
+            }
             ran.map_err(refuse_program)?
         }
     };

@@ -176,7 +176,6 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => code,
-        Err(report) if report.is::<output::Closed>() => ExitCode::SUCCESS,
         Err(report) => {
             tell!("{report:?}");
             ExitCode::from(2)

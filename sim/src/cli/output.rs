@@ -1,28 +1,28 @@
 //! Standard output and standard error, which may be closed, or on a full disk.
 
-use miette::{Report, Result, miette};
+use miette::{Result, miette};
 use std::fmt;
 use std::io::{self, ErrorKind, Write, stderr, stdout};
 
-/// Nobody reads standard output any more: no failure, and nothing more to do.
-#[derive(Debug, thiserror::Error)]
-#[error("standard output is closed")]
-pub struct Closed;
-
-impl miette::Diagnostic for Closed {}
-
-/// Why standard output took no more.
-pub fn refusal(error: &io::Error) -> Report {
-    if error.kind() == ErrorKind::BrokenPipe { Report::new(Closed) } else { miette!("standard output: {error}") }
+/// What became of writing to standard output. That nobody reads it any more is no failure: the command
+/// goes on, and its exit status stays what it is.
+///
+/// # Errors
+/// What else kept it from being written.
+pub fn written(result: io::Result<()>) -> Result<()> {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(miette!("standard output: {error}")),
+        _ => Ok(()),
+    }
 }
 
 /// Writes to standard output.
 ///
 /// # Errors
-/// [`Closed`], or what else keeps it from being written.
+/// As [`written`].
 pub fn emit(text: fmt::Arguments<'_>) -> Result<()> {
     let mut out = stdout().lock();
-    out.write_fmt(text).and_then(|()| out.flush()).map_err(|error| refusal(&error))
+    written(out.write_fmt(text).and_then(|()| out.flush()))
 }
 
 /// Writes a line to standard error, if anybody reads it.

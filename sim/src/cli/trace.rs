@@ -141,8 +141,9 @@ fn of_product(args: &TraceArgs, common: &Common) -> Result<()> {
         let format = args.format(path)?;
         let Prepared { mut machine, program, .. } = prepare(&task, Engine::Timing)?;
         let plan = Plan::new(&design, &mut machine, &program, Time::Array, args.cycles.as_ref()).map_err(refuse)?;
-        // Operands are made once it is known that they are wanted.
-        let mut ticked = prepare(&args.operands.task(&design, true)?, Engine::Ticked)?;
+        // Operands are made once it is known that they are wanted; files have been read.
+        let made = if task.operands.is_none() { Some(args.operands.task(&design, true)?) } else { None };
+        let mut ticked = prepare(made.as_ref().unwrap_or(&task), Engine::Ticked)?;
         report(path, &waveform(&design, plan, &mut ticked.machine, &program, (path, format)).map_err(refuse)?);
     }
     if let Some(path) = &args.timeline {

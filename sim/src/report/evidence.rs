@@ -72,7 +72,7 @@ pub fn text(summary: &Summary) -> String {
         let _ = writeln!(text, "  {} values are NaN or infinite once rounded", grouped(not_finite));
     }
     if !summary.sums.is_empty() {
-        let _ = writeln!(text, "\n{}", indented(&sums_table("sums", &summary.sums), 2));
+        let _ = writeln!(text, "\n{}", indented(&sums_table(&summary.sums), 2));
     }
     if let (Some((least, layer)), Some(mean)) = (summary.least_cosine(), summary.mean_cosine()) {
         let _ = writeln!(text, "  weight gradients: cosine with those of unrounded operands {mean:.6}, least {least:.6} ({layer})");
@@ -88,8 +88,8 @@ pub fn text(summary: &Summary) -> String {
 }
 
 /// Additions of partial sums, how many changed nothing, and between which exponents sums lie.
-fn sums_table(name: &str, all: &[SumSummary]) -> Table {
-    let mut table = numeric_table(&[name, "place", "format", "additions", "swamped", "worst", "overflows", "sums 2^", "reach 2^"]);
+fn sums_table(all: &[SumSummary]) -> Table {
+    let mut table = numeric_table(&["sums", "place", "format", "additions", "swamped", "worst", "overflows", "sums 2^", "reach 2^"]);
     for sums in all {
         let [swamped, worst] = shares(Some(sums.swamped));
         let [low, high] = SumCounts::new(sums.place, sums.format).reach();
@@ -149,7 +149,7 @@ pub fn tables(lines: &[Line], summary: &Summary) -> String {
 
     if !summary.layer_sums.is_empty() {
         let _ = writeln!(out);
-        out.push_str(&indented(&sums_table("sums", &summary.layer_sums), 2));
+        out.push_str(&indented(&sums_table(&summary.layer_sums), 2));
     }
 
     let _ = writeln!(out);

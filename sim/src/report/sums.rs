@@ -10,23 +10,28 @@ const BAR: f64 = 40.0;
 /// Binades shown at most: those of the largest sums, the rest in one line.
 const BINADES: usize = 24;
 
-/// One line about sums of a place.
-pub fn line(sums: &SumCounts) -> String {
-    let [low, high] = sums.reach();
-    let mut line = format!(
-        "{}, {} (2^{low} to 2^{high}): {} additions in {} outputs, {} swamped",
-        sums.place.name(),
-        sums.format,
-        grouped(sums.additions),
-        grouped(sums.outputs),
-        percent(sums.swamped as f64, sums.additions as f64)
-    );
+/// What additions lost: how many were swamped, and what is no finite sum.
+pub fn losses(sums: &SumCounts) -> String {
+    let mut line = format!("{} swamped", percent(sums.swamped as f64, sums.additions as f64));
     for (count, what) in [(sums.overflows, "overflows"), (sums.infinities, "infinite"), (sums.nans, "NaN")] {
         if count > 0 {
             let _ = write!(line, ", {} {what}", grouped(count));
         }
     }
     line
+}
+
+/// One line about sums of a place.
+fn line(sums: &SumCounts) -> String {
+    let [low, high] = sums.reach();
+    format!(
+        "{}, {} (2^{low} to 2^{high}): {} additions in {} outputs, {}",
+        sums.place.name(),
+        sums.format,
+        grouped(sums.additions),
+        grouped(sums.outputs),
+        losses(sums)
+    )
 }
 
 /// What `systole gemm --sums` prints: bars by exponent for each place.

@@ -405,7 +405,7 @@ impl Spec {
             Task::Train(_) => ("train", &["workload"]),
             Task::Workload(_) => ("workload", &["model", "data"]),
         };
-        for path in other.iter().filter(|path| self.varies(path) || self.set.keys().any(|key| paths(key).any(|set| set == **path))) {
+        for path in other.iter().filter(|path| self.varies(path) || self.set.contains_key(**path)) {
             found.push(format!("`{path}` has no effect on a task `{own}`: leave it out"));
         }
         let mut varied = BTreeSet::new();

@@ -1,7 +1,7 @@
 //! `systole golden check`.
 
 use super::SubjectArgs;
-use crate::cli::{Common, load_design, print_json, refuse};
+use crate::cli::{Common, load_design, output::written, print_json, refuse};
 use crate::run::golden::{Against, dot_of, judges};
 use clap::{Args, ValueEnum};
 use miette::{Result, miette};
@@ -116,7 +116,7 @@ pub fn run(args: &CheckArgs, common: &Common) -> Result<ExitCode> {
     if args.json {
         print_json(&as_json(&tally, &subjects, &notes))?;
     } else {
-        print(&tally, &subjects, &notes).map_err(|e| crate::cli::output::refusal(&e))?;
+        written(print(&tally, &subjects, &notes))?;
     }
     Ok(if tally.differ == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }

@@ -87,7 +87,7 @@ where
     let scale = if table.trains { 100.0 } else { 1.0 };
     let title = if table.trains { "test accuracy, %" } else { "achieved TFLOPS" };
     let what = if table.trains { "accuracy" } else { "throughput" };
-    let y_range = y.clone();
+    let bottom = y.start;
     let mut chart = ChartBuilder::on(area)
         .caption(format!("{what} against {}", cost_words(cost)), ("sans-serif", 16))
         .margin(10)
@@ -106,7 +106,6 @@ where
         .x_label_formatter(&|x| figure(cost, *x))
         .draw()?;
     let shown = |merit: f64| (scale * merit).max(floor);
-    let bottom = y_range.start;
     for (i, x, merit) in drawn {
         let row = &table.rows[*i];
         let Some(error) = row.merit_error.filter(|_| scale * merit >= floor) else { continue };

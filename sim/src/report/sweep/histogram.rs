@@ -1,8 +1,9 @@
 //! Values by exponent against what their formats reach: those of each role, and partial sums.
 
 use super::chart::{self, EXTENT, css};
+use crate::report::sums::losses;
 use crate::sweep::{Histogram, PassSums, Row};
-use crate::text::{grouped, percent, words};
+use crate::text::words;
 use maud::{Markup, html};
 use plotters::prelude::RGBColor;
 use std::collections::BTreeMap;
@@ -50,12 +51,7 @@ impl<'a> Panel<'a> {
             SumPlace::Outer => "outer ",
             SumPlace::Memory => "fold ",
         };
-        let mut label = format!("{place}sums, {pass}, {}: {} swamped", sums.format, percent(sums.swamped as f64, sums.additions as f64));
-        for (count, what) in [(sums.overflows, "overflows"), (sums.infinities, "infinite"), (sums.nans, "NaN")] {
-            if count > 0 {
-                label += &format!(", {} {what}", grouped(count));
-            }
-        }
+        let label = format!("{place}sums, {pass}, {}: {}", sums.format, losses(sums));
         Self { label, format: sums.format.to_string(), reach: sums.reach(), exponents: &sums.exponents }
     }
 }

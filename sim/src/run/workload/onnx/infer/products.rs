@@ -51,17 +51,21 @@ fn step(dims: Vec<i64>, product: Product) -> Result<Step, Refusal> {
     Ok(Step { results: vec![Some(Tensor::new(dims)?)], products: vec![Part::of("", product)] })
 }
 
+/// Refuses a kernel that is told and is not that of the filters.
+fn agrees(node: &Node<'_>, kernel: &[i64]) -> Result<(), Refusal> {
+    match node.list("kernel_shape")? {
+        Some(given) if given != kernel => Err(Refusal::wrong(format!("its kernel_shape {given:?} is not that of its filters, {kernel:?}"))),
+        _ => Ok(()),
+    }
+}
+
 /// `Conv` and its quantised forms, filters the operand of this index.
 pub fn convolution(node: &Node<'_>, index: usize) -> Result<Step, Refusal> {
     let (x, w) = (node.operand(0)?.dims(), node.operand(index)?.dims());
     let (&[images, channels, ..], &[filters, seen, ref kernel @ ..]) = (x, w) else {
         return Err(Refusal::wrong(format!("images of shape {x:?} and filters of shape {w:?} have too few axes")));
     };
-    if let Some(given) = node.list("kernel_shape")?
-        && given != kernel
-    {
-        return Err(Refusal::wrong(format!("its kernel_shape {given:?} is not that of its filters, {kernel:?}")));
-    }
+    agrees(node, kernel)?;
     let groups = node.int("group", 1)?;
     if groups < 1 || seen.checked_mul(groups) != Some(channels) || filters % groups != 0 {
         return Err(Refusal::wrong(format!("filters of shape {w:?} in {groups} groups do not go with images of shape {x:?}")));
@@ -77,11 +81,7 @@ pub fn transposed_convolution(node: &Node<'_>) -> Result<Step, Refusal> {
     let (&[images, channels, ref image @ ..], &[seen, filters, ref kernel @ ..]) = (x, w) else {
         return Err(Refusal::wrong(format!("images of shape {x:?} and filters of shape {w:?} have too few axes")));
     };
-    if let Some(given) = node.list("kernel_shape")?
-        && given != kernel
-    {
-        return Err(Refusal::wrong(format!("its kernel_shape {given:?} is not that of its filters, {kernel:?}")));
-    }
+    agrees(node, kernel)?;
     let groups = node.int("group", 1)?;
     if groups < 1 || seen != channels || channels % groups != 0 {
         return Err(Refusal::wrong(format!("filters of shape {w:?} in {groups} groups do not go with images of shape {x:?}")));
